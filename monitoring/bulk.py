@@ -63,10 +63,9 @@ def usual(
 
 
 def are_waves(times: NDArray[np.float64], before: NDArray[np.float64] | None = None) -> bool:
-    """Whether rows only have the times of waves that are weeks apart, such as a yearly survey.
+    """Whether rows only have the times of a few waves that are weeks apart, such as a yearly survey.
 
-    If there are many waves, each can be a block, so the answer is False. `before` holds the times of the training rows,
-    because an evaluation on a single date does not tell.
+    `before` holds the times of the training rows, because an evaluation on a single date does not tell.
     """
     own = np.unique(times)
     known = own if before is None else np.union1d(own, before)

@@ -149,10 +149,7 @@ class Searched:
 
 
 def of_entry(entry: LedgerEntry, window: Window) -> tuple[Prediction, ...]:
-    """The predictions of an inference id in a label ledger: the first answer of each variant.
-
-    Answers without a known time are in every window.
-    """
+    """The predictions of an inference id in a label ledger; answers without a known time are in every window."""
     found = (Prediction(name, one.event, entry.id, one.at or None) for name, one in sorted(entry.answers.items()))
     return tuple(one for one in found if one.at is None or one.at in window)
 

@@ -71,10 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:
-    """The rows that a sealed, unpacked model is compared on, none of which it has seen, and its answers to them.
-
-    With `evaluated` the estimator that its metrics are of answers, else the one that serves.
-    """
+    """The comparison rows of a sealed, unpacked model, and its answers: of the evaluated or of the served estimator."""
     manifest = json.loads((sealed / "manifest.json").read_bytes())
     rows = tables(parts.data, parts.settings(parameters)).evaluation
     stored = refit.evaluated(sealed) if evaluated else sealed / refit.SERVING

@@ -35,10 +35,7 @@ class Manifest:
 
 
 def seal(files: Mapping[str, bytes | Path], to: Path) -> str:
-    """Write an archive and return its package digest, `sha256:<hex>`. `to` is replaced only when it is complete.
-
-    Raises ArchiveError for names that some system cannot unpack, or that one of them would take for the same.
-    """
+    """Write an archive, replacing `to` only when it is complete; returns its package digest, `sha256:<hex>`."""
     names = MemberNames()
     for name in files:
         names.add(name)

@@ -64,10 +64,7 @@ def release(
     here: Here,
     progress: Callable[[str], None] = print,
 ) -> Registered:
-    """Build the model of a recipe, sign its documents, and register it for approval; nothing unsigned is registered.
-
-    `here` has the functions of the steps `sign` and `register`. Also raises whatever `build` and these functions raise.
-    """
+    """Build the model of a recipe, sign its documents, and register it for approval, with the steps in `here`."""
     with _built(root, recipe, gates, workdir, progress) as made:
         found = local.run(
             PIPELINE, root, made.texts, keep=made.folder, groups=("release",), here=here, progress=progress

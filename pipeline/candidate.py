@@ -106,11 +106,7 @@ class Report:
 
 
 def retrain(job: Job, champion: Path, workdir: Path, here: Here, *, progress: Callable[[str], None] = print) -> Report:
-    """Train a challenger in an empty folder, compare it with the champion, and register it if it is better.
-
-    `here` has the functions of the steps `sign` and `register`. Raises JobError if the archive is not the champion's,
-    or this environment is not the one that it was sealed in.
-    """
+    """Train a challenger in an empty folder, compare it with the champion, and register it if it is better."""
     known = _verified(job, champion)
     given, keep = workdir / "given", workdir / "outcomes"
     for folder in (given, keep):

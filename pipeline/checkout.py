@@ -23,10 +23,9 @@ ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 
 @contextmanager
 def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Path) -> Generator[Path]:
-    """The folder that a step runs in, while it runs; it is created next to `out`, the step's outcome.
+    """The folder that a step runs in, while it runs; a new one is next to `out`, the step's outcome.
 
     `code` holds `model/`, or the archive of a package with digest `code_digest`; None for the current folder.
-    `raw_data` replaces the model's data files. Refuses other digests, other libraries, and folders without either.
     """
     if code is None and raw_data is None:
         yield Path.cwd()
@@ -75,10 +74,7 @@ def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
 
 
 def lay_out(model: Path, root: Path, raw_data: Path | None = None) -> None:
-    """Create a checkout of a model's code and this pipeline at `root`, which must not exist.
-
-    `model` is the folder `model/`; without `raw_data` the checkout gets the data files of this one.
-    """
+    """Create a checkout of the folder `model/` and this pipeline, by default with the data files of this one."""
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
     for room in ROOMS:
         (root / room).symlink_to(ROOT / room)

@@ -75,8 +75,7 @@ def compare(
 ) -> Comparison:
     """Compare two models' losses of the same rows, shape (rows,), at `times` (UTC) or None for rows without a time.
 
-    `level` is the coverage of the interval; simultaneous comparisons each need a higher one. Raises ValueError if there
-    are no rows, the shapes differ, or a loss is not finite.
+    `level` is the coverage of the interval; simultaneous comparisons each need a higher one.
     """
     if not len(champion) or champion.shape != challenger.shape or (times is not None and len(times) != len(champion)):
         raise ValueError(f"cannot compare {champion.shape} losses with {challenger.shape}: expected the same rows")

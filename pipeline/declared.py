@@ -14,10 +14,7 @@ from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_j
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with the defaults of `model/parameters.py` filled in.
-
-    Raises RecipeError with a line for each one that is not allowed, or if the file cannot be read or fails.
-    """
+    """The parameters with the defaults of `model/parameters.py` filled in; the error has a line for each wrong one."""
     return as_dict(_settings(_module(root / "model" / "parameters.py"), given))
 
 

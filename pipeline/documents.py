@@ -41,10 +41,7 @@ def write(sealed: SealedPackage, key: KeyPair) -> Path:
 
 
 def verified(archive: Path, folder: Path, public_key: bytes) -> Facts:
-    """The facts of an archive, if it and all documents are as they were signed with the trusted key.
-
-    Raises SignatureError if they are not, or if the folder holds anything but files, such as a folder or a pipe.
-    """
+    """The facts of an archive, if it and all documents are files as they were signed with the trusted key."""
     found = [path for path in sorted(folder.iterdir()) if path.name != PUBLIC_KEY]
     for path in (archive, *found):
         if path.exists() and not path.is_file():

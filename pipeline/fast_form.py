@@ -36,10 +36,7 @@ fast_columns.register()
 
 
 def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
-    """Make the fast form of a scikit-learn estimator that was fitted on `rows.table` with `rows.features`.
-
-    Raises NoFastForm if there is none.
-    """
+    """Make the fast form of a scikit-learn estimator that was fitted on `rows.table` with `rows.features`."""
     runs = _runs(features)
     names = [name for name, *_ in runs]
     if taken := {PROBABILITY, VALUE, LABEL} & set(names):

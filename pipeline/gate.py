@@ -134,10 +134,9 @@ def gate(metrics: Mapping[str, float], gates: Gates) -> None:
 def judged(
     metrics: Mapping[str, float], gates: Gates, compared: Mapping[str, Any], min_gain: float | None
 ) -> dict[str, Any]:
-    """The decision of the step `gate`, as JSON values: `passed`, and if not `outcome`, `why` and `misses`.
+    """The decision of the step `gate`: `passed`, and if not `outcome`, `why` and `misses`.
 
-    `compared` is the result of `compare`; `min_gain` is how much lower the loss must be than the champion's with
-    confidence, None if not required.
+    Without `min_gain` the champion is not considered.
     """
     try:
         gate(metrics, gates)

@@ -57,11 +57,7 @@ def check_unchanged(root: Path, data: Path) -> None:
 def parameters(
     root: Path, package: Mapping[str, Any] | None, changes: Mapping[str, Any], through: str
 ) -> dict[str, Any]:
-    """The parameters to train with: those of the package whose code is run (None for a checkout), changed by `changes`.
-
-    `through` is the day, YYYY-MM-DD, to train up to, or empty for the day in the parameters. Raises NothingNewer if the
-    model has no newer data for that day, RecipeError if it does not define `retrained`.
-    """
+    """The parameters of the package, if any, changed by `changes`, and retrained up to the day `through`."""
     asked = {**(package["parameters"] if package else {}), **changes}
     return {**asked, **retrained(root, asked, through)} if through else asked
 

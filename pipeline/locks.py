@@ -35,21 +35,14 @@ def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def dependencies(folder: Path, files: Mapping[str, Path]) -> str:
-    """The digest of what a model needs: the lock of what serves it, and what else makes it.
-
-    `folder` is a checkout's `requirements/`, and `files` are `pipeline.recipe.model_files`. Raises RecipeError if a
-    lock cannot be read, or misses a library that the model imports.
-    """
+    """The digest of what a model needs: the lock of what serves it, and what else makes it."""
     lines = sorted(_lock_lines(folder / "serving.txt"))
     lines += [f"trained with {name}=={version}" for name, version in trained_with(folder, files).items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
-    """Package -> version of what makes a model and does not serve it: what its code imports, and the compilers.
-
-    Raises RecipeError if `app.txt` does not lock one of them.
-    """
+    """Package -> version of what makes a model and does not serve it: what its code imports, and the compilers."""
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
     found: dict[str, str] = {}
     for module, file in sorted(_imported(files).items()):

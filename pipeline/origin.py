@@ -164,10 +164,7 @@ def dependencies(root: Path) -> tuple[Dependency, ...]:
 
 
 def metrics(summary: Mapping[str, float], told: Mapping[str, bytes]) -> tuple[Metric, ...]:
-    """The gated metrics, each with the interval that the sealed sums give it.
-
-    `told` are the JSON members of the archive; without `baseline.json` no interval is known.
-    """
+    """The gated metrics, each with the interval of its sealed sums, if `told`, the archive's JSON members, has them."""
     measured: Mapping[str, Measured] = {}
     if archive.BASELINE in told and "answer.json" in told:
         form = Form.from_dict(json.loads(told["answer.json"]))

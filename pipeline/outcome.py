@@ -44,18 +44,14 @@ class Outcome:
 def made_of(pipeline: Pipeline, step: Step, digests: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """What determines the outcome of a step: the digests of the outcomes that it takes, and its texts.
 
-    Folders from outside are not included: `code_digest`, `champion_digest` and the recipe in the outcome of `data`
-    identify their content, and a step refuses any other.
+    A step checks folders from outside against `code_digest`, `champion_digest` and the recipe.
     """
     taken = {name: digests[name] for name in pipeline.steps_of(step)}
     return {**taken, **{one.name: texts.get(one.name, one.default) for one in pipeline.texts_of(step)}}
 
 
 def record(step: Step, folder: Path, made_of: Mapping[str, str]) -> Outcome:
-    """Digest what a step wrote, and write `outcome.json` next to it, synced to disk.
-
-    Raises a Refusal if the step wrote folders, or did not write what it gives.
-    """
+    """Digest what a step wrote, refuse folders and missing files, and write `outcome.json`, synced to disk."""
     found = {path.name: path for path in sorted(folder.iterdir()) if path.name != RECORD}
     if odd := [name for name, path in found.items() if not path.is_file() or path.is_symlink()]:
         raise Refusal(f"it wrote {odd[0]}, which is no file: expected files, and no folders")

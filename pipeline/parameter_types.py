@@ -28,10 +28,7 @@ class NoParameters:
 
 
 def parse(declared: type, given: Mapping[str, Any]) -> Any:
-    """Check the parameters of a stack's file (name -> JSON value), and fill in the defaults.
-
-    Raises ParameterError with all unknown names, missing ones, and values of a wrong type or range.
-    """
+    """Check a stack's parameters (name -> JSON value), and fill in the defaults; the error names every problem."""
     hints = typing.get_type_hints(declared, include_extras=True)
     known = {field.name: field for field in fields(declared)}
     has = f"the model has {', '.join(sorted(known)) or 'none'}"

@@ -56,10 +56,7 @@ def settings(given: Mapping[str, Any]) -> Any:
 
 
 def fitted(found: Any, what: str = "train(rows, settings)") -> Trained:
-    """The result of a fit, `what`: an estimator, or an object with `estimator` and `trials`.
-
-    Raises ContractBroken if the usual server could not serve it, and the model has no server of its own.
-    """
+    """The result of a fit, `what`: an estimator, or an object with `estimator` and `trials`; refuses others."""
     whole = hasattr(found, "estimator") and hasattr(found, "trials")
     trained = Trained(found.estimator, tuple(found.trials)) if whole else Trained(found)
     if not hasattr(serving, "main") and not hasattr(serving, "predict") and not hasattr(trained.estimator, "predict"):
@@ -85,10 +82,7 @@ def load(path: Path) -> Any:
 
 
 def form(estimator: Any, rows: Rows) -> str | None:
-    """The meaning of a prediction's fields as JSON: declared by the model or, with the usual server, inferred.
-
-    None for the model's own server without a declaration, and for rows without a label.
-    """
+    """The meaning of a prediction's fields as JSON: declared or, with the usual server, inferred; else None."""
     own = Path(next(iter(model.__path__))) / FORM
     if own.is_file():
         return canonical(json.loads(own.read_bytes()))
@@ -118,10 +112,7 @@ def answers(estimator: Any, rows: Rows, given: Mapping[str, Any]) -> list[dict[s
 
 
 def declared(rows: Rows) -> list[dict[str, Any]]:
-    """The allowed content of a request by feature: what the rows show, and what the model declares in addition.
-
-    Raises ContractBroken if the declaration contradicts the rows, or is invalid.
-    """
+    """The allowed content of a request by feature: what the rows show, and what the model declares in addition."""
     own: Mapping[str, Any] = getattr(features, "FEATURES", {})
     found = rows.features
     where = "model/features.py: FEATURES"

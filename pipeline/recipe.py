@@ -55,10 +55,7 @@ class Recipe:
 
 
 def recipe(root: Path, parameters: Mapping[str, Any]) -> Recipe:
-    """Compute the recipe of the model in `root/model`, without training and without loading the model's libraries.
-
-    Raises RecipeError if a parameter is not allowed, a file is missing, or `parameters.py` or `sources.py` fails.
-    """
+    """Compute the recipe of the model in `root/model`, without training and without loading the model's libraries."""
     files = model_files(root)
     parts = {
         "code": listing_digest({name: sha256_of(path) for name, path in files.items()}),
@@ -77,10 +74,7 @@ def canonical(value: Any) -> str:
 
 
 def model_files(root: Path) -> dict[str, Path]:
-    """Path inside `root` (with slashes) -> file, for every file of the model version.
-
-    Raises RecipeError if there is no model, or it holds a symbolic link (its target would not be sealed).
-    """
+    """Path inside `root` -> file of the model version; refuses symbolic links, whose target would not be sealed."""
     folder = root / "model"
     if not (folder / "__init__.py").is_file():
         raise RecipeError(f"{folder} is not a model: it has no __init__.py")

@@ -44,10 +44,7 @@ class Rows:
 
     @classmethod
     def of(cls, table: Any, where: str = "table") -> Rows:
-        """Check a table (column -> values) that the function `where` of `model/data.py` returned.
-
-        Raises ContractBroken, which names every problem.
-        """
+        """Check a table (column -> values) from the function `where` of `model/data.py`; names every problem."""
         if problems := [f"model/data.py: {where}: {text}" for text in _wrong(table)]:
             raise ContractBroken(problems)
         given = {name: np.asarray(table[name]) for name in table}
@@ -110,10 +107,7 @@ def tables(data: Any, settings: Any) -> Tables:
 
 
 def split(rows: Rows) -> tuple[Rows, Rows]:
-    """Withhold a fifth for evaluation: the newest rows or, without times, one in five by its name.
-
-    Raises ContractBroken if that leaves none on either side.
-    """
+    """Withhold a fifth for evaluation: the newest rows or, without times, one in five by its name."""
     if rows.event_time is None or rows.label_at is None:
         late = np.array([_number(name) % EVALUATED == 0 for name in rows.id], bool)
         early = ~late

@@ -14,10 +14,7 @@ Measure = Literal["errors", "latency"]
 
 @dataclass(frozen=True)
 class Said:
-    """Why an alarm is in its state, in the platform's words without a final full stop.
-
-    `value`, the newest one that the state is based on, and `threshold` are None if unknown.
-    """
+    """Why an alarm is in its state, in the platform's words; `value` is the newest one, None if unknown."""
 
     text: str
     value: float | None = None

@@ -28,10 +28,7 @@ class Outage:
     outbox: Outbox
 
     def shared(self, alarm: Alarm) -> Reason | None:
-        """Why the challenger is left to the judge; None if the alarm decides, which includes every failure to find out.
-
-        People are notified once per alarm, however often it is delivered. Raises RolloutError if they could not be.
-        """
+        """Why the challenger is left to the judge, of which people are notified once; None if the alarm decides."""
         state = self._state(alarm)
         if state is None or state.challenger is None:
             return None
@@ -66,10 +63,7 @@ class Outage:
 
 
 def alike(state: RolloutState, alarm: Alarm, read: Read) -> Reason | None:
-    """Why an alarm on the challenger is left to the judge; None if the alarm decides, also if that cannot be found out.
-
-    `read` fetches the numbers of the time before `alarm.at`.
-    """
+    """Why an alarm on the challenger is left to the judge; None if the alarm decides, also if that is unknown."""
     try:
         pair = judged(state, alarm)
         numbers = read(alarm, pair[1].variant) if pair else None

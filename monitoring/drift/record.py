@@ -43,9 +43,9 @@ class Record(Protocol):
         ...
 
     def begins(self, variant: str) -> int:
-        """Record that files of a variant are about to be read, and count such calls since the last `write`.
+        """Record the start of reading a variant's files; returns the number of such calls since the last `write`.
 
-        The count includes this call and excludes those that `failed`: all others were cut off, or are still running.
+        Calls that `failed` do not count. All but this one were cut off, or are still running.
         """
         ...
 
@@ -63,9 +63,6 @@ class Record(Protocol):
 
 
 def newest_day(reading: Reading) -> date | None:
-    """The day, UTC, of the newest rows by request time, not by counting time; None before the first row.
-
-    A replay that starts over goes back to an earlier day.
-    """
+    """The day, UTC, of the newest rows by request time, which a replay moves back; None before the first row."""
     newest = (reading.state or {}).get("open", {}).get("since")
     return None if newest is None else datetime.fromtimestamp(newest, UTC).date()

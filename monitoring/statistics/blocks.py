@@ -72,10 +72,7 @@ class Cutter:
         return self._ended()
 
     def due(self, now: float) -> Statistic | None:
-        """The open block, if its time is over by the clock and slow rows would have arrived by now.
-
-        If senders set the time, only a row of a later day ends the block.
-        """
+        """The open block, if its time is over and late rows have arrived; never while senders set the time."""
         if self._span is None or self._told or (self._span + 1) * self._cut.span > now - _LATE_S:
             return None
         return self._ended()

@@ -179,10 +179,7 @@ class Detector:
         return fmean(self.wealth)
 
     def take(self, score: float, *, most: float = math.inf, learn: bool = True) -> None:
-        """Bet on one block's score; wealth is capped at `most`, so that evidence of a past drift fades.
-
-        With `learn` later scores are ranked among this one too. Only then is the game fair.
-        """
+        """Bet on one block's score, with wealth capped at `most`. Without `learn` the game is not fair."""
         cell = self._calibration.cell(score, self._last)
         paid = payments(self._counts, cell, self._calibration.shifts)
         self.wealth = [min((1.0 + before) * each, most) for before, each in zip(self.wealth, paid, strict=True)]
@@ -208,10 +205,7 @@ class Detector:
 
 
 def payments(counts: Sequence[int], cell: int, shifts: Sequence[float]) -> list[float]:
-    """The payout of each bet for a score in a cell, given the number of other scores in each cell.
-
-    `shifts` are the deviations by which each bet assumes scores to have moved.
-    """
+    """The payout of each bet (a shift in deviations) for a score in a cell, given the others in each cell."""
     tied, above = counts[cell] + 1, sum(counts[cell + 1 :])
     total = above + tied + sum(counts[:cell])
     low, high = _quantile(above / total), _quantile((above + tied) / total)

@@ -68,10 +68,7 @@ def _divergence(rate: float, other: float) -> float:
 
 
 def of_mean(total: float, squares: float, count: int) -> Interval:
-    """The mean of non-negative values by their sum and sum of squares, by the central limit theorem.
-
-    A single value only shows that the mean is 0 or more.
-    """
+    """The mean of non-negative values by their sum and sum of squares, by the central limit theorem."""
     mean = total / count
     if count < 2:
         return Interval(mean, 0.0, math.inf)

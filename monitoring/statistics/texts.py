@@ -58,10 +58,9 @@ def _by_words(text: str, texts: int) -> dict[str, int] | None:
 
 
 def _distinct(words: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The distinct words and their counts.
+    """The distinct words and their counts. No word was lost if no two share a hash.
 
-    The hash is the upper bits of the product with 2**64 over the golden ratio (Knuth, The Art of Computer Programming
-    3, 6.4). Each hash keeps one of its words; no word was lost only if no two share a hash.
+    The hash is the upper bits of the product with 2**64 over the golden ratio (Knuth, TAOCP 3, 6.4).
     """
     if len(words) < _MANY:
         return np.unique(words, return_counts=True)

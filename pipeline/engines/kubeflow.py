@@ -78,10 +78,7 @@ class KubeflowSite:
 
 
 def compiled(pipeline: Pipeline, site: KubeflowSite) -> str:
-    """The pipeline's IR as YAML and, if it takes secrets, a second document for Kubernetes.
-
-    Raises SiteError for unknown names, or values that no run could use.
-    """
+    """The pipeline's IR as YAML and, if it takes secrets, a second document for Kubernetes."""
     if found := list(problems(pipeline, site)):
         raise SiteError("\n".join(found))
     documents = [_spec(pipeline, site), *([_needs(pipeline, site)] if site.secrets else [])]
