@@ -114,7 +114,9 @@ def estimator_of(stored: Path, manifest: Mapping[str, Any]) -> Any:
     return parts.load(stored)
 
 
-def details(form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[LabelScore], rows: Rows) -> dict[str, Any]:
+def details(
+    form: Form, answers: Sequence[Mapping[str, Any]], found: Sequence[LabelScore], rows: Rows
+) -> dict[str, Any]:
     """What `--details` adds."""
     scored = form.binary and form.probability is not None
     said = [form.said(answer) for answer in answers]
