@@ -7,18 +7,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass
 
 READY, DRAIN = 0xFFFFFFFF, 0xFFFFFFFE
 """The worker can answer; the supervisor wants it to end. Any other word is a connection's slot."""
-
-
-@dataclass(frozen=True)
-class Handed:
-    """A connection that was handed over, and its slot in the shared states."""
-
-    slot: int
-    connection: socket.socket
 
 
 class Channel:
@@ -51,8 +42,8 @@ class Channel:
         self._rest = data[whole:]
         return [word for (word,) in struct.iter_unpack("<I", data[:whole])]
 
-    def taken(self) -> Handed | int | None:
-        """A received connection or word; None without one. Raises EOFError when the supervisor has ended."""
+    def taken(self) -> tuple[int, socket.socket | None] | None:
+        """A received word, or a slot and its connection; None without any. EOFError when the supervisor has ended."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self.end, 4, 1)
         except BlockingIOError:
@@ -62,6 +53,4 @@ class Channel:
         if not data:
             raise EOFError
         (word,) = struct.unpack("<I", data)
-        if not descriptors:
-            return word
-        return Handed(word, socket.socket(fileno=descriptors[0]))
+        return word, socket.socket(fileno=descriptors[0]) if descriptors else None

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
 from serving.registry import Repository, send
@@ -39,34 +39,12 @@ class Refused(DownloadError):
         self.status = status
 
 
-class ByteSource(Protocol):
-    """An object that can be read from a byte on."""
-
-    @property
-    def name(self) -> str:
-        """The name in messages."""
-        ...
-
-    def open(self, offset: int) -> Any:
-        """Request it and return the answer. Raises HTTPError, OSError or ProtocolError."""
-        ...
-
-
 @dataclass(frozen=True)
 class RegistrySource:
     """A blob of a registry, by its `sha256:<hex>`."""
 
     repository: Repository
     digest: str
-
-    @classmethod
-    def of(cls, blob: Blob, environment: Mapping[str, str]) -> RegistrySource:
-        """With the login of the docker config, and without TLS where that is allowed.
-
-        Raises:
-            ProtocolError: The config cannot be read, or the registry must have TLS.
-        """
-        return cls(Repository.of(blob.registry, blob.repository, environment), blob.digest)
 
     @property
     def name(self) -> str:
@@ -112,7 +90,7 @@ class BucketSource:
 
 
 def download(
-    source: ByteSource,
+    source: RegistrySource | BucketSource,
     to: IO[bytes],
     *,
     limit: int,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,9 @@ _INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
 
 
 class FailureLog:
-    """Writes the lines of one process, to standard error by default."""
+    """Writes the lines of one process."""
 
-    def __init__(self, write: Callable[[str], Any] | None = None) -> None:
-        self._write = write or _to_stderr
+    def __init__(self) -> None:
         self._second = 0
         self._written = self._left_out = 0
 
@@ -48,7 +46,7 @@ class FailureLog:
             line |= _facts(exchange)
         if self._left_out:
             line["lines_left_out"], self._left_out = self._left_out, 0
-        self._write(json.dumps(line, sort_keys=True) + "\n")
+        print(json.dumps(line, sort_keys=True), file=sys.stderr, flush=True)
 
 
 def _facts(exchange: Exchange) -> dict[str, Any]:
@@ -60,8 +58,3 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
     if inference:
         found["inference_id"] = inference.decode("latin-1")[:200]
     return found
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()

@@ -23,8 +23,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.download import BucketSource, ByteSource, DownloadError, RegistrySource, download
+from serving.download import BucketSource, DownloadError, RegistrySource, download
 from serving.package import PackageRefused, verify
+from serving.registry import Repository
 from serving.registry_protocol import SCHEME, Blob, ProtocolError
 from serving.settings import SettingError
 from serving.unpacking import MAX_BYTES, ArchiveError, unpack
@@ -40,7 +41,7 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+")
 class PackageSource:
     """The archive's source and digest, the manifest's digest (both hexadecimal), and the target folder."""
 
-    source: ByteSource
+    source: RegistrySource | BucketSource
     archive_sha256: str
     manifest_sha256: str
     folder: Path
@@ -52,7 +53,8 @@ class PackageSource:
         try:
             if uri.startswith(SCHEME):
                 blob = Blob.parse(uri)
-                source, archive = RegistrySource.of(blob, environment), blob.digest.removeprefix("sha256:")
+                source = RegistrySource(Repository.of(blob.registry, blob.repository, environment), blob.digest)
+                archive = blob.digest.removeprefix("sha256:")
             elif _BUCKET.fullmatch(uri):
                 source, archive = BucketSource.of(uri, environment), _digest(environment, "MODELSTACK_ARCHIVE_SHA256")
             else:

@@ -25,11 +25,11 @@ from serving.registry_protocol import (
     LOCAL_CLUSTER,
     Login,
     ProtocolError,
-    challenge_of,
     docker_config,
     is_insecure,
     login_of,
     token_in,
+    token_url_of,
     words_in,
 )
 
@@ -106,20 +106,21 @@ class Repository:
         raise AssertionError("a request is sent at least once")
 
     def _authorized(self, wanted: str) -> str:
-        challenge = challenge_of(wanted, self.name, insecure=self.insecure)
+        url = token_url_of(wanted, self.name, insecure=self.insecure)
         basic = self.login.basic if self.login else ""
-        if challenge.scheme == "basic":
+        if not url:
             return basic
         try:
-            with self._sent(challenge.token_url, "GET", {}, b"", basic) as answer:
+            with self._sent(url, "GET", {}, b"", basic) as answer:
                 return f"Bearer {token_in(answer.read(1 << 20))}"
         except urllib.error.HTTPError as error:
             if error.code in _LATER or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
             with error:
                 words = words_in(error.read(4096))
-            host = urlsplit(challenge.token_url).netloc
-            raise ProtocolError(f"{host}, which gives its tokens, answers {error.code} and says: {words}") from None
+            raise ProtocolError(
+                f"{urlsplit(url).netloc}, which gives its tokens, answers {error.code} and says: {words}"
+            ) from None
 
     def _sent(
         self, url: str, method: str, headers: Mapping[str, str], content: bytes | Path, authorization: str

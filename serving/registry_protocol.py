@@ -64,14 +64,6 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
-@dataclass(frozen=True)
-class Challenge:
-    """The authorization that a registry wants: `basic` or `bearer`, and for that the URL of the token."""
-
-    scheme: str
-    token_url: str = ""
-
-
 def place_of(text: str) -> tuple[str, str]:
     """Read `HOST[:PORT]/REPOSITORY`, as in a stack's config, or raise ProtocolError."""
     found = _PLACE.fullmatch(text)
@@ -138,8 +130,8 @@ def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
     return None
 
 
-def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
-    """Parse the header `WWW-Authenticate` of a 401.
+def token_url_of(header: str, repository: str, *, insecure: bool) -> str:
+    """The URL of the bearer token that `WWW-Authenticate` of a 401 asks for; empty for basic authorization.
 
     Args:
         header: Its value.
@@ -151,7 +143,7 @@ def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
     """
     scheme, _, rest = header.strip().partition(" ")
     if scheme.lower() == "basic":
-        return Challenge("basic")
+        return ""
     fields = {name.lower(): value for name, value in re.findall(r'(\w+)="([^"]*)"', rest)}
     realm = urlsplit(fields.get("realm", ""))
     if scheme.lower() != "bearer" or realm.scheme not in ("http", "https") or not realm.netloc:
@@ -162,7 +154,7 @@ def challenge_of(header: str, repository: str, *, insecure: bool) -> Challenge:
     if "service" in fields:
         asked["service"] = fields["service"]
     separator = "&" if realm.query else "?"
-    return Challenge("bearer", f"{fields['realm']}{separator}{urlencode(asked)}")
+    return f"{fields['realm']}{separator}{urlencode(asked)}"
 
 
 def token_in(body: bytes) -> str:

@@ -30,7 +30,7 @@ from serving import sealed
 from serving.answers import Answers
 from serving.batches import Batches, Limits
 from serving.capture import Capture, CaptureRefused, sink
-from serving.channel import DRAIN, READY, Channel, Handed
+from serving.channel import DRAIN, READY, Channel
 from serving.connections import Connection
 from serving.declaration import Declaration
 from serving.failures import FailureLog
@@ -116,20 +116,20 @@ class Worker:
     def _hear(self) -> None:
         with contextlib.suppress(EOFError):
             while (taken := self._channel.taken()) is not None:
-                if isinstance(taken, Handed):
-                    asyncio.get_running_loop().create_task(self._take(taken))
-                elif taken == DRAIN:
+                word, connection = taken
+                if connection is not None:
+                    asyncio.get_running_loop().create_task(self._take(word, connection))
+                elif word == DRAIN:
                     self._server.drain()
             return
         self._finish()
 
-    async def _take(self, handed: Handed) -> None:
-        handed.connection.setblocking(False)
+    async def _take(self, slot: int, connection: socket.socket) -> None:
+        connection.setblocking(False)
         with contextlib.suppress(OSError):
-            handed.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: Connection(self._server, handed.slot, handed.connection, self._closed),
-            handed.connection,
+            lambda: Connection(self._server, slot, connection, self._closed), connection
         )
 
     def _closed(self, slot: int) -> None:

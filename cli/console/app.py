@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from cli.console.figure import short
 from cli.console.pages import Pages
-from cli.console.time_range import requested_range
+from cli.console.time_range import Range, requested_range
 from cli.errors import OperatorError
 from cli.view.board import duration, value
 
@@ -79,24 +79,21 @@ def app(pages: Pages) -> Starlette:
         text = templates.get_template("missing.html").render(path=request.url.path, here="no such page", said="")
         return HTMLResponse(text, 404, _HEADERS)
 
-    def compare(request: Request) -> dict[str, Any]:
-        given = request.query_params
-        return pages.compare(requested_range(given, pages.clock()), given)
+    def shown_range(request: Request) -> Range:
+        return requested_range(request.query_params, pages.clock())
 
+    reads: dict[str, Callable[[Request], dict[str, Any]]] = {
+        "dashboard": lambda request: pages.dashboard(shown_range(request)),
+        "rollout": lambda _: pages.rollout(),
+        "alarms": lambda _: pages.alarms(),
+        "registry": lambda _: pages.registry(),
+        "lineage": lambda request: pages.lineage(request.query_params),
+        "compare": lambda request: pages.compare(shown_range(request), request.query_params),
+    }
     return Starlette(
         exception_handlers={404: missing},
         routes=[
-            Route(
-                "/",
-                page(
-                    "dashboard", lambda request: pages.dashboard(requested_range(request.query_params, pages.clock()))
-                ),
-            ),
-            Route("/rollout", page("rollout", lambda _: pages.rollout())),
-            Route("/alarms", page("alarms", lambda _: pages.alarms())),
-            Route("/registry", page("registry", lambda _: pages.registry())),
-            Route("/lineage", page("lineage", lambda request: pages.lineage(request.query_params))),
-            Route("/compare", page("compare", compare)),
+            *(Route("/" if name == "dashboard" else f"/{name}", page(name, read)) for name, read in reads.items()),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],

@@ -156,11 +156,7 @@ class Pages:
         The champion's reason is the verdict: the registry keeps the first reason when a version is approved again.
         """
         state = journal_state(self.target)
-        roles = {
-            release.version: name
-            for name in ("previous", "challenger", "champion")
-            if (release := getattr(state, name)) is not None
-        }
+        roles = {release.version: name for name in _ROLES if (release := getattr(state, name)) is not None}
         found = newest(self._platform.versions(), _VERSIONS)
         versions = [(item, role, _why(item, role, state)) for item in found for role in [roles.get(item.name, "")]]
         return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}

@@ -23,14 +23,6 @@ _BY_HAND = "docs/how-to/own-model.md shows how a model is written by hand."
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A fitted estimator, and notes for the person, a line each."""
-
-    estimator: Any
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Blank:
     """An unfitted estimator with every seed set.
 
@@ -52,8 +44,8 @@ class Blank:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def read(path: Path) -> Fitted:
-    """Unpickle an estimator; of a search, its best one.
+def read(path: Path) -> tuple[Any, list[str]]:
+    """Unpickle an estimator, or the best one of a search, with notes for the person.
 
     Raises:
         OperatorError: The file holds no fitted classifier or regressor, or cannot be read here.
@@ -85,7 +77,7 @@ def read(path: Path) -> Fitted:
             f"{path}: found a {type(found).__name__} that is not fitted; expected a fitted one",
             "Fit it on the table, and save it again by joblib.dump.",
         ) from None
-    return Fitted(found, tuple(notes))
+    return found, notes
 
 
 def _unpickled(path: Path) -> Any:

@@ -71,9 +71,9 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
     """
     to = root / DATA / inputs.table.name
     _check_nothing_is_overwritten(root, inputs.table, to)
-    fitted = estimator.read(inputs.estimator)
-    found = table.read(inputs.table, inputs.label, inputs.time, inputs.id, fitted.estimator)
-    blank = estimator.blank(inputs.estimator, fitted.estimator)
+    fitted, notes = estimator.read(inputs.estimator)
+    found = table.read(inputs.table, inputs.label, inputs.time, inputs.id, fitted)
+    blank = estimator.blank(inputs.estimator, fitted)
     contents = _rendered(inputs.estimator, found, blank)
     sealed = _built(root, contents, inputs, progress, found.gaps)
     to.parent.mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
         _name(inputs.estimator),
         (*(f"model/{name} ({lines} lines)" for name, lines in sources.items()), f"model/{PICKLE}", request, copied),
         request,
-        (*fitted.notes, *blank.notes, *_notes(found)),
+        (*notes, *blank.notes, *_notes(found)),
         sealed,
     )
 

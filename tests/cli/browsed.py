@@ -109,8 +109,6 @@ class Metrics:
 
 
 class CloudWatch:
-    """Answers what the pages ask, or fails."""
-
     def __init__(self, now: Callable[[], float], problem: str = "") -> None:
         self.now, self.problem = now, problem
 
@@ -129,8 +127,6 @@ class CloudWatch:
 
 @dataclass(frozen=True)
 class Browser:
-    """Asks the console in this process."""
-
     console: Starlette
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -157,8 +153,6 @@ class SageMaker:
 
 
 class Looks:
-    """Looks at a world."""
-
     def __init__(self, world: World) -> None:
         self.world, self.signals = world, CountedSignals(MemoryCounters(world))
         self.state: RolloutState = world.state
@@ -171,8 +165,6 @@ class Looks:
 
 @dataclass(frozen=True)
 class Graphs(CloudWatchGraphs):
-    """The graphs of a dashboard with these panels."""
-
     shown: tuple[Panel, ...] = (REQUESTS,)
 
     def panels(self, interval: int) -> list[Panel]:
@@ -180,7 +172,6 @@ class Graphs(CloudWatchGraphs):
 
 
 def pages(world: World, monkeypatch: pytest.MonkeyPatch, *panels: Panel, problem: str = "") -> Pages:
-    """The pages of a world, whose dashboard has these panels."""
     target = Target("local", "endpoint", "us-east-1", {"package_group": "models"})
     clients = {"cloudwatch": CloudWatch(world.clock.time, problem), "sagemaker": SageMaker()}
     monkeypatch.setattr(Target, "client", lambda self, service: clients[service])

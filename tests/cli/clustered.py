@@ -38,21 +38,18 @@ _WIDE = re.compile(r"/api/v1/namespaces/(?P<name>[^/]+)$")
 
 @dataclass
 class Cluster:
-    """What is there, and what was asked.
+    """The state of the servers, and their requests.
 
     Attributes:
-        objects: Path of the API server -> the object.
+        objects: API path -> object.
         kinds: Plurals that the API server knows.
         forbidden: Plurals that nobody may read.
-        rules: The groups of rules, as Prometheus tells them.
-        results: What queries of Prometheus find: a part of the query -> series.
+        results: Part of a Prometheus query -> series.
         blind: Whether Prometheus answers 503.
-        standings: How variants stand, as the controller tells it.
-        records: The audit record, as the controller reads it; None: it has no database.
-        predictions: What is found of a prediction's id, part by part, as the controller tells it.
-        labels: Files of labels that were brought to the controller, by name.
-        requests: What the gateway was asked: headers and body.
-        answer: Status, headers and body by which the gateway answers.
+        records: The audit record; None: the controller has no database.
+        predictions: The controller's pages.
+        labels: Name -> received file.
+        requests: Headers and body of each request to the gateway.
     """
 
     objects: dict[str, Object] = field(default_factory=dict[str, Object])
@@ -71,7 +68,6 @@ class Cluster:
     _version: int = 0
 
     def put(self, kind: ResourceKind, obj: Object) -> None:
-        """Have an object there."""
         self.kinds.add(kind.plural)
         self._version += 1
         metadata = {"namespace": NAMESPACE, "uid": f"u{self._version}", "generation": 1, **obj["metadata"]}
@@ -80,7 +76,6 @@ class Cluster:
         self.objects[kind.path(NAMESPACE, metadata["name"])] = whole
 
     def kubeconfig(self, path: Path) -> Path:
-        """A kubeconfig with the context `prod`."""
         cluster, user = {"server": f"http://127.0.0.1:{self.port}"}, {"token": "secret"}
         context = {"cluster": "c", "user": "u", "namespace": NAMESPACE}
         named = {"clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": user}]}
@@ -90,14 +85,12 @@ class Cluster:
 
     @contextmanager
     def serving(self) -> Iterator[Cluster]:
-        """Serve until the block ends."""
         handler = type("Handler", (_Handler,), {"cluster": self})
         with listening(handler) as url:
             self.port = int(url.rpartition(":")[2])
             yield self
 
     def asked(self, method: str, path: str, query: dict[str, list[str]], body: Any) -> tuple[int, Any]:
-        """What the API server answers."""
         if path.startswith("/apis/authentication.k8s.io/"):
             return 201, {"status": {"userInfo": {"username": "ada@example.org"}}}
         if found := _WIDE.fullmatch(path):
@@ -148,7 +141,7 @@ class Cluster:
                 yield item
 
     def of_controller(self, path: str, query: dict[str, list[str]], body: str) -> tuple[int, str]:
-        """What the controller answers; a page of its record has two lines."""
+        """The controller's answer; a page of its record has two lines."""
         what, _, name = path.partition("/")
         if self.records is None:
             return 404, "this controller has no database: set DATABASE_URL\n"
@@ -164,7 +157,6 @@ class Cluster:
         return 200, json.dumps({"lines": page, "next": str(first + 2) if first + 2 < len(self.records) else ""})
 
     def told(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
-        """What Prometheus answers."""
         if self.blind:
             return 503, {"status": "error", "error": "starting up"}
         if path.endswith("/rules"):

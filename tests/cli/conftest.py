@@ -68,7 +68,6 @@ class CloudWatch:
 
 @pytest.fixture
 def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> CloudWatch:
-    """The client of every target."""
     client = CloudWatch()
     monkeypatch.setattr(Target, "client", lambda *_: client)
     return client
@@ -78,7 +77,7 @@ PROD = Target(stack="prod", endpoint="flight-delay-prod", region="us-east-1", ou
 
 
 def served_world() -> World:
-    """A world where release a has served for two minutes, and labels prove both right nine times in ten."""
+    """Release a has served for two minutes, and labels prove both right nine times in ten."""
     made = make_world(correct={"v-a": 0.9, "v-b": 0.9})
     made.controller().release(make_release("a"), None, plan())
     made.configs["shadow-ab"], made.shadows["shadow-ab"] = {"v-a": 1.0}, ("v-b", 50)
@@ -87,7 +86,6 @@ def served_world() -> World:
 
 
 def put_on_trial(world: World, trial: Plan, seconds: float = 0) -> World:
-    """Put release b on trial, and let it go on for so many seconds."""
     shadow = "shadow-ab" if trial.steps[0].shadow else None
     world.controller().release(make_release("b"), "pair-ab", trial, shadow_config=shadow)
     if seconds:
@@ -97,19 +95,16 @@ def put_on_trial(world: World, trial: Plan, seconds: float = 0) -> World:
 
 @pytest.fixture
 def world() -> World:
-    """See `served_world`."""
     return served_world()
 
 
 @pytest.fixture
 def begin(world: World) -> Callable[..., World]:
-    """Puts release b on trial, by a plan, and lets it go on for so many seconds."""
     return lambda trial=None, seconds=0: put_on_trial(world, trial or plan(), seconds)
 
 
 @pytest.fixture
 def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a client signs with."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
 
@@ -131,8 +126,6 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture
 def look(browser: webdriver.Chrome) -> Iterator[Callable[[int, str], None]]:
-    """Makes the window so wide, and the light `light` or `dark`; undone afterwards."""
-
     def make(width: int, scheme: str) -> None:
         size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -146,13 +139,11 @@ def look(browser: webdriver.Chrome) -> Iterator[Callable[[int, str], None]]:
 
 @pytest.fixture
 def watched(begin: Callable[..., World]) -> World:
-    """A world with b on trial, which a console shows."""
     return begin(seconds=90)
 
 
 @pytest.fixture
 def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
-    """The pages of that world."""
     from tests.cli.browsed import PANELS, pages
 
     return pages(watched, monkeypatch, *PANELS)
@@ -160,7 +151,6 @@ def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
 
 @pytest.fixture
 def address(served: Pages) -> Iterator[str]:
-    """The console of that world, on a port of its own."""
     from cli.console.serve import ConsoleServer
 
     with ConsoleServer(served, 0).background() as address:

@@ -17,7 +17,6 @@ from tests.simulator.platform import World
 
 
 def printed(shown: RenderableType, width: int = 200, **console: Any) -> str:
-    """What a console without a terminal writes."""
     file = io.StringIO()
     Console(file=file, width=width, **console).print(shown)
     return file.getvalue()
@@ -31,7 +30,6 @@ def of_ada(world: World) -> Any:
 
 
 def look(world: World, *alarms: AlarmView) -> Snapshot:
-    """What `modelstack watch` would see of a world now."""
     progress, live = world.controller().status(), world.live()
     shares, going = live.shares(), live.shares(desired=True)
     # of a hundred, as the shares of a world's copies are

@@ -30,14 +30,11 @@ NAME = "flight-delay-prod"
 
 
 class ClusterApi(FakeApi):
-    """A cluster in memory, asked by somebody."""
-
     def __init__(self) -> None:
         super().__init__()
         self.who = "ada@example.org"
 
     def user(self) -> str:
-        """Who asks."""
         return self.who
 
 
@@ -52,17 +49,14 @@ class Stack:
 
     @property
     def id(self) -> str:
-        """Of its release."""
         return release_id(self.package.recipe, self.image)
 
     @property
     def deployment(self) -> Deployment:
-        """That of the release."""
         facts = {"release": self.id, "recipe": self.package.recipe, "package": self.package.package_digest}
         return cast(Deployment, type("Deployment", (), {**facts, "image": self.image})())
 
     def told(self, **outputs: Any) -> Target:
-        """The same stack with other outputs."""
         return replace(self.target, outputs={**self.target.outputs, **outputs})
 
 

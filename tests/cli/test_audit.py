@@ -41,14 +41,7 @@ REASON = {"source": "person", "name": "ada", "said": "customers complain", "kind
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack with three records, of which the last is not put away yet.
-
-    Attributes:
-        journal: Its journal.
-        put: Puts a line under a number; None takes it away.
-        folder: An empty one.
-        key: The file with the public key.
-    """
+    """A stack with three records, of which the last is not stored yet; `put` of None deletes a line."""
 
     journal: Journal
     put: Callable[[int, str | None], None]
@@ -190,7 +183,6 @@ def test_a_stack_without_a_record_says_so(stack: Stack) -> None:
 
 
 def script() -> str:
-    """The Python of the page that tells how to verify an export."""
     (found,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/audit.md").read_text(), re.DOTALL)
     return found
 

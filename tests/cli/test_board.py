@@ -32,7 +32,6 @@ RINGS = AlarmView("endpoint-v-b-5xx", "ALARM", "Threshold Crossed: 1 datapoint [
 
 
 def drawn(seen: Snapshot, problem: str = "", *, terminal: bool = False, no_color: bool = False) -> str:
-    """The picture as it is written to an 80 columns wide terminal, or to none."""
     colours = "standard" if terminal else None
     return printed(Board(seen, problem), 80, force_terminal=terminal, no_color=no_color, color_system=colours)
 

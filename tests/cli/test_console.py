@@ -36,8 +36,6 @@ def test_a_time_has_few_enough_points_to_be_drawn_and_intervals_that_are_still_r
 
 @pytest.fixture
 def browse(begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Browser]:
-    """Makes a client of the console of an endpoint with b on trial."""
-
     def make(problem: str = "") -> Browser:
         return Browser(app(pages(begin(seconds=90), monkeypatch, problem=problem)))
 

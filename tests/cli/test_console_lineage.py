@@ -61,8 +61,6 @@ def test_what_happened_is_told_in_order_of_time() -> None:
 
 
 class Stacks:
-    """Answers with a graph, or fails; keeps what it was asked for."""
-
     def __init__(self, answer: Graph | OperatorError) -> None:
         self.answer, self.asked = answer, list[str | None]()
 
@@ -75,8 +73,6 @@ class Stacks:
 
 @pytest.fixture
 def browse(begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> Callable[[Stacks | Graph], Browser]:
-    """Makes a client of a console whose stacks answer so."""
-
     def make(answer: Stacks | Graph) -> Browser:
         stacks = Stacks(answer) if isinstance(answer, Graph) else answer
         monkeypatch.setattr(shown_pages, "trace", stacks)

@@ -28,7 +28,6 @@ PANELS = 23
 
 @pytest.fixture
 def console(cluster: Cluster) -> Browser:
-    """The console of the endpoint, with b on trial."""
     on_trial(cluster, plan())
     at = time.time() // 60 * 60
     series = [

@@ -36,13 +36,12 @@ def story(world: World, rollout: str | None = None) -> Story:
 
 
 def take_back(world: World, reason: Reason = ADA, **more: str) -> None:
-    """Take a release back, and let it come to its end."""
     world.controller().roll_back(reason, **more)
     world.controller().follow(60)
 
 
 def read(world: World, rollout: str | None = None) -> str:
-    """What a person reads, in lines of 80, put together again."""
+    """The text at 80 columns, unwrapped."""
     text = printed(told(story(world, rollout), look(world)), 80)
     assert all(len(line) <= 80 for line in text.splitlines())
     return " ".join(text.split())

@@ -48,13 +48,10 @@ SENTENCES = frozenset({
 
 @dataclass
 class Told:
-    """What programs were told in a story."""
-
     outputs: list[Any] = field(default_factory=list[Any])
     conclusions: list[Any] = field(default_factory=list[Any])
 
     def look(self, world: World) -> None:
-        """Take down every output of a moment, as it goes over a wire."""
         seen = look(world)
         progress = world.controller().status()
         state, now = progress.state, world.clock.time()
@@ -84,8 +81,6 @@ Act = Callable[[World, Told], object]
 
 
 def rings(numbers: Numbers) -> Act:
-    """An alarm of the challenger fires, and is responded to."""
-
     def act(world: World, told: Told) -> None:
         outage = Outage(lambda *_: numbers, Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
         said, now = Said("1 datapoint [0.5 (x)]", 0.5, 0.05), world.clock.time()
@@ -174,7 +169,7 @@ def retrained() -> Told:
 
 @pytest.fixture
 def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets every maker of sentences say nothing that anybody could read."""
+    """Replace every sentence by a meaningless one."""
 
     def reword() -> None:
         for made in (Reason, Event, Trigger, Obstacle, Held, RetrainingEvent):
@@ -189,7 +184,6 @@ def reworded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def differences(one: Any, other: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ: the path, and both values."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for name in one:
             yield from differences(one[name], other[name], f"{at}.{name}")

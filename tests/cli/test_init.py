@@ -48,7 +48,6 @@ WORDS, NUMBERS = ["plan", "region"], ["months", "spend"]
 
 
 def frame(rows: int = 60) -> pd.DataFrame:
-    """Customers, and who of them left."""
     random = np.random.default_rng(4)
     table = pd.DataFrame(
         {
@@ -99,7 +98,6 @@ def init(here: Path, label: str = "churned", **columns: str) -> new_model.NewMod
 
 
 def refused(here: Path, told: str, **more: str) -> OperatorError:
-    """Init is refused, and nothing was written."""
     before = sorted((here / "root").rglob("*"))
     with pytest.raises(OperatorError, match=told) as error:
         init(here, **more)
@@ -108,7 +106,6 @@ def refused(here: Path, told: str, **more: str) -> OperatorError:
 
 
 def module(here: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module of the model that was written."""
     spec = importlib.util.spec_from_file_location(f"model.{name}", here / "root" / "model" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)

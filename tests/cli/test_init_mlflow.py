@@ -28,8 +28,6 @@ PLACE = "1/models/m-1/artifacts"
 
 
 class Marked:
-    """What tells that it was unpickled."""
-
     def __reduce__(self) -> Any:
         return (Path("unpickled").touch, ())
 
@@ -56,7 +54,6 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallMlfl
 
 
 def logged(known: SmallMlflow, content: bytes, pins: str = PINS, **flavours: Any) -> None:
-    """Let version 1 have these files."""
     told = {"flavors": flavours or {"sklearn": SKLEARN_FLAVOUR, "python_function": PYFUNC}}
     files = {"MLmodel": yaml.safe_dump(told).encode(), "requirements.txt": pins.encode(), "model.pkl": content}
     known.artifacts = {f"{PLACE}/{name}": text for name, text in files.items()}
@@ -68,7 +65,6 @@ def typed(uri: str = "models:/churn@best") -> Result:
 
 
 def refused(uri: str = "models:/churn@best") -> str:
-    """Nothing was written, and nothing was unpickled."""
     result = typed(uri)
     assert (result.exit_code != 0 and result.exception is None) or isinstance(result.exception, SystemExit)
     assert not [*Path("root/model").iterdir()]

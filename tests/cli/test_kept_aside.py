@@ -38,16 +38,7 @@ def test_counts_of_a_day_are_summed_over_variants_and_nothing_is_said_of_what_th
     assert read(target) == {"CaptureUnreadable": 11, "LabelsUnparsable": 7}
 
 
-def test_counts_of_an_endpoint_that_had_this_name_before_are_not_inherited(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count("LabelsUnparsable", 7, time.time() - 3 * 3600)
-    count("LabelsUnparsable", 2)
-    monkeypatch.setattr(Target, "created", datetime.now(UTC) - timedelta(hours=1))
-    assert read(target) == {"LabelsUnparsable": 2}
-
-
-def test_what_was_counted_in_the_minute_of_its_creation_is_not_lost(
+def test_counts_from_before_its_creation_are_not_inherited_and_those_of_its_first_minute_are_not_lost(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=5)

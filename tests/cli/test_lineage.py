@@ -104,8 +104,6 @@ def test_a_file_gets_an_event_a_line(tmp_path: Path) -> None:
 
 
 class Service(Quiet):
-    """Takes events; refuses all when it says so."""
-
     got: list[tuple[str, str | None, Event]]
     refuses = False
 

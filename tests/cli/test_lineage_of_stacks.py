@@ -42,7 +42,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:proce
 
 
 def register(make: Clients, stack: str, **more: str) -> str:
-    """Put the package into a stack's registry, as `platforms.aws.versions` does; returns the version's ARN."""
+    """Register the package as `platforms.aws.versions` does; returns the version's ARN."""
     sagemaker, name = make("sagemaker"), f"flight-delay-{stack}"
     sagemaker.create_model_package_group(ModelPackageGroupName=name)
     return sagemaker.create_model_package(
@@ -65,7 +65,6 @@ def register(make: Clients, stack: str, **more: str) -> str:
 
 
 def serve(make: Clients, stack: str, who: str) -> None:
-    """Let the package be released on a stack, and put the first record of it away."""
     name = f"flight-delay-{stack}"
     release = replace(make_release("a"), id=OURS, package_digest=DIGEST, recipe=FACTS.recipe.digest)
     state = replace(RolloutState(name), champion=release)
@@ -145,7 +144,6 @@ def test_who_agreed_is_told_before_the_release_begins(stacks: Clients) -> None:
 
 
 def forge(make: Clients, change: Callable[[bytes], bytes]) -> None:
-    """Change what the facts say, on both stacks."""
     for bucket in ("flight-delay-dev", "flight-delay-prod"):
         listed = make("s3").list_objects_v2(Bucket=bucket, Prefix=f"{folder_of(DIGEST)}/documents/")["Contents"]
         (key,) = [item["Key"] for item in listed if item["Key"].endswith("facts.json")]

@@ -52,7 +52,6 @@ def pulumi(folder: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 
 
 def serves(monkeypatch: pytest.MonkeyPatch, release: dict[str, str] | None) -> None:
-    """What other stacks serve."""
     champion = release and SimpleNamespace(as_dict=lambda: release)
     monkeypatch.setattr(Aws, "champion", lambda _: champion)
 

@@ -46,7 +46,6 @@ def world() -> World:
 
 
 def views(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[QualityView, ...]:
-    """What a person reads of the variants, whatever stores the documents."""
     monkeypatch.setattr(module, "DynamoDocuments", lambda *_: world.documents)
     monkeypatch.setattr(Target, "client", lambda *_: None)
     return platform_of(TARGET).quality(["v-a", "v-b"])

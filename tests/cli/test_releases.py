@@ -42,8 +42,6 @@ STATE = RolloutState("e", champion=release("old"), verdict=VERDICT, rejected={VE
 
 
 class SageMaker:
-    """An endpoint with one variant, and its package."""
-
     def describe_endpoint(self, **_: str) -> dict[str, Any]:
         variant = {"VariantName": "v-a2527f0cafcc", "CurrentWeight": 1.0}
         return {"EndpointStatus": "InService", "EndpointConfigName": "c", "ProductionVariants": [variant]}

@@ -9,7 +9,10 @@ import pytest
 
 from cli.local.image import region_of
 from cli.platform.choose import platform_of
+from cli.platform.facts import ServedView
+from cli.view import served
 from cli.view.render import delay, shown_metrics, snapshot
+from cli.view.render import served as served_table
 from tests.cli.conftest import PROD, CloudWatch, plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release
@@ -61,3 +64,29 @@ def test_a_backlog_is_told_by_the_file_that_was_counted_last(
     asked = cloudwatch.asked["get_metric_data"]
     assert asked["ScanBy"] == "TimestampAscending"
     assert asked["MetricDataQueries"][0]["MetricStat"]["Metric"]["Namespace"] == "modelstack"
+
+
+def test_requests_failures_and_latency_are_of_each_variant_that_was_asked_and_no_failure_is_rounded_away(
+    cloudwatch: CloudWatch,
+) -> None:
+    assert (served.read(PROD, []), cloudwatch.asked) == ((), {})
+    cloudwatch.had = {
+        ("Invocations", "Sum", "v-a"): [60_000.0],
+        ("Invocation5XXErrors", "Sum", "v-a"): [1.0],
+        ("Invocation4XXErrors", "Sum", "v-a"): [5.0],
+        ("ModelLatency", "p50", "v-a"): [12_340.0],
+        ("ModelLatency", "p90", "v-a"): [50_000.0],
+        ("ModelLatency", "p99", "v-a"): [250_000.0, 90_000.0],
+        ("Invocations", "Sum", "v-b"): [3.0],
+    }
+    first, second = served.read(PROD, ["v-a", "v-b", "v-idle"])
+    assert first == ServedView("v-a", 60_000, 1, 5, {"p50": 12.34, "p90": 50.0, "p99": 250.0})
+    assert second == ServedView("v-b", 3, 0, 0, {})
+    asked = cloudwatch.asked["get_metric_data"]
+    (period,) = {query["MetricStat"]["Period"] for query in asked["MetricDataQueries"]}
+    spent = (asked["EndTime"] - asked["StartTime"]).total_seconds()
+    assert period - 60 <= spent <= period, "one period, so that there is one quantile"
+    shown = printed(served_table((first, second)), width=100)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "v-" in line]
+    assert cells[0] == ["v-a", "60,000", "99.99%", "1", "5", "12.3", "50.0", "250.0"]
+    assert cells[1] == ["v-b", "3", "100%", "0", "0", "-", "-", "-"]

@@ -57,7 +57,6 @@ def chain(second: float, *stacks: Stack, history: Sequence[Event] = (), facts: A
 
 
 def shown(found: Trace) -> str:
-    """The page, with one blank between words."""
     return " ".join(printed(render(found, "modelstack")).split())
 
 

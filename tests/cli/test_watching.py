@@ -45,7 +45,7 @@ def off_terminal() -> Console:
 
 
 def watched(world: World, console: Console, looks: Callable[[], Snapshot] | None = None, **options: Any) -> int:
-    """Watch a world that goes on by itself, two seconds a look."""
+    """Watch a world that advances two seconds a look."""
 
     def sleep(_: float) -> None:
         world.clock.sleep(2)
@@ -118,13 +118,11 @@ def test_nothing_on_trial_does_not_end_it_where_no_verdict_is_waited_for(world: 
 
 
 def of(world: World, word: str) -> dict[str, Any]:
-    """The options by which a rollout is named."""
     awaited = Awaited(word, world.clock.time())
     return {"named": lambda: awaited.stands(world.state), "until_verdict": False}
 
 
 def starting(world: World, off_terminal: Console, word: str, after: int, **options: Any) -> int:
-    """Watch a rollout by name beside an update of release b that begins after some looks."""
     looks = 0
 
     def once() -> Snapshot:
@@ -264,8 +262,6 @@ def test_a_first_look_that_fails_is_an_error(world: World, off_terminal: Console
 
 
 class Counted:
-    """Signals that count how often they are asked."""
-
     def __init__(self, world: World) -> None:
         self.asked = 0
         self._signals = CountedSignals(MemoryCounters(world))

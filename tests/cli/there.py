@@ -35,7 +35,6 @@ def release(name: str) -> Release:
 
 
 def serve(cluster: Cluster, config: ServingConfig, weights: dict[str, int]) -> None:
-    """Have a route that serves a config with these weights, by pods that are ready."""
     cluster.put(CONFIG_MAP, {"metadata": {"name": config.name}, "data": {CONTENT: config.to_json()}})
     parent = {"name": "gate"}
     conditions = [{"type": name, "status": "True", "observedGeneration": 1} for name in ("Accepted", "ResolvedRefs")]
@@ -59,7 +58,6 @@ def serve(cluster: Cluster, config: ServingConfig, weights: dict[str, int]) -> N
 
 
 def endpoint(made: Cluster) -> None:
-    """Have an endpoint there with a champion that serves alone, and a package of it."""
     url = f"http://127.0.0.1:{made.port}"
     spec = RolloutSpec("prod", "flight-delay", "gate", url, "model.example.org")
     made.put(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()})
@@ -103,7 +101,7 @@ RULE = {
 
 
 def on_trial(cluster: Cluster, trial: Plan, seconds: float = 25) -> None:
-    """Have release b on trial there, as far as it comes in so many seconds."""
+    """Put release b on trial for so many seconds."""
     world = fresh(clock=ManualClock(time.time() - 125 - seconds))
     world.controller().release(short("a"), None, trial)
     world.clock.sleep(120)

@@ -24,23 +24,19 @@ TAGS = {"project": "modelstack", "owner": "modelstack"}
 def made(
     kind: str, name: str = "it", /, *, stack: str = "dev", default_tags: Mapping[str, str] | None = None, **values: Any
 ) -> Declared:
-    """A resource of a stack."""
     urn = f"urn:pulumi:{stack}::modelstack::modelstack:index:Parent${kind}::{name}"
     return Declared(kind, name, urn, values, default_tags or {})
 
 
 def document(*statements: Mapping[str, Any]) -> str:
-    """A policy of IAM."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def allow(action: str | list[str], resource: str = "arn:aws:s3:::it/*", **more: Any) -> dict[str, Any]:
-    """A statement that allows something."""
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
 def tls(arn: str) -> str:
-    """A policy that refuses requests without TLS."""
     without = {"Bool": {"aws:SecureTransport": "false"}}
     return document(
         {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": [arn, f"{arn}/*"], "Condition": without}
@@ -50,7 +46,6 @@ def tls(arn: str) -> str:
 def config(
     name: str = "solo", stack: str = "dev", *, count: int = 1, kind: str = "ml.m5.large", **more: Any
 ) -> Declared:
-    """An endpoint config with one variant, `v-1`."""
     variant = {"variantName": "v-1", "instanceType": kind, "initialInstanceCount": count}
     capture = {
         "enableCapture": True,
@@ -62,7 +57,7 @@ def config(
 
 
 def alarm(name: str, metric: str = "ModelLatency", **more: Any) -> Declared:
-    """An alarm on a metric of variant `v-1` that tells a topic."""
+    """An alarm of `v-1` that notifies a topic."""
     values = {
         "name": name,
         "metricQueries": [reads("v-1", metric)],
@@ -73,45 +68,34 @@ def alarm(name: str, metric: str = "ModelLatency", **more: Any) -> Declared:
 
 
 def reads(variant: str, metric: str = "Invocation5XXErrors") -> dict[str, Any]:
-    """A query of an alarm on a metric of a variant."""
     return {"id": variant, "metric": {"metricName": metric, "dimensions": {"VariantName": variant}}}
 
 
 def encryption(algorithm: str = "aws:kms", **key: str) -> Declared:
-    """The encryption of a bucket."""
     default = {"sseAlgorithm": algorithm, **key}
     return made(tokens.BUCKET_ENCRYPTION, bucket="it", rules=[{"applyServerSideEncryptionByDefault": default}])
 
 
 def closed(**more: bool) -> Declared:
-    """The public access block of a bucket."""
     names = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     return made(tokens.BUCKET_CLOSED, bucket="it", **(dict.fromkeys(names, True) | more))
 
 
 def lifecycle(*rules: Mapping[str, Any]) -> Declared:
-    """The lifecycle of a bucket."""
     return made(tokens.BUCKET_LIFECYCLE, bucket="it", rules=[{"status": "Enabled", **rule} for rule in rules])
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Stacks for one rule, each a resource or several.
-
-    Attributes:
-        keeps: Stacks that keep to it.
-        breaks: What is said, one text for each finding -> stacks that break it so.
-    """
+    """Stacks that keep to a rule; and the texts of its findings -> the stacks that break it so."""
 
     keeps: Sequence[Declared | Sequence[Declared]]
     breaks: Mapping[str | tuple[str, ...], Sequence[Declared | Sequence[Declared]]]
 
     def kept(self) -> list[list[Declared]]:
-        """The stacks that keep to it."""
         return [_stack(item) for item in self.keeps]
 
     def broken(self) -> list[tuple[list[Declared], list[str]]]:
-        """The stacks that break it, each with its texts."""
         found = [(text, item) for text, items in self.breaks.items() for item in items]
         return [(_stack(item), [text] if isinstance(text, str) else [*text]) for text, item in found]
 
@@ -121,12 +105,10 @@ def _stack(item: Declared | Sequence[Declared]) -> list[Declared]:
 
 
 def says(kind: str, *statements: Mapping[str, Any], under: str = "policy") -> Declared:
-    """A resource with a policy of these statements."""
     return made(kind, **{under: document(*statements)})
 
 
 def from_everywhere(**addresses: Any) -> Declared:
-    """A security group that lets requests in from these addresses."""
     return made(tokens.SECURITY_GROUP, ingress=[addresses])
 
 
@@ -156,7 +138,7 @@ GITHUB_ASKED = {
 
 
 def trusting(condition: Mapping[str, Any]) -> Declared:
-    """A role that workflows on GitHub may take on, under a condition."""
+    """A role for workflows on GitHub."""
     statement = {"Effect": "Allow", "Principal": {"Federated": PROVIDER}, "Action": WEB, "Condition": condition}
     return made(tokens.ROLE, assumeRolePolicy=document(statement))
 

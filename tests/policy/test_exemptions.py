@@ -30,12 +30,11 @@ GOOD = {
 
 
 def text(*entries: object) -> str:
-    """A file of entries."""
     return yaml.safe_dump(list(entries))
 
 
 def told(resource: Declared, today: date = TODAY, **changed: object) -> tuple[list[str], list[str]]:
-    """What is reported of a finding on a resource, and what of the exemption."""
+    """The violations of a resource, and the used exemptions."""
     judgement = Judgement(read(text(GOOD | changed), NAMES, TODAY), today)
     reported = [said for said, _ in judgement.told(PRICED, [(resource, "it is dear")])]
     return reported, list(judgement.used())

@@ -26,8 +26,6 @@ def said(rule: Rule, stack: Sequence[Declared]) -> list[str]:
 
 
 class Unknown(dict[str, Any]):
-    """The properties of a resource of which none is known yet."""
-
     def get(self, key: str, default: Any = None) -> Any:
         return UNKNOWN
 

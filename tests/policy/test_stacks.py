@@ -23,7 +23,6 @@ DAY = date(2026, 11, 28)
 
 
 def declared(stack: str, world: World) -> list[Declared]:
-    """What the program of a stack declares, as the rules see it."""
     written = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
     tags = written["aws:defaultTags"]["tags"]
     return [
@@ -33,7 +32,7 @@ def declared(stack: str, world: World) -> list[Declared]:
 
 
 def judged(stack: str, resources: list[Declared]) -> tuple[list[str], list[str]]:
-    """What stops an update of a stack, and what is only told."""
+    """The texts that stop an update, and those that are only reported."""
     exemptions = read((ROOT / "policy" / "exemptions.yaml").read_text(), [rule.name for rule in RULES], DAY)
     judgement, stops, tells = Judgement(exemptions, DAY), list[str](), list[str]()
     for rule in RULES:

@@ -9,7 +9,6 @@ from tests.serving.packages import Server, served, write
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of a small model, for tests that leave it as it is."""
     folder = tmp_path_factory.mktemp("package") / "model"
     digest = write(folder)
     with served(folder, digest) as running:

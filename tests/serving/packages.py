@@ -44,14 +44,7 @@ def predict(model, rows):
 
 
 def write(folder: Path, code: str = CODE, features: Sequence[Mapping[str, Any]] = FEATURES, **changes: Any) -> str:
-    """Write an unpacked package; returns the digest of its manifest.
-
-    Args:
-        folder: Where to; made if need be.
-        code: `model/serving.py`.
-        features: What it is asked.
-        changes: Fields of the manifest; `instance` for the sealed example, and `weights`, more files by name.
-    """
+    """Write an unpacked package; returns its manifest's digest. `changes` also has `instance` and `weights` (files)."""
     (folder / "code" / "model").mkdir(parents=True)
     files: dict[str, str | bytes] = {
         "code/model/__init__.py": "",
@@ -77,13 +70,6 @@ def write(folder: Path, code: str = CODE, features: Sequence[Mapping[str, Any]] 
 
 
 class Server:
-    """A running server.
-
-    Args:
-        process: What was started.
-        port: Where it listens.
-    """
-
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
         self.port = port
@@ -97,12 +83,11 @@ class Server:
         self.said.extend(iter(self.process.stderr.readline, ""))
 
     def failures(self) -> list[dict[str, Any]]:
-        """The lines of failed requests that it has written."""
         lines = (json.loads(line) for line in self.said if line.startswith("{"))
         return [line for line in lines if line["event"] == "request failed"]
 
     def ask(self, body: Any, path: str = "/invocations", **headers: str) -> tuple[int, Any, Mapping[str, str]]:
-        """Send a request; returns status, JSON and headers of the answer."""
+        """Send a request; returns status, JSON and headers."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {
             "Content-Type": "application/json",
@@ -116,13 +101,11 @@ class Server:
             return error.code, json.loads(error.read()), error.headers
 
     def predictions(self, *instances: Mapping[str, Any]) -> list[Any]:
-        """The answers to instances."""
         status, answer, _ = self.ask({"instances": list(instances)})
         assert status == 200, answer
         return answer["predictions"]
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """GET a path."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=60) as answer:
                 return answer.status, answer.read()
@@ -130,7 +113,6 @@ class Server:
             return error.code, error.read()
 
     def count(self, name: str, **labels: str) -> float:
-        """A number of `/metrics`."""
         from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
         families = text_string_to_metric_families(self.get("/metrics")[1].decode())
@@ -138,7 +120,6 @@ class Server:
         return sum(one.value for one in samples if labels.items() <= one.labels.items())
 
     def workers(self) -> list[int]:
-        """The process ids of its workers."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
@@ -146,7 +127,7 @@ class Server:
 def started(
     folder: Path, manifest_sha256: str, descriptors: int = 0, *, command: str = "serve", **environment: str
 ) -> subprocess.Popen[str]:
-    """Start a server of an unpacked package, with at most so many descriptors a process."""
+    """Start a server with at most so many descriptors a process."""
     settings = {
         "PATH": os.environ["PATH"],
         "SM_MODEL_DIR": str(folder),
@@ -162,7 +143,6 @@ def started(
 
 @contextmanager
 def served(folder: Path, manifest_sha256: str, descriptors: int = 0, **environment: str) -> Iterator[Server]:
-    """A server that answers `/ping`."""
     port = free_port()
     process = started(folder, manifest_sha256, descriptors, SAGEMAKER_BIND_TO_PORT=str(port), **environment)
     server = Server(process, port)
@@ -186,7 +166,7 @@ def served(folder: Path, manifest_sha256: str, descriptors: int = 0, **environme
 
 
 def refused(folder: Path, manifest_sha256: str, **environment: str) -> tuple[int, str]:
-    """Run a server that does not come up; returns its exit status and its last line."""
+    """The exit status and last line of a server that does not start."""
     process = started(folder, manifest_sha256, **{"SAGEMAKER_BIND_TO_PORT": str(free_port()), **environment})
     said = process.communicate(timeout=60)[1]
     return process.returncode, re.sub(r"\s+", " ", said.strip().splitlines()[-1])

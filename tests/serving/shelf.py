@@ -15,14 +15,13 @@ TOKEN = "t0ken"
 
 @dataclass
 class Shelf:
-    """What is there, and what goes wrong.
+    """The contents of the server, and what goes wrong.
 
     Attributes:
-        blobs: Path -> content.
-        faults: What the next answers are, one each: a status, or how many bytes come before the connection ends.
-        wants: `basic` or `bearer`: who may read; empty for everybody.
+        faults: Of the next answers, one each: a status, or how many bytes come before the connection ends.
+        wants: The login: `basic` or `bearer`; empty for none.
         to: Where every path is redirected to; empty for nowhere.
-        ranges: Whether parts are given.
+        ranges: Whether Range is supported.
         pause: Called before every block that is sent.
         asked: Path and headers of each request.
         headers: Of every answer with a blob.
@@ -40,17 +39,14 @@ class Shelf:
 
     @property
     def host(self) -> str:
-        """HOST:PORT."""
         return f"127.0.0.1:{self.port}"
 
     def ranges_asked(self) -> list[str | None]:
-        """The header Range of each request for a blob."""
         return [headers.get("Range") for path, headers in self.asked if path in self.blobs]
 
 
 @contextmanager
 def shelf(**told: Any) -> Iterator[Shelf]:
-    """A server on this machine."""
     made = Shelf(**told)
 
     class Handler(Quiet):

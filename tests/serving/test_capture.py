@@ -26,8 +26,6 @@ def exchange(body: bytes = b"{}", **headers: bytes) -> Any:
 
 
 class Gate:
-    """A sink that waits until it is let through."""
-
     def __init__(self) -> None:
         self.open = threading.Event()
         self.lines: list[bytes] = []

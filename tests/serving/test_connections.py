@@ -19,7 +19,7 @@ HEAD = b"GET /ping HTTP/1.1\r\n%b\r\n"
 
 
 def said(sent: bytes, crowded: bool = False, look: Callable[[Connection, float], Any] | None = None) -> bytes:
-    """What a client reads that sends some bytes, until the connection ends."""
+    """The answers until the connection ends."""
 
     async def go() -> bytes:
         loop = asyncio.get_running_loop()

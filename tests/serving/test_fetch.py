@@ -46,8 +46,6 @@ LOGIN = {"auth": base64.b64encode(b"ana:secret").decode()}
 
 @dataclass(frozen=True)
 class Made:
-    """A small package, as an archive."""
-
     content: bytes
     digest: str
     manifest_sha256: str
@@ -71,7 +69,7 @@ class Made:
 
 
 def made_of(folder: Path, *, weights: bytes = b"", **changed: bytes) -> Made:
-    """A small package, with files that are not those of its manifest where they are given."""
+    """A small package, with files that contradict its manifest where given."""
     manifest_sha256 = write(folder, weights={"model.bin": weights})
     files = {one.relative_to(folder).as_posix(): one for one in folder.rglob("*") if one.is_file()}
     return sealed_as({**files, **changed}, manifest_sha256, folder.with_suffix(".tar.gz"))
@@ -100,14 +98,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Pauses that were asked for, and not taken."""
     asked: list[float] = []
     monkeypatch.setattr(downloading.time, "sleep", asked.append)
     return asked
 
 
 def run(environment: dict[str, str], *, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
-    """Run the command to its end; returns its status and what it said."""
+    """The status and output of the command."""
     done = subprocess.run(
         [*prefix, sys.executable, "-P", "-m", "serving", "fetch"],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
@@ -219,7 +216,6 @@ def test_other_bytes_than_the_digest_says_are_never_unpacked(
 def test_the_manifest_is_put_in_place_last(
     made: Made, at: Shelf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is killed in between leaves a folder that nothing serves."""
     moved: list[str] = []
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", lambda self, to: moved.append(Path(to).name) or rename(self, to))

@@ -20,7 +20,6 @@ PATHS = ["/invocations", "/v2/models/model/infer"]
 
 
 def allowed(feature: Feature) -> st.SearchStrategy[Any]:
-    """Values that a feature may have."""
     values: st.SearchStrategy[Any]
     if feature.kind == "boolean":
         values = st.booleans()

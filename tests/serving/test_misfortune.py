@@ -84,7 +84,7 @@ def test_a_model_that_raises_or_answers_nonsense_is_500_with_the_reason(frail: S
 
 
 def together(server: Server, *distances: float) -> dict[float, tuple[int, object]]:
-    """Send requests that are one batch: they come while a slow one is predicted."""
+    """Send requests in one batch: they arrive while a slow one is predicted."""
     found: dict[float, tuple[int, object]] = {}
 
     def ask(distance: float) -> None:

@@ -23,18 +23,15 @@ def digest(path: Path) -> str:
 
 
 def run(folder: Path, **changes: str) -> tuple[int, str]:
-    """Run the entry point to its end; returns the exit status and what it said last."""
     manifest = folder / "manifest.json"
     return refused(folder, changes.pop("sealed_as", digest(manifest) if manifest.exists() else "0" * 64), **changes)
 
 
 def serving(folder: Path) -> AbstractContextManager[Server]:
-    """A server of an unpacked package."""
     return served(folder, digest(folder / "manifest.json"))
 
 
 def ask(server: Server) -> list[Any]:
-    """The answers to the example request."""
     return server.predictions(*json.loads(EXAMPLE.read_bytes())["instances"])
 
 
@@ -47,8 +44,6 @@ def reseal(folder: Path) -> None:
 
 
 class Bomb:
-    """Writes a file when it is unpickled."""
-
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 

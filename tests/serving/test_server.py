@@ -25,13 +25,11 @@ HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json
 
 @contextmanager
 def raw(server: Server) -> Iterator[socket.socket]:
-    """A connection to write bytes to."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         yield connection
 
 
 def answers(connection: socket.socket) -> list[tuple[int, bytes]]:
-    """All answers until the server ends the connection."""
     found: list[tuple[int, bytes]] = []
     data = b"".join(iter(lambda: connection.recv(65536), b""))
     while data:
