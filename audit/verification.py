@@ -96,7 +96,7 @@ def _wrong(
     if record.endpoint != endpoint:
         return RecordFault.FOREIGN
     if record.number != place:
-        return RecordFault.MISSING
+        return RecordFault.MISSING if record.number > place else RecordFault.REORDERED
     if item.signature is not None and not check(record.canonical, item.signature):
         return RecordFault.OTHER_KEY if record.digest == known and record.before == before else RecordFault.CHANGED
     return None if record.before == before else RecordFault.UNLINKED
