@@ -142,4 +142,8 @@ def test_an_answer_is_traced_to_its_data_its_package_and_who_released_it(story: 
 
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
+    target = story.target()
+    for name in ("drift", "labels"):  # as their schedules do every few minutes
+        answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-{name}", Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
     assert not unused("test_monitoring_story", story.cloud, LOCAL)
