@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, sha256_of, text
+from provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, text
 from provenance.statement import SUBJECT
 
 _MODEL = "model"
@@ -18,7 +18,7 @@ _SCOPE = {"serves": "required", "trains": "excluded"}
 
 def bom(facts: Facts) -> bytes:
     """The bill of materials as canonical JSON, the content of bom.cdx.json."""
-    digest = sha256_of(facts.package.digest)
+    digest = facts.package.digest.removeprefix("sha256:")
     libraries, data = [_library(one) for one in facts.dependencies], [_data(one) for one in facts.data]
     serves = [purl(one) for one in facts.dependencies if one.role == "serves"]
     return canonical(

@@ -175,11 +175,6 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else canonical(value).decode()
 
 
-def sha256_of(digest: str) -> str:
-    """The hexadecimal part of `sha256:<hex>`."""
-    return digest.removeprefix("sha256:")
-
-
 def purl(dependency: Dependency) -> str:
     """The package URL of a library."""
     return f"pkg:pypi/{dependency.name}@{dependency.version}"

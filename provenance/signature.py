@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from provenance.facts import canonical, sha256_of
+from provenance.facts import canonical
 from provenance.statement import SUBJECT, TYPE, StatementError, parsed
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
@@ -16,7 +16,7 @@ PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 def statement(package_digest: str) -> bytes:
     """The statement of an archive (`sha256:<hex>`) as canonical JSON."""
-    digest = sha256_of(package_digest)
+    digest = package_digest.removeprefix("sha256:")
     root = hashlib.sha256(bytes.fromhex(digest)).hexdigest()  # over the list of digests, which is one here
     return canonical(
         {

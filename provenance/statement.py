@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from provenance.facts import Facts, canonical, purl, sha256_of
+from provenance.facts import Facts, canonical, purl
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
@@ -30,7 +30,7 @@ def statement(facts: Facts, documents: Mapping[str, bytes]) -> bytes:
     return canonical(
         {
             "_type": TYPE,
-            "subject": [{"name": SUBJECT, "digest": {"sha256": sha256_of(facts.package.digest)}}],
+            "subject": [{"name": SUBJECT, "digest": {"sha256": facts.package.digest.removeprefix("sha256:")}}],
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {

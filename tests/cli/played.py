@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from cli.platform.facts import AlarmView, EndpointState
 from cli.target import Target
 from cli.view.snapshot import Snapshot, seen_at
+from rollout.controller.commands import PLAIN
 from rollout.core.live import Variant
 from tests.simulator.platform import World
 
@@ -20,6 +21,10 @@ def printed(shown: RenderableType, width: int = 200, **console: Any) -> str:
     file = io.StringIO()
     Console(file=file, width=width, **console).print(shown)
     return file.getvalue()
+
+
+TARGET: Any = SimpleNamespace(endpoint="endpoint", commands=PLAIN, outputs={}, on_kubernetes=False)
+"""The target of a world, as far as commands on rollouts look at it."""
 
 
 def of_ada(world: World) -> Any:

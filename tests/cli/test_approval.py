@@ -13,11 +13,10 @@ from cli.commands import deciding
 from cli.main import main
 from cli.rollback import to_take_back
 from cli.view import render
-from rollout.controller.commands import PLAIN
 from rollout.core.plan import Step
 from rollout.core.state import Phase
 from tests.cli.conftest import plan
-from tests.cli.played import look, of_ada, printed
+from tests.cli.played import TARGET, look, of_ada, printed
 from tests.simulator.platform import World
 
 Begin = Callable[..., World]
@@ -27,9 +26,6 @@ PAUSES = plan(Step(20, 20, approve=True), Step(50, 20))
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the command on a world in place of a cloud."""
-    target: Any = type(
-        "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
-    )()
 
     class Looks:
         def __init__(self, _: Any, **options: Any) -> None:
@@ -38,7 +34,7 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         def __call__(self) -> Any:
             return look(world)
 
-    monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda stack: TARGET)
     monkeypatch.setattr(deciding, "take", lambda *_, **__: look(world))
     monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
     monkeypatch.setattr("cli.view.watching.Looks", Looks)

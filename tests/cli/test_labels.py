@@ -22,8 +22,8 @@ from cli.main import main
 from cli.options import Delay
 from cli.replay import Pace, Report, Sender, run
 from cli.target import Target
-from model import data
 from model.data import Flight
+from tests.cli.test_replay import replayed
 from tests.platforms.aws.mocked import mocked_aws
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -94,20 +94,18 @@ def test_a_file_with_a_line_that_is_no_label_is_refused_whole_and_each_line_told
         read([b"\n", b"  "])
 
 
-def test_the_command_tells_where_the_labels_went(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_tells_where_labels_went_and_sends_nothing_of_a_file_with_a_wrong_line(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cli.target_options.resolve", lambda name: stack.target)
     done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\n")
     assert done.exit_code == 0, done.output
     assert "s3://bucket/labels/" in done.output
     assert "1 labels sent" in done.output
     assert stack.labels() == {"order-17": True}
-
-
-def test_the_command_sends_nothing_of_a_file_with_a_wrong_line(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.target_options.resolve", lambda name: stack.target)
-    done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\nnonsense\n")
+    done = CliRunner().invoke(main, ["labels", "-"], input=LINE.replace(b"17", b"18") + b"\nnonsense\n")
     assert done.exit_code == 2
-    assert stack.files() == {}
+    assert stack.labels() == {"order-17": True}
 
 
 @pytest.fixture
@@ -168,10 +166,7 @@ def test_a_replay_that_is_told_to_stop_sends_the_labels_that_wait(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "replay", stopped)
-    monkeypatch.setattr(sending, "find", lambda asked: stack.target)
-    monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
-    done = CliRunner().invoke(main, ["replay", "--rate", "1000", "--labels-after", "3600"])
+    done = replayed(monkeypatch, stopped, "--rate", "1000", "--labels-after", "3600", target=stack.target)
     assert (done.exit_code, stack.labels()) == (0, {runtime.ids[0]: True}), done.output
     assert "1 labels sent\n" in done.stderr
 
@@ -201,11 +196,9 @@ def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
     stack: Stack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     nowhere = Target("local", "e", "us-east-1", {"artifact_bucket": "no-such-bucket"})
-    monkeypatch.setattr(data, "replay", lambda since, until: iter([flight(0, True), flight(3, False)]))
-    monkeypatch.setattr(sending, "find", lambda asked: nowhere)
-    monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
     monkeypatch.setattr(sending, "ROOT", tmp_path)
-    done = CliRunner().invoke(main, ["replay", "--rate", "1000", "--labels-after", "0"])
+    flights = [flight(0, True), flight(3, False)]
+    done = replayed(monkeypatch, lambda *_: iter(flights), "--rate", "1000", "--labels-after", "0", target=nowhere)
     assert (done.exit_code, "2 labels were not sent: " in done.stderr) == (1, True), done.output
     (path,) = (tmp_path / ".modelstack").iterdir()
     assert f"modelstack labels {path}" in done.stderr.replace("\n", " ")

@@ -52,6 +52,7 @@ def pulumi(folder: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 
 
 def serves(monkeypatch: pytest.MonkeyPatch, release: dict[str, str] | None) -> None:
+    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
     champion = release and SimpleNamespace(as_dict=lambda: release)
     monkeypatch.setattr(Aws, "champion", lambda _: champion)
 
@@ -78,7 +79,6 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
     config = {**config_of_file(parameters), **more}
     pulumi(tmp_path, config, monkeypatch)
     monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(RetrainingRecord(), candidate, None))
-    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
     serves(monkeypatch, SOURCE)
 
     names = Names("flight-delay", stack, "111122223333", "us-east-1")
@@ -105,7 +105,6 @@ def test_promote_says_what_serves_there_and_runs_pulumi_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
-    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
     serves(monkeypatch, SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
     script = (tmp_path / "pulumi").read_text().replace("exit 1", 'echo "ran: $@"; exit 7')
     (tmp_path / "pulumi").write_text(script)
@@ -141,7 +140,6 @@ def test_without_a_stack_an_image_another_to_take_from_or_a_champion_there_it_sa
     with pytest.raises(OperatorError, match=r"modelstack:serving\.image is not set"):
         next_release.id_of(Target("dev", "e", "us-east-1", {}))
     pulumi(tmp_path, config | {"modelstack:promotion": {"from": "staging"}}, monkeypatch)
-    monkeypatch.setattr(next_release, "resolve", lambda name: Target(name, "e", "us-east-1", {}))
     serves(monkeypatch, None)
     with pytest.raises(OperatorError, match=r"stack acme/flights/staging, .* has no champion to take"):
         next_release.id_of(Target("acme/flights/prod", "e", "us-east-1", {}))

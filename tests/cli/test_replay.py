@@ -120,11 +120,8 @@ def test_nothing_that_answers_is_a_failure_and_no_traceback(monkeypatch: pytest.
     assert report.answers == {"EndpointConnectionError": 1}
 
 
-def test_events_keep_their_distances_divided_by_the_speed() -> None:
+def test_events_keep_their_distances_divided_by_the_speed_unless_a_rate_is_given() -> None:
     assert Pace(speed=60).due(5, NOON + timedelta(minutes=3), NOON) == 3.0
-
-
-def test_a_rate_takes_no_notice_of_the_events_times() -> None:
     assert Pace(rate=20).due(10, NOON + timedelta(days=300), NOON) == 0.5
 
 
@@ -205,10 +202,12 @@ def test_events_of_another_form_are_told_with_what_they_lack(monkeypatch: pytest
         events()
 
 
-def replayed(monkeypatch: pytest.MonkeyPatch, source: Callable[..., Iterator[Flight]], *words: str) -> Result:
+def replayed(
+    monkeypatch: pytest.MonkeyPatch, source: Callable[..., Iterator[Flight]], *words: str, target: Target = TARGET
+) -> Result:
     """What `modelstack replay` says, whose output is no terminal, and whose events are those of `source`."""
     monkeypatch.setattr(data, "replay", source)
-    monkeypatch.setattr(sending, "find", lambda asked: TARGET)
+    monkeypatch.setattr(sending, "find", lambda asked: target)
     monkeypatch.setattr(sending, "variant_of", lambda target, name: name)
     return CliRunner().invoke(main, ["replay", *words])
 

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.e2e
 
 PLACE = {"bucket": "artifacts", "group": "packages"}
 KEY = KeyPair.new()
+OUTPUTS = {"artifact_bucket": "artifacts", "package_group": "packages", "signing_key": KEY.public_key.decode()}
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ def clients(monkeypatch: pytest.MonkeyPatch, built: Built) -> Iterator[Clients]:
     with mocked_aws(monkeypatch) as make:
         make("s3").create_bucket(Bucket=PLACE["bucket"])
         make("sagemaker").create_model_package_group(ModelPackageGroupName=PLACE["group"])
-        outputs = {"artifact_bucket": "artifacts", "package_group": "packages", "signing_key": KEY.public_key.decode()}
-        monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", outputs))
+        monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", OUTPUTS))
         monkeypatch.setattr(reproduce, "ROOT", built.root)
         yield make
 
@@ -163,8 +163,7 @@ def test_what_is_not_registered_and_what_another_key_signed_are_refused(
     done = CliRunner().invoke(main, ["reproduce", "sha256:" + "0" * 64])
     assert (done.exit_code, "no such package is among the newest 100 of packages" in done.stderr) == (2, True)
     facts = published(clients, built.sealed)
-    outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
-    other = {**outputs, "signing_key": KeyPair.new().public_key.decode()}
+    other = {**OUTPUTS, "signing_key": KeyPair.new().public_key.decode()}
     monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
     told = reproduced(facts)
     assert (told.exit_code, "is not to be believed" in told.stderr) == (1, True)
@@ -175,8 +174,7 @@ def test_a_whole_digest_is_found_however_many_were_registered_since(
 ) -> None:
     facts = published(clients, built.sealed)
     monkeypatch.setattr("cli.reproduce.newest", lambda *_: [])
-    outputs = {**PLACE, "artifact_bucket": "artifacts", "package_group": "packages"}
-    target = Target("prod", "e", "us-east-1", {**outputs, "signing_key": KEY.public_key.decode()})
+    target = Target("prod", "e", "us-east-1", OUTPUTS)
     assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts
     with pytest.raises(OperatorError, match="no such package"):
         reproduce.facts_of(target, facts.id)

@@ -15,13 +15,12 @@ from cli.main import main
 from cli.restore import choose
 from cli.target import Target
 from cli.view import render
-from rollout.controller.commands import PLAIN
 from rollout.core.deployments import Deployment
 from rollout.core.plan import Step
 from rollout.reason import Reason
 from services.sealed_packages import RegistryError
 from tests.cli.conftest import plan
-from tests.cli.played import look, of_ada, printed
+from tests.cli.played import TARGET, look, of_ada, printed
 from tests.simulator.platform import World
 
 DAY = 86_400.0
@@ -97,10 +96,7 @@ def test_without_any_deployment_it_says_so() -> None:
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Types the command on a world in place of a cloud, whose archives are all there."""
-    target: Any = type(
-        "Target", (), {"endpoint": "endpoint", "commands": PLAIN, "outputs": {}, "on_kubernetes": False}
-    )()
-    monkeypatch.setattr("cli.target_options.resolve", lambda stack: target)
+    monkeypatch.setattr("cli.target_options.resolve", lambda stack: TARGET)
     monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
     monkeypatch.setattr(restoring.audit_records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)

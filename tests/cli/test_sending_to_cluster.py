@@ -24,13 +24,18 @@ from tests.platforms.kubernetes.certificates import authority
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def body(tmp_path: Path) -> str:
+    """A file with a request."""
+    (tmp_path / "body").write_text('{"instances": [1]}')
+    return str(tmp_path / "body")
+
+
 def test_a_request_goes_through_the_gateway_to_the_variant_that_is_meant(
-    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path
+    cluster: Cluster, typed: Callable[..., Result], body: str
 ) -> None:
-    body = tmp_path / "body"
-    body.write_text('{"instances": [1]}')
     cluster.answer = (200, {"x-modelstack-variant": PAIR.champion.variant}, '{"predictions": [1]}')
-    done = typed("invoke", str(body), "--variant", PAIR.champion.variant)
+    done = typed("invoke", body, "--variant", PAIR.champion.variant)
     assert (done.stdout, done.stderr) == ('{"predictions": [1]}\n', f"answered by {PAIR.champion.variant}\n")
     ((headers, sent),) = cluster.requests
     assert (sent, headers["host"], headers["x-modelstack-target"]) == (
@@ -68,15 +73,12 @@ def test_a_gateway_of_tls_is_checked_by_the_routes_host_and_by_ones_own_authorit
 
 @pytest.mark.parametrize("rate", ["0", "20"])
 def test_a_load_is_put_on_a_gateway_of_tls_which_is_checked_as_one_request_checks_it(
-    cluster: Cluster, typed: Callable[..., Result], over_tls: Gateway, tmp_path: Path, rate: str
+    cluster: Cluster, typed: Callable[..., Result], over_tls: Gateway, body: str, rate: str
 ) -> None:
-    body = tmp_path / "body"
-    body.write_text("{}")
-
     def load(**changes: str) -> Result:
         spec = RolloutSpec("prod", "flight-delay", prometheus="http://127.0.0.1:1", **{**GIVEN, **changes})
         cluster.put(ROLLOUT, {"metadata": {"name": NAME}, "spec": spec.as_dict()})
-        return typed("loadtest", str(body), "--for", "0.3", "--connections", "1", "--rate", rate, "--json")
+        return typed("loadtest", body, "--for", "0.3", "--connections", "1", "--rate", rate, "--json")
 
     assert json.loads(load().stdout)["statuses"].keys() == {"200"}
     assert over_tls.asked[-1][0]["host"] == "model.example.org"
@@ -90,10 +92,8 @@ def test_a_load_is_put_on_a_gateway_of_tls_which_is_checked_as_one_request_check
     ("headers", "by"), [({"x-modelstack-variant": "v-a"}, "the model"), ({}, "the gateway itself")]
 )
 def test_a_refusal_says_whose_it_is(
-    cluster: Cluster, typed: Callable[..., Result], tmp_path: Path, headers: dict[str, str], by: str
+    cluster: Cluster, typed: Callable[..., Result], body: str, headers: dict[str, str], by: str
 ) -> None:
-    body = tmp_path / "body"
-    body.write_text("{}")
     cluster.answer = (503, headers, json.dumps({"error": "no"}))
-    done = typed("invoke", str(body))
+    done = typed("invoke", body)
     assert (done.exit_code, done.stderr) == (1, f"error: invoking {NAME}: {by} answered 503: no\n")
