@@ -24,11 +24,7 @@ HOURLY: Mapping[str, float] = _PRICES["hourly"]
 
 
 def monthly(config: Declared) -> float:
-    """The most that the instances of an endpoint config cost, US dollars a month, without unpriced types.
-
-    Raises:
-        NotKnown: Its variants are not known yet.
-    """
+    """The most that the instances of an endpoint config cost, US dollars a month, without unpriced types."""
     return HOURS * sum(
         HOURLY.get(value_at(variant, "instanceType"), 0)
         * max(

@@ -25,13 +25,7 @@ _ELEMENTS = frozenset(
 
 @dataclass(frozen=True)
 class Document:
-    """A policy document.
-
-    Attributes:
-        where: Its property, such as `policy` or `inlinePolicies[0].policy`.
-        statements: In the form that IAM takes; empty where there is a problem.
-        problem: Why it cannot be read; empty where it can.
-    """
+    """A policy document at a property such as `inlinePolicies[0].policy`; no statements where there is a `problem`."""
 
     where: str
     statements: tuple[Values, ...] = ()
@@ -39,12 +33,9 @@ class Document:
 
 
 def documents(values: Any, *, fields: frozenset[str] = frozenset(), where: str = "") -> Iterator[Document]:
-    """The documents in values, at any depth; those with unknown parts are skipped.
+    """The documents in the properties of a resource, at any depth, below the path `where`.
 
-    Args:
-        values: The properties of a resource.
-        fields: Properties that hold only documents; anything else there is a problem.
-        where: The path of the values.
+    Documents with unknown parts are skipped. In `fields`, properties for documents only, anything else is a problem.
     """
     if isinstance(values, Mapping):
         below = [(f"{where}.{name}" if where else str(name), name in fields, each) for name, each in values.items()]

@@ -27,14 +27,7 @@ class ExemptionError(ValueError):
 
 @dataclass(frozen=True)
 class Exemption:
-    """One entry of the file.
-
-    Attributes:
-        resources: Patterns of logical names.
-        stacks: Patterns of stacks' names.
-        until: The last day on which it is valid.
-        who: Who is responsible for it.
-    """
+    """One entry of the file, valid on the day `until` too; resources and stacks are patterns of names."""
 
     rule: str
     resources: tuple[str, ...]

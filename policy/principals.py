@@ -84,9 +84,7 @@ def _subject(value: Any) -> bool:
 def openings(statement: Values, *, trust: bool = False) -> Iterator[str]:
     """How a statement allows something to principals that it does not name.
 
-    Args:
-        statement: One that `documents` has read.
-        trust: Whether it is a role's trust policy: AWS services assume roles only for their own account.
+    `trust` marks a role's trust policy: AWS services assume roles only for their own account.
     """
     if not allows(statement):
         return

@@ -49,11 +49,7 @@ class Declared:
 
 
 def value_at(values: Any, *path: str) -> Any:
-    """The value at a path of property names; None where there is none.
-
-    Raises:
-        NotKnown: It, or a value above it, is not known yet.
-    """
+    """The value at a path of property names; None where there is none. Raises NotKnown if it is not known yet."""
     found = values
     for name in path:
         if found is UNKNOWN:
@@ -65,11 +61,7 @@ def value_at(values: Any, *path: str) -> Any:
 
 
 def items_at(values: Any, *path: str) -> list[Any]:
-    """The items of the list at a path; none where there is no list.
-
-    Raises:
-        NotKnown: The list or one of its items is not known yet.
-    """
+    """The items of the list at a path; none where there is no list. Raises NotKnown if any is not known yet."""
     found = value_at(values, *path) or []
     if UNKNOWN in found:
         raise NotKnown

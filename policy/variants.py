@@ -17,11 +17,7 @@ _BOTH = {"Input", "Output"}
 
 
 def variants(config: Declared, *lists: str) -> list[Any]:
-    """The variants of an endpoint config: of the named lists, or of both.
-
-    Raises:
-        NotKnown: They are not known yet.
-    """
+    """The variants of an endpoint config, of the named lists or of both; NotKnown before they are known."""
     return [variant for name in lists or (PRODUCTION, SHADOW) for variant in items_at(config.values, name)]
 
 

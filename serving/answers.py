@@ -25,11 +25,7 @@ class Answers(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, found: Any, rows: int) -> Answers:
-        """Take the result of `predict`.
-
-        Raises:
-            WrongAnswers: It has another form, another length, or a number that is NaN or infinite.
-        """
+        """Take the result of `predict`, or raise WrongAnswers for another form or length, NaN or infinity."""
         if not isinstance(found, Mapping) or not found:
             raise WrongAnswers(
                 f"predict returned {type(found).__name__}: expected a mapping, name -> a value for each row"

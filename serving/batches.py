@@ -40,11 +40,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of queue and batch.
+    """The limits of queue and batch, in rows and requests.
 
     Attributes:
-        rows: Of one batch.
-        requests: That may wait; further ones get 503.
         seconds: From a request's last byte until it is given up. SageMaker waits as long.
         quick: Predictions of up to so many seconds run on the event loop.
     """
@@ -96,10 +94,6 @@ class Batches:
     """Runs one batch after the other.
 
     Args:
-        predict: Blocks; called with the rows of one batch.
-        promise: Checks each answer.
-        counts: The metrics.
-        limits: Of queue and batch.
         stuck: Called when a prediction in a thread times out: only ending the process can stop it.
         blocked: Called with the time before each prediction on the loop, and with 0 after it, for the supervisor, which
             must end a process that is blocked for too long.

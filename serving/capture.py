@@ -1,10 +1,7 @@
 """Captures a sample of requests and answers for monitors, off the request's path.
 
 Records are lines of JSON in the form of SageMaker's data capture, for platforms without their own. What is not written
-when a process crashes is lost. `MODELSTACK_CAPTURE` is one of:
-    file:///FOLDER          files under FOLDER/yyyy/mm/dd/hh/
-    http(s)://HOST/PATH     POST of lines, `application/x-ndjson`
-    s3://BUCKET/PREFIX      objects under PREFIX/yyyy/mm/dd/hh/; the image must have boto3
+when a process crashes is lost.
 """
 
 from __future__ import annotations

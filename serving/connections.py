@@ -27,14 +27,10 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Connection(asyncio.Protocol):
-    """One connection.
+    """One connection; `closed` is called once with its slot when it has ended.
 
-    Args:
-        server: Shared with the others.
-        slot: Its place in the server's states.
-        socket: Its transport's. An answer is written to it at once, not at the end of the loop's round, so that it has
-            left before the next one is made, whatever that does to this process.
-        closed: Called once with the slot when it has ended.
+    An answer is written to the socket at once, not at the end of the loop's round, so that it has left before the
+    next one is made, whatever that does to this process.
     """
 
     def __init__(self, server: Server, slot: int, socket: Socket, closed: Callable[[int], None]) -> None:

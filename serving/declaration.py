@@ -22,7 +22,6 @@ class Feature:
     Attributes:
         kind: `number` is never NaN.
         optional: Whether it may be null or missing.
-        unit: Of a number, for people.
         pattern: A regular expression that the whole text must match.
         categories: The allowed texts; empty when any is.
         example: A text for messages where `pattern` does not match.

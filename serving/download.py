@@ -67,11 +67,7 @@ class BucketSource:
 
     @classmethod
     def of(cls, uri: str, environment: Mapping[str, str]) -> BucketSource:
-        """With the keys, region and endpoint of AWS's usual variables.
-
-        Raises:
-            ProtocolError: The endpoint is no HTTP URL.
-        """
+        """With the keys, region and endpoint of AWS's usual variables. Raises ProtocolError for a wrong endpoint."""
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         own = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
         if own and not own.startswith(("https://", "http://")):
@@ -97,14 +93,7 @@ def download(
     say: Callable[[str], None] = lambda _: None,
     pauses: Sequence[float] = PAUSES,
 ) -> str:
-    """Write an object into an empty file and return its sha256, hexadecimal.
-
-    Args:
-        source: The object.
-        to: The file.
-        limit: In bytes.
-        say: Called with a line before a retry.
-        pauses: See `PAUSES`.
+    """Write an object of at most `limit` bytes into an empty file and return its sha256, hexadecimal.
 
     Raises:
         Refused: The server refuses, or sends more bytes than allowed.

@@ -1,14 +1,4 @@
-"""Fetches a package into a folder before a container starts: `python -m serving fetch`, run by an init container.
-
-MODELSTACK_ARCHIVE              required: oci://HOST[:PORT]/REPOSITORY@sha256:<digest>, or s3://bucket/key
-MODELSTACK_ARCHIVE_SHA256       sha256 of the archive, hexadecimal; required for s3://
-MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
-SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default. It needs room for the archive
-                                and its contents at once
-DOCKER_CONFIG                   folder with a `config.json` that has the registry's login
-MODELSTACK_INSECURE_REGISTRY    HOST[:PORT] of a registry without TLS in a private network
-SSL_CERT_FILE                   trusted CA certificates, PEM; those of the image by default
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3   for s3://
+"""`python -m serving fetch`, run by an init container, fetches a package into a folder; see docs/reference/serving.md.
 
 The archive's digest is checked before unpacking, and each file before it is put in place. The manifest comes last, and
 nothing serves without it. So a fetch may be killed at any time and repeated. Standard library only.

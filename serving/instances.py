@@ -1,8 +1,5 @@
 """Rows for a model from the body of a request, checked in one pass.
 
-    reader = Reader(declaration)
-    rows = reader.json(b'{"instances": [{"distance": 1068.0, "carrier": "B6"}]}')
-
 A valid body costs one pass of msgspec, with types made from the declaration. A body that does not fit is read again,
 slowly, to name each field, its value and what is allowed.
 """

@@ -79,13 +79,7 @@ def metadata(name: str, version: str, declared: Declaration, answer: Answers) ->
 
 
 def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body: bytes) -> tuple[Rows, ReplyForm]:
-    """Read an inference request.
-
-    Args:
-        reader: Checks instances.
-        declared: The features.
-        head_length: The header `Inference-Header-Content-Length`, if sent: the JSON's length.
-        body: JSON, and bytes of tensors after it.
+    """Read an inference request: JSON, of `head_length` bytes if the header is sent, and bytes of tensors after it.
 
     Raises:
         BadRequest: It is invalid.
@@ -118,12 +112,7 @@ def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body
 def response(
     name: str, version: str, wanted: ReplyForm, answers: Answers, *, first: int, end: int
 ) -> tuple[bytes, int | None]:
-    """The body of an answer, and the length of its JSON if bytes of tensors follow; else None.
-
-    Raises:
-        BadRequest: A requested output does not exist.
-        WrongAnswers: A value is null, which no tensor can hold.
-    """
+    """The body of an answer, and the length of its JSON if bytes of tensors follow. Raises BadRequest, WrongAnswers."""
     flat = answers.flat()
     for output in wanted.outputs:
         if output not in flat:

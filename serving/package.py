@@ -1,9 +1,5 @@
 """The verification of an unpacked package: unchanged, and sealed with the Python and the libraries that run here.
 
-    manifest = verify(Path("/opt/ml/model"), sha256)
-    check_environment(manifest)
-    code_from(Path("/opt/ml/model"), manifest)      # now `import model` runs the package's code, each file checked
-
 Nothing of a package is imported or unpickled before `manifest.json` and every file in it have the expected digests.
 Standard library only.
 """

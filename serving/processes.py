@@ -22,14 +22,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 @dataclass
 class WorkerProcess:
-    """A worker as the supervisor sees it.
-
-    Attributes:
-        started: By `time.monotonic`.
-        ready: Whether it can answer.
-        hung: Whether it was killed because it hung.
-        slots: Of its connections.
-    """
+    """A worker as the supervisor sees it; `started` is by `time.monotonic`, `hung` means killed for hanging."""
 
     number: int
     process: subprocess.Popen[bytes]

@@ -76,11 +76,7 @@ class Repository:
     ) -> Any:
         """Send a request with the authorization that the registry wants, and return a successful answer.
 
-        Args:
-            path: Below the repository, or a URL that the registry gave.
-            method: Only a GET or a HEAD follows redirects.
-            headers: Of the request.
-            content: The body: bytes, or a file.
+        `path` is below the repository, or a URL that the registry gave. Only a GET or a HEAD follows redirects.
 
         Raises:
             HTTPError: The registry refuses.

@@ -133,10 +133,7 @@ def login_of(config: Mapping[str, Any], registry: str) -> Login | None:
 def token_url_of(header: str, repository: str, *, insecure: bool) -> str:
     """The URL of the bearer token that `WWW-Authenticate` of a 401 asks for; empty for basic authorization.
 
-    Args:
-        header: Its value.
-        repository: For the scope, where the header has none.
-        insecure: Whether the registry is used without TLS; else the login needs TLS too.
+    `repository` is for the scope where the header has none. Without `insecure` the token's URL needs TLS too.
 
     Raises:
         ProtocolError: It is of an unknown kind, or would send a login over plain HTTP.

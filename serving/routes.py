@@ -1,13 +1,4 @@
-"""The paths of the server: SageMaker's two, the Open Inference Protocol's, and those for people and monitors.
-
-GET  /ping                        200: a real prediction has been made
-POST /invocations                 {"instances": [{...}]} -> {"predictions": [{...}]}; also CSV, and NumPy's arrays
-GET  /v2/health/live|ready        200
-GET  /v2/models/NAME[/ready]      its inputs and outputs
-POST /v2/models/NAME/infer        tensors in, tensors out
-GET  /metadata                    the recipe, parameters, metrics and features
-GET  /metrics                     OpenMetrics text
-"""
+"""The paths of the server, see docs/reference/serving.md."""
 
 from __future__ import annotations
 
@@ -58,16 +49,7 @@ class Served:
 
 
 class Routes:
-    """Answers the requests of one process.
-
-    Args:
-        served: The model.
-        batches: Predicts.
-        counts: Of this process.
-        exposition: The text of `/metrics`, over all processes.
-        log: Takes each failure.
-        captured: Called with each answered request, its answer and media type; None without capture.
-    """
+    """Answers the requests of one process; `captured` gets each answered request, its answer and media type."""
 
     def __init__(
         self,

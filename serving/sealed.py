@@ -17,11 +17,7 @@ FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
 
 @dataclass(frozen=True)
 class Sealed:
-    """An estimator, or its fast form where the package has one, and the version's parameters.
-
-    Attributes:
-        folder: The unpacked package; None during an evaluation before sealing.
-    """
+    """An estimator or its fast form, the version's parameters, and the unpacked folder; None before sealing."""
 
     estimator: Any
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])

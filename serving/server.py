@@ -17,14 +17,13 @@ _DRAINING = 1.0  # seconds without a request after which a connection is closed 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one request and connection.
+    """The limits of one request and connection; times are in seconds, sizes in bytes.
 
     Attributes:
-        body: Bytes of a body.
-        head: Bytes of a request's target and headers.
-        arrival: Seconds from a request's first byte to its last; also for a client to read an answer.
-        idle: Seconds between requests, more than the platform's own limit, so that it never sends a request on a
-            connection that is being closed here.
+        head: A request's target and headers.
+        arrival: From a request's first byte to its last; also for a client to read an answer.
+        idle: Between requests, more than the platform's own limit, so that it never sends a request on a connection
+            that is being closed here.
         crowded: The same while clients wait because the most connections are open.
         pipelined: Requests that may wait on one connection.
     """
@@ -51,10 +50,8 @@ class Server:
     Args:
         handle: Called with each whole request; it answers the exchange now or later.
         refused: Called with the status and problem of each request that is refused here; returns a body.
-        counts: Of this process.
         states: Shared memory, a byte a connection, for the supervisor when this process ends.
         drained: Called when the last connection of a drain has ended.
-        crowded: Whether clients wait because the most connections are open.
         named: A header line for each answer, or none.
     """
 

@@ -1,17 +1,4 @@
-"""The settings of a server: environment variables, named as SageMaker's containers name them.
-
-MODELSTACK_MANIFEST_SHA256      required: sha256 of `manifest.json`, hexadecimal
-SM_MODEL_DIR                    folder of the unpacked package; /opt/ml/model by default, as in SageMaker
-SAGEMAKER_BIND_TO_PORT          port to listen on; 8080 by default
-BIND_HOST                       address to listen on; loopback by default, the image sets 0.0.0.0
-SAGEMAKER_MODEL_SERVER_WORKERS  worker processes; one for each core by default
-SAGEMAKER_MODEL_SERVER_TIMEOUT  seconds until a request is given up; 60 by default, as long as SageMaker waits
-MODELSTACK_MODEL                the model's name, a label of its metrics
-MODELSTACK_VARIANT              the variant's name for a header of each answer; none by default
-MODELSTACK_CAPTURE              where requests and answers are captured, see `serving.capture`; nowhere by default
-MODELSTACK_CAPTURE_TOKEN        sent with POSTs of captures, in the header x-modelstack-token
-MODELSTACK_CAPTURE_PERCENT      share of requests that are captured, 0 to 100
-"""
+"""The settings of a server: environment variables named as in SageMaker's containers, see docs/reference/serving.md."""
 
 from __future__ import annotations
 

@@ -47,17 +47,7 @@ STUCK = 4
 
 
 class Worker:
-    """Serves one model in this process.
-
-    Args:
-        served: The model.
-        predict: Predicts rows.
-        settings: Of the server.
-        number: Of this worker.
-        memory: Shared with the supervisor and the other workers.
-        channel: To the supervisor.
-        labels: Of the metrics.
-    """
+    """Serves one model in this process."""
 
     def __init__(
         self,
@@ -154,12 +144,7 @@ def load(folder: Path) -> Callable[[Any], Any]:
 
 
 def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callable[[Any], Any]) -> Served:
-    """The model, once it has answered the sealed example.
-
-    Raises:
-        BadRequest: The example does not match the declaration.
-        WrongAnswers: The answer is invalid, or not as the package declares.
-    """
+    """The model, once it has answered the sealed example. Raises BadRequest or WrongAnswers."""
 
     def document(name: str) -> Any:
         path = folder / name

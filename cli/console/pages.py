@@ -114,11 +114,7 @@ class Pages:
         }
 
     def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
-        """Two versions of the registry side by side; by default the champion and the challenger or the newest other.
-
-        Raises:
-            OperatorError: A named version does not exist.
-        """
+        """Two versions of the registry; by default the champion and the challenger or the newest other."""
         found, roles = newest(self._platform.versions(), _VERSIONS), self._roles(self._state())
         one, other = _two(found, given, roles)
         names = [comparison.variant_of(item) for item in (one, other)]
@@ -162,11 +158,7 @@ class Pages:
         return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
 
     def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """The lineage of a package, by default the champion's; cached for a minute, as other stacks are queried too.
-
-        Raises:
-            OperatorError: No such package is registered.
-        """
+        """The lineage of a package, by default the champion's; cached for a minute, as other stacks are queried too."""
         word = given.get("package") or None
         kept = self._traced.get(word)
         if kept is None or self.clock() - kept[0] > _TRACED_S:

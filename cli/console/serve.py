@@ -25,11 +25,7 @@ class ConsoleServer:
         self._server = uvicorn.Server(uvicorn.Config(app(pages), log_level="warning", lifespan="off"))
 
     def run(self, ready: Callable[[str], None]) -> None:
-        """Serve until stopped, in the main thread by Ctrl-C too; `ready` is called with the address.
-
-        Raises:
-            OperatorError: The port cannot be used.
-        """
+        """Serve until stopped, in the main thread by Ctrl-C too; `ready` is called with the address."""
         with socket.socket() as bound:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -24,14 +24,7 @@ _BY_HAND = "docs/how-to/own-model.md shows how a model is written by hand."
 
 @dataclass(frozen=True)
 class Blank:
-    """An unfitted estimator with every seed set.
-
-    Attributes:
-        content: Its pickle.
-        libraries: Top-level modules that it needs.
-        description: Its class and parameters for a reader, a line each.
-        notes: What was changed.
-    """
+    """The pickle of an unfitted estimator with every seed set, the modules it needs, and texts for the person."""
 
     content: bytes
     libraries: tuple[str, ...]

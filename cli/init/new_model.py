@@ -47,14 +47,7 @@ class ModelInputs:
 
 @dataclass(frozen=True)
 class NewModel:
-    """A model that was written.
-
-    Attributes:
-        name: A name for it in the stack's file.
-        files: Relative to the checkout, sources with their number of lines.
-        example: The example request, relative to the checkout.
-        notes: For the person, a line each.
-    """
+    """A model that was written; paths are relative to the checkout, sources with their number of lines."""
 
     name: str
     files: tuple[str, ...]

@@ -120,15 +120,7 @@ def fetch(
     state: RolloutState,
     audited: tuple[tuple[AuditRecord, ...], list[str]] | None = None,
 ) -> Fetched:
-    """What one stack knows about a package.
-
-    Args:
-        target: The stack.
-        digest: The package's.
-        listed: Name -> digest of every registered version, newest first.
-        state: The journal's.
-        audited: The result of `records_of`, if it was read before.
-    """
+    """What one stack knows about a package; `listed` maps version names to digests, newest first."""
     store, names = platform_of(target).package_store(), [name for name, one in listed.items() if one == digest]
     versions = tuple(version_of(store.package(name), digest) for name in reversed(names))
     champion = state.champion

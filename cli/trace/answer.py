@@ -85,13 +85,8 @@ def trace(
 ) -> Trace:
     """Assemble the chain of a prediction.
 
-    Args:
-        resolved: The prediction.
-        endpoint: Its endpoint.
-        history: The journal's latest events.
-        graph: The lineage of its package on this stack; None when the package is unknown.
-        facts: What is proven about the package; None when nothing is.
-        unread: What could not be read, and why, a sentence each.
+    Without a `graph` its package is unknown, without `facts` nothing is proven about it. `unread` has a sentence
+    for each thing that could not be read.
     """
     prediction, release = resolved.prediction, release_of(resolved.prediction.variant)
     found = Trace(

@@ -21,11 +21,7 @@ _VERSIONS = 100  # searched for a release that neither the audit record nor the 
 
 
 def read(target: Target, word: str, window: Window) -> Trace:
-    """The chain of a prediction, by its inference or event id or the beginning of one.
-
-    Raises:
-        OperatorError: None is found, several match, or the stack does not answer.
-    """
+    """The chain of a prediction, by its inference or event id or the beginning of one."""
     found = platform_of(target).prediction(word, window)
     state = journal_state(target)
     resolved = resolve(

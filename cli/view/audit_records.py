@@ -59,11 +59,7 @@ def proven(target: Target) -> list[AuditRecord]:
 
 
 def verify(target: Target, key: Path | None = None) -> Verified:
-    """Verify the stored record against the journal and a public key: a file, or the platform's when None.
-
-    Raises:
-        OperatorError: Record, journal or key cannot be read.
-    """
+    """Verify the stored record against the journal and a public key: a file, or the platform's when None."""
     check = checking(_public_key(target, key))
     for _ in range(_LOOKS):
         end = journal_state(target).audit

@@ -104,14 +104,9 @@ def explain(
     rollout: str | None = None,
     commands: Commands = PLAIN,
 ) -> Story:
-    """Explain a rollout.
+    """Explain a rollout at `now`, epoch seconds: by its id or its release's, or else the present or last one.
 
-    Args:
-        state: The journal's.
-        decision: The controller's on the running trial; None when the metrics were not read.
-        now: Epoch seconds.
-        rollout: Its id or its release's; None for the present or last one.
-        commands: How the commands of its stack are written.
+    Without a `decision` the metrics of a running trial are unknown.
 
     Raises:
         OperatorError: The journal knows no such rollout; the message lists those it knows.

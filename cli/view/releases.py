@@ -71,11 +71,7 @@ def journal_state(target: Target) -> RolloutState:
 
 
 def variant_of(target: Target, word: str | None) -> str | None:
-    """The variant on the endpoint that a variant's or release's name means; None for None.
-
-    Raises:
-        OperatorError: The endpoint does not answer, or has no such variant.
-    """
+    """The variant that its own or its release's name means; None for None. OperatorError lists those there are."""
     names = list(platform_of(target).endpoint().live.variants)
     if word is None or word in names:
         return word

@@ -173,17 +173,10 @@ def watch(
     console: Console | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Poll until the time is over, or the trial is; returns the exit code, see `PROMOTED`.
+    """Poll every so many seconds until the time is over, or the trial is; returns the exit code, see `PROMOTED`.
 
-    Args:
-        look: Takes a snapshot.
-        every: Seconds between two snapshots.
-        seconds: How long; 0 is for ever, except for a named rollout that does not begin.
-        until_verdict: Whether to stop when nothing is on trial, or only a person can continue it.
-        as_json: Whether to print JSON.
-        named: The state of the named rollout at the last look; None when none was named.
-        console: Where to show it; standard output when None.
-        sleep: Waits for seconds.
+    `seconds` 0 is for ever, except for a named rollout that does not begin. `until_verdict` stops also when only a
+    person can continue. `named` returns the state of the named rollout at the last look.
 
     Raises:
         OperatorError: The first look failed; nothing to wait for is on trial or named; or the named rollout did not
