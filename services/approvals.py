@@ -51,11 +51,7 @@ class Approvals(Protocol):
         ...
 
     def add(self, approval: Approval) -> None:
-        """Store the caller's approval of a registered release, unless the same person has approved it before.
-
-        Raises:
-            ApprovalRefused: It cannot be stored; the message says why.
-        """
+        """Store the caller's approval, unless the same person has approved the release before, or `ApprovalRefused`."""
         ...
 
 
@@ -64,8 +60,7 @@ def approve(
 ) -> tuple[str, int]:
     """Approve a release as the caller; returns the caller and the number of approvals. Repeating it changes nothing.
 
-    Raises:
-        ApprovalRefused: No such release is registered, or the caller made it.
+    Raises `ApprovalRefused` if no such release is registered, or the caller made it.
     """
     package = of_release(versions, release, _SEARCHED)
     if package is None:
@@ -92,11 +87,7 @@ def entry(approval: Approval) -> Entry:
 
 
 def record(approvals: Iterable[Approval], journal: Journal) -> None:
-    """Add approvals to the journal for the audit record, each once however often this is repeated.
-
-    Raises:
-        RolloutError: The journal is unreachable, or refuses the write.
-    """
+    """Add approvals to the journal for the audit record, each once however often this is repeated."""
     for one in approvals:
         noted = entry(one)
         change(journal, lambda state, noted=noted: state.recording(noted))

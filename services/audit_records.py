@@ -11,10 +11,8 @@ from rollout.core.errors import RolloutError
 def put_signed(record: AuditRecord, signer: Signer | None, put_new: Callable[[str], str], place: str) -> None:
     """Sign a record and store it at `place`, unless it exists; any valid signature of the same record will do.
 
-    `put_new` stores a line under the record's number unless one exists, and returns the stored line.
-
-    Raises:
-        RolloutError: There is no key, or another record has this number.
+    `put_new` stores a line under the record's number unless one exists, and returns the stored line. Raises
+    `RolloutError` without a key, or if another record has this number.
     """
     if signer is None:
         raise RolloutError(f"audit record {record.number}: there is no key to sign it with")

@@ -63,11 +63,7 @@ class CaptureFiles:
         )
 
     def exchanges(self, key: str) -> Iterator[tuple[bytes, Recorded | Malformed]]:
-        """The exchanges of one file, each with its line.
-
-        Raises:
-            FileNotFoundError: The file was deleted after it was listed.
-        """
+        """The exchanges of one file, each with its line; `FileNotFoundError` if it was deleted meanwhile."""
         found = blocks(self.blobs.get(key))
         return ((line, item) for block in found for line in block.splitlines() for item in traffic((line,)))
 

@@ -109,11 +109,9 @@ class ShareRule:
     """The rule of an alarm on the share of bad requests.
 
     Attributes:
-        tolerated: The share of requests that may be bad.
         seconds: The time before an evaluation whose requests may have mattered.
         step: The seconds that are compared as one; divides `seconds`.
         slower_than: Responses that took longer are bad; None: those with 5XX are.
-        fires: Whether it fires.
     """
 
     tolerated: float

@@ -22,27 +22,21 @@ class DriftRun:
         return [one.failure for one in self.measured.values() if one.failure]
 
 
-@dataclass(frozen=True)
-class Drift:
-    """The drift of one endpoint."""
+def measure_drift(
+    promises: Promises,
+    watch: DriftWatch,
+    now: float,
+    named: Mapping[str, Collection[str]] | None = None,
+    more: Callable[[], bool] = lambda: True,
+) -> DriftRun:
+    """Count the captures of an endpoint's serving variants, publish the counts, and log the findings.
 
-    promises: Promises
-    watch: DriftWatch
-
-    def measure(
-        self,
-        now: float,
-        named: Mapping[str, Collection[str]] | None = None,
-        more: Callable[[], bool] = lambda: True,
-    ) -> DriftRun:
-        """Count the captures of the serving variants, publish the counts, and log the findings.
-
-        `named` maps variants to files that have arrived; None for a sweep, see `DriftWatch.measure`. `more` says
-        whether there is time for another file.
-        """
-        references, unmeasured = self.promises.references(named)
-        measured = self.watch.measure(references, now, named, unmeasured, more)
-        for variant, item in measured.items():
-            if item.files or item.findings or item.failure:
-                item.log(endpoint=self.promises.state.endpoint, variant=variant)
-        return DriftRun(measured, unmeasured)
+    `named` maps variants to files that have arrived; None for a sweep, see `DriftWatch.measure`. `more` says whether
+    there is time for another file.
+    """
+    references, unmeasured = promises.references(named)
+    measured = watch.measure(references, now, named, unmeasured, more)
+    for variant, item in measured.items():
+        if item.files or item.findings or item.failure:
+            item.log(endpoint=promises.state.endpoint, variant=variant)
+    return DriftRun(measured, unmeasured)

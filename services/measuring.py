@@ -68,11 +68,7 @@ class Measuring:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Measuring:
-        """The inverse of `as_dict`, with defaults for missing fields; unknown fields of a newer program are ignored.
-
-        Raises:
-            ValueError: A field has a value that is not allowed; the message names it.
-        """
+        """The inverse of `as_dict`; missing fields have defaults, unknown ones of a newer program are ignored."""
         given: dict[str, Any] = {name: value[key] for name, key in KEYS.items() if key in value}
         for name, item in given.items():
             if name == "segments":

@@ -59,10 +59,7 @@ class PackageStore(Protocol):
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """The evidence that a key has signed of an archive; only the statement that names the documents is verified.
 
-        Raises:
-            Unsigned: There is no signature with that key.
-            SignatureError: The statement that names the documents is not signed with it.
-            RegistryError: A document is missing or too long.
+        Raises `Unsigned` without a signature of that key, and `RegistryError` if a document is missing or too long.
         """
         ...
 
@@ -71,11 +68,7 @@ class PackageStore(Protocol):
         ...
 
     def put(self, sealed: SealedPackage) -> str:
-        """Store an archive and the JSON files of its top; returns its URI.
-
-        Raises:
-            RegistryError: Other bytes are stored under one of these names.
-        """
+        """Store an archive and the JSON files of its top; returns its URI. `RegistryError` if other bytes are there."""
         ...
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
@@ -125,11 +118,8 @@ class Origin:
 def signed(sealed: SealedPackage, registry: PackageRegistry) -> Attestation:
     """Sign the facts of a sealed package and store the evidence; evidence that this key has signed before is reused.
 
-    Raises:
-        RegistryError: Other bytes are stored under the package's name.
-        ArchiveError: The archive was changed after it was sealed.
-        OriginError: The origin of the package is not known.
-        SignatureError: The stored evidence is not what the stack has signed.
+    Raises `RegistryError` for other stored bytes, `ArchiveError` for a changed archive, `OriginError` for an unknown
+    origin, and `SignatureError` for stored evidence that the stack has not signed.
     """
     checked = describe(sealed.path, sealed.digest)
     return _signed_once(checked, registry, lambda: sign(facts_of(checked), registry.signer))
@@ -140,10 +130,8 @@ def register(
 ) -> Registered:
     """Upload a sealed package and register it, pending approval; `lineage` is stored with the version.
 
-    Raises:
-        RegistryError: Other bytes are stored under the package's name.
-        ArchiveError: The archive was changed after it was sealed.
-        SignatureError: It does not match the evidence.
+    Raises `RegistryError` for other stored bytes, `ArchiveError` for a changed archive, and `SignatureError` if it does
+    not match the evidence.
     """
     evidence.verify(sealed.digest, registry.signer.public_key)
     checked = describe(sealed.path, sealed.digest)
@@ -167,14 +155,9 @@ def publish(sealed: SealedPackage, registry: PackageRegistry, lineage: Mapping[s
 def copy(source: ReleaseRecord, theirs: Origin, registry: PackageRegistry, gates: Gates | None = None) -> Registered:
     """Promote: register the champion of another stack by digest, signed again by this one.
 
-    The source's signatures are stored next to the new ones. After an error nothing was registered.
-
-    Raises:
-        Unsigned: The source has not signed it.
-        SignatureError: It is not what the source has signed.
-        RegistryError: The source's bytes are missing or have another digest.
-        GateError: A gate is invalid.
-        GateRefused: A gate is not passed in this stack.
+    The source's signatures are stored next to the new ones. Nothing is registered if the source has not signed it
+    (`Unsigned`), has signed something else (`SignatureError`), has other bytes or none (`RegistryError`), or if a gate
+    is invalid (`GateError`) or not passed here (`GateRefused`).
     """
     with _fetched(source, theirs.store) as (sealed, evidence):
         gate(sealed.metrics, gates or {})
@@ -189,14 +172,7 @@ def take(candidate: ReleaseRecord, recipe: str, registry: PackageRegistry, gates
     """Register a package that a training job left in this registry, by its recipe: nothing is trained or copied.
 
     It keeps its version and its approval; only another image makes another version. Gates are checked again, since they
-    may have changed.
-
-    Raises:
-        Unsigned: It is not signed.
-        SignatureError: It is not what was signed.
-        RegistryError: Its bytes are missing, have another digest or are of another recipe.
-        GateError: A gate is invalid.
-        GateRefused: A gate is not passed.
+    may have changed. Raises as `copy`; a package of another recipe is a `RegistryError`.
     """
     with _fetched(candidate, registry.store) as (sealed, ours):
         if sealed.recipe != recipe:
@@ -217,11 +193,7 @@ def verify_past(
     """Verify the package of a past release and that its image exists; returns the URI of its archive.
 
     The first of `archive_uris` is where the stack stores packages now; `signed_by` is the stack's public key, PEM.
-
-    Raises:
-        Gone: The archive or the image does not exist.
-        SignatureError: The archive is not what was signed.
-        RegistryError: It has another digest, or is not signed.
+    Raises `Gone` without archive or image, and errors as `check`.
     """
     looked: list[str] = []
     for uri in archive_uris:

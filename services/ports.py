@@ -95,11 +95,7 @@ class Blobs(Protocol):
     """Bytes by name; a name never gets other bytes."""
 
     def put_new(self, name: str, content: bytes) -> None:
-        """Write bytes under a name.
-
-        Raises:
-            rollout.core.errors.Conflict: Other bytes are stored under this name.
-        """
+        """Write bytes under a name, or raise `rollout.core.errors.Conflict` if it has other bytes."""
         ...
 
     def get(self, name: str) -> Iterable[bytes]:

@@ -34,12 +34,7 @@ class UnreadableSample(ValueError):
 
 @dataclass(frozen=True)
 class ProbeOutcome:
-    """The result of a probe.
-
-    Attributes:
-        milliseconds: The latency as a caller sees it; None without an answer.
-        why: What was wrong; empty if nothing was.
-    """
+    """The result of a probe: `milliseconds` as a caller sees them, None without an answer."""
 
     ok: bool
     milliseconds: float | None
@@ -56,11 +51,8 @@ class ProbeOutcome:
 def run(invoke: Invoke, champion: Release, member: Member) -> ProbeOutcome:
     """Send the request in the champion's package once, and judge the answer.
 
-    If a promotion has just removed the champion's variant, the request goes to any serving variant.
-
-    Raises:
-        UnreadableSample: The package has no request to probe with.
-        RolloutError: The package cannot be read.
+    If a promotion has just removed the champion's variant, the request goes to any serving variant. Raises
+    `UnreadableSample` without a request in the package, `RolloutError` if it cannot be read.
     """
     body = _sample(member(champion, SAMPLE))
     try:

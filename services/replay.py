@@ -32,9 +32,7 @@ reason.
 def replay(latest: Latest, invoke: Invoke, *, champion: str, challenger: str, before: Replayed = NONE) -> Replayed:
     """Replay captured requests until all are replayed, or the time is over; the next run continues with `before`.
 
-    Raises:
-        Busy: The endpoint does not answer now, or another variant answered.
-        RolloutError: The platform refuses a request, or the captures cannot be read.
+    Raises `Busy` if the endpoint does not answer now or another variant answered, `RolloutError` if it refuses.
     """
     began, answers, unreadable = time.monotonic(), list[ReplayedRequest](), Counter[str]()
     reached = ""

@@ -76,10 +76,8 @@ def member_uri(archive_uri: str, name: str) -> str:
 def member_of(release: Sealed, name: str, read: Callable[[str, str], bytes]) -> bytes | None:
     """One verified member of a release's package; None if its manifest lists none of that name.
 
-    `read` fetches a member by its name and its sha256, hex.
-
-    Raises:
-        DigestMismatch: The manifest is not the release's, or the member not the manifest's; the message names the URI.
+    `read` fetches a member by its name and its sha256, hex. Raises `DigestMismatch`, naming the URI, if the manifest is
+    not the release's or the member not the manifest's.
     """
     expected = json.loads(manifest_of(release, read))["files"].get(name)
     return None if expected is None else _verified(release, name, expected, read)

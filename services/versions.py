@@ -75,11 +75,7 @@ class Versions(Protocol):
         ...
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
-        """Add a version that is pending approval, unless it exists; returns its name.
-
-        Raises:
-            RegistryError: Its name is taken by other bytes or another image.
-        """
+        """Add a version pending approval, unless it exists; returns its name. `RegistryError` if the name is taken."""
         ...
 
 

@@ -50,10 +50,8 @@ class Worker:
     ) -> tuple[AlarmResponse, ...]:
         """Act on every alarm, whichever fails; `each` is called with each response as soon as it is known.
 
-        `patience` gives the seconds to try a rollback while the endpoint does not take it.
-
-        Raises:
-            RolloutError: At the end: an alarm could not be acted upon, and must be delivered again.
+        `patience` gives the seconds to try a rollback while the endpoint does not take it. Raises `RolloutError` at the
+        end if an alarm could not be acted upon, and must be delivered again.
         """
         answers, failures = list[AlarmResponse](), list[RolloutError]()
         for alarm in alarms:

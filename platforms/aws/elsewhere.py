@@ -13,11 +13,6 @@ def role_for(role: str | None, account: str) -> str | None:
 
 
 def champion(region: str, table: str, endpoint: str, role: str | None) -> Release | None:
-    """The serving release of an endpoint, by its journal; None if there is none.
-
-    Raises:
-        RolloutError: The role may not be assumed, or the journal cannot be read.
-        StateError: The journal is of another version.
-    """
+    """The serving release of an endpoint, by its journal; None if there is none."""
     made = clients(region, acting_as(role, region) if role else None)
     return DynamoJournal(made, table, endpoint).read().champion

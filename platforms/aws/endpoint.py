@@ -22,7 +22,7 @@ from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.controller import Controller
 from rollout.controller.notice import notice
 from rollout.controller.ports import Signals
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.errors import Busy, RolloutError
 from rollout.core.event import Event
 from rollout.core.live import Approval, Live, Status, Variant
 from rollout.core.plan import Guard
@@ -207,14 +207,12 @@ class SnsNotify:
     """`Notify` by an SNS topic; published events are counted, for dashboards."""
 
     clients: Clients
-    topic: str | None
+    topic: str
     endpoint: str
     commands: Commands = PLAIN
 
     def send(self, event: Event) -> None:
         """Publish one event: as text to people, as JSON to queues and functions, with attributes to filter by."""
-        if not self.topic:
-            raise Unreachable("no topic to send events to")
         told = notice(event, self.endpoint, self.commands)
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.attributes.items()}
         with calling(f"publish to {self.topic}"):

@@ -7,13 +7,14 @@ entities.associate(data, fit, "ContributedTo")
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from platforms.aws.pages import pages
 from platforms.s3.errors import code_of
 
 Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produced"]
@@ -69,7 +70,7 @@ class Entities:
         try:
             return self._sagemaker.create_artifact(**asked)["ArtifactArn"]
         except ClientError as error:
-            for page in _pages(self._sagemaker.list_artifacts, **source) if code_of(error) == _REFUSED else ():
+            for page in pages(self._sagemaker.list_artifacts, **source) if code_of(error) == _REFUSED else ():
                 for one in page["ArtifactSummaries"]:
                     if one["Source"].get("SourceTypes", []) == types:
                         return one["ArtifactArn"]
@@ -112,10 +113,10 @@ def forget(sagemaker: Any, uri: str) -> None:
 
     After a ClientError or BotoCoreError the next call continues.
     """
-    found = [one for page in _pages(sagemaker.list_artifacts, SourceUri=uri) for one in page["ArtifactSummaries"]]
+    found = [one for page in pages(sagemaker.list_artifacts, SourceUri=uri) for one in page["ArtifactSummaries"]]
     arns, edges = dict.fromkeys(one["ArtifactArn"] for one in found), list[dict[str, str]]()
     for start, direction in product(tuple(arns), ("Ascendants", "Descendants")):
-        for page in _pages(sagemaker.query_lineage, StartArns=[start], Direction=direction, IncludeEdges=True):
+        for page in pages(sagemaker.query_lineage, StartArns=[start], Direction=direction, IncludeEdges=True):
             arns |= dict.fromkeys(one["Arn"] for one in page["Vertices"])
             edges += page["Edges"]
     for edge in edges:
@@ -130,16 +131,6 @@ def forget(sagemaker: Any, uri: str) -> None:
                 sagemaker.delete_artifact(ArtifactArn=arn)
             elif kind in {"action", "context"}:
                 getattr(sagemaker, f"delete_{kind}")(**{f"{kind.title()}Name": name})
-
-
-def _pages(operation: Callable[..., dict[str, Any]], **asked: Any) -> Iterator[dict[str, Any]]:
-    token: dict[str, str] = {}
-    while True:
-        page = operation(**asked, **token)
-        yield page
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 @contextmanager

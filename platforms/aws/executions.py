@@ -17,6 +17,7 @@ from typing import Any
 from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import NOTHING, REFUSED, SETTINGS
+from platforms.aws.pages import pages
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 
@@ -55,10 +56,7 @@ class ExecutionRequest:
 class StepSeen:
     """One step of an execution; texts are empty, and times None, if they do not apply.
 
-    Attributes:
-        status: SageMaker's, such as `Executing`.
-        job: The ARN of its job.
-        cached: The ARN of the execution whose outcome is reused.
+    `job` and `cached` are ARNs, of its job and of the execution whose outcome is reused.
     """
 
     name: str
@@ -95,11 +93,7 @@ class ExecutionStatus:
 
 
 def begin(clients: Clients, asked: ExecutionRequest) -> str:
-    """Start an execution, or find the one of that name that is under way; returns its ARN.
-
-    Raises:
-        RolloutError: SageMaker or the bucket refuses it, or a text is longer than SageMaker takes.
-    """
+    """Start an execution, or find the one of that name that is under way; returns its ARN."""
     parameters = {**asked.folders, **{name: text for name, text in asked.texts.items() if name in asked.takes}}
     for name, text in parameters.items():
         if len(text) > LONGEST_VALUE:
@@ -140,13 +134,8 @@ def look(clients: Clients, arn: str) -> ExecutionStatus:
     sagemaker, steps = clients("sagemaker"), list[StepSeen]()
     with calling(f"read execution {short(arn)}"):
         found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        request: dict[str, Any] = {"PipelineExecutionArn": arn, "SortOrder": "Ascending"}
-        while True:
-            page = sagemaker.list_pipeline_execution_steps(**request)
+        for page in pages(sagemaker.list_pipeline_execution_steps, PipelineExecutionArn=arn, SortOrder="Ascending"):
             steps += [_seen(one) for one in page["PipelineExecutionSteps"]]
-            if not page.get("NextToken"):
-                break
-            request["NextToken"] = page["NextToken"]
     return ExecutionStatus(arn, found["PipelineExecutionStatus"], found.get("FailureReason", ""), tuple(steps))
 
 
@@ -247,20 +236,16 @@ def short(arn: str) -> str:
 
 def _called(clients: Clients, pipeline: str, name: str) -> list[dict[str, Any]]:
     """The executions of a name, the newest first; none of a pipeline that does not exist."""
-    request: dict[str, Any] = {"PipelineName": pipeline, "SortBy": "CreationTime", "SortOrder": "Descending"}
-    found: list[dict[str, Any]] = []
-    while True:
-        try:
-            with calling(f"list the executions of {pipeline}"):
-                page = clients("sagemaker").list_pipeline_executions(**request)
-        except RolloutError as error:
-            if code_of(error.__cause__) in _NOT_THERE:
-                return []
-            raise
-        found += [one for one in page["PipelineExecutionSummaries"] if one.get("PipelineExecutionDisplayName") == name]
-        if not page.get("NextToken"):
-            return found
-        request["NextToken"] = page["NextToken"]
+    operation = clients("sagemaker").list_pipeline_executions
+    try:
+        with calling(f"list the executions of {pipeline}"):
+            listed = list(pages(operation, PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending"))
+    except RolloutError as error:
+        if code_of(error.__cause__) in _NOT_THERE:
+            return []
+        raise
+    found = (one for page in listed for one in page["PipelineExecutionSummaries"])
+    return [one for one in found if one.get("PipelineExecutionDisplayName") == name]
 
 
 def _token(name: str, known: Sequence[Mapping[str, Any]]) -> str:

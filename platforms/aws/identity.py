@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.principals import as_metadata, person
-from services.sealed_packages import REGISTERED_BY, TRAINED_BY
-
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
     from platforms.aws.clients import Clients
-
-__all__ = ["REGISTERED_BY", "TRAINED_BY", "as_metadata", "caller", "caller_if_told", "person"]
 
 
 def caller(clients: Clients) -> str:

@@ -47,11 +47,7 @@ def mlflow(
 
 
 def signed(arn: str, environ: Mapping[str, str]) -> tuple[str, Authorize]:
-    """The URL of a managed MLflow, and a function that signs requests with the credentials of this process.
-
-    Raises:
-        MlflowError: It is no such ARN, or there are no credentials.
-    """
+    """The URL of a managed MLflow, and a function that signs requests with this process's credentials."""
     parts = ARN.fullmatch(arn)
     if parts is None:
         raise MlflowError(f"{arn!r} is no ARN of a tracking server or an app of MLflow")
@@ -84,11 +80,7 @@ def address(partition: str, region: str, kind: str) -> str:
 
 
 def credentials(clients: Clients, secret: str) -> Mapping[str, str]:
-    """The environment, overridden by the keys of a secret.
-
-    Raises:
-        MlflowError: The secret is no JSON object with texts.
-    """
+    """The environment, overridden by the keys of a secret; `MlflowError` if it is no JSON object."""
     return {**os.environ, **(_read(clients, secret, int(time.monotonic() // _FRESH)) if secret else {})}
 
 

@@ -42,6 +42,16 @@ def documents(endpoint: str) -> str:
     return f"{endpoint}-documents"
 
 
+class _Name:
+    """A name of a resource, from the fields of its stack's `Names`."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def __get__(self, names: Names, owner: type[Names]) -> str:
+        return self._form.format(names)
+
+
 @dataclass(frozen=True)
 class Names(ReleaseNames):
     """The names of one stack in an account, a region and a partition."""
@@ -50,70 +60,39 @@ class Names(ReleaseNames):
     region: str
     partition: str = "aws"
 
-    @property
-    def endpoint(self) -> str:
-        """The SageMaker endpoint."""
-        return self.prefix
-
-    @property
-    def package_group(self) -> str:
-        """The model package group."""
-        return self.prefix
-
-    @property
-    def bucket(self) -> str:
-        """The artifact bucket; the account makes it globally unique."""
-        return f"{self.prefix}-artifacts-{self.account}"
-
-    @property
-    def repository(self) -> str:
-        """The container repository."""
-        return f"{self.prefix}-serving"
-
-    @property
-    def process_image(self) -> str:
-        """The image URI that the local cloud serves by running the entry point as a process."""
-        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository}:{PROCESS}"
-
-    @property
-    def serving_role(self) -> str:
-        """The role that the model's containers run with."""
-        return f"{self.prefix}-serving"
-
-    @property
-    def promotion_role(self) -> str:
-        """The role that stacks of other accounts assume to take the champion."""
-        return f"{self.prefix}-promotion"
-
-    @property
-    def training_role(self) -> str:
-        """The role that training jobs run with."""
-        return f"{self.prefix}-training"
-
-    @property
-    def pipeline(self) -> str:
-        """The SageMaker pipeline."""
-        return self.prefix
-
-    @property
-    def pipeline_role(self) -> str:
-        """The role that executions of the pipeline run with."""
-        return f"{self.prefix}-pipeline"
-
-    @property
-    def building_role(self) -> str:
-        """The role of the pipeline's jobs that run the model's code."""
-        return f"{self.prefix}-building"
-
-    @property
-    def releasing_role(self) -> str:
-        """The role of the pipeline's job that signs and registers."""
-        return f"{self.prefix}-releasing"
-
-    @property
-    def pipeline_folder(self) -> str:
-        """The folder of the pipeline's executions."""
-        return f"s3://{self.bucket}/{PIPELINE}"
+    endpoint = package_group = pipeline = dashboard = _Name("{0.prefix}")
+    bucket = _Name("{0.prefix}-artifacts-{0.account}")
+    """The account makes it globally unique."""
+    repository = _Name("{0.prefix}-serving")
+    process_image = _Name(f"{{0.account}}.dkr.ecr.{{0.region}}.amazonaws.com/{{0.repository}}:{PROCESS}")
+    """The image URI that the local cloud serves by running the entry point as a process."""
+    pipeline_folder = _Name(f"s3://{{0.bucket}}/{PIPELINE}")
+    serving_role = _Name("{0.prefix}-serving")
+    promotion_role = _Name("{0.prefix}-promotion")
+    """The role that stacks of other accounts assume to take the champion."""
+    training_role = _Name("{0.prefix}-training")
+    serving_role_arn = _Name("arn:{0.partition}:iam::{0.account}:role/{0.serving_role}")
+    training_role_arn = _Name("arn:{0.partition}:iam::{0.account}:role/{0.training_role}")
+    pipeline_role = _Name("{0.prefix}-pipeline")
+    """The role of the pipeline's executions."""
+    building_role = _Name("{0.prefix}-building")
+    """The role of the pipeline's jobs that run the model's code."""
+    releasing_role = _Name("{0.prefix}-releasing")
+    """The role of the pipeline's job that signs and registers."""
+    schedules_role = _Name("{0.prefix}-schedules")
+    alerts = _Name("{0.prefix}-alerts")
+    """The SNS topic of alarms and verdicts."""
+    dead_letters = _Name("{0.prefix}-rollback-dlq")
+    labels_dead_letters = _Name("{0.prefix}-labels-dlq")
+    captures_dead_letters = _Name("{0.prefix}-captures-dlq")
+    captures = _Name("{0.prefix}-captures")
+    """The queue of captured files for drift, and the rule that fills it."""
+    log = _Name("/aws/lambda/{0.prefix}")
+    """The log group of all functions; a stream's name contains its function's."""
+    containers_log = _Name("/aws/sagemaker/Endpoints/{0.endpoint}")
+    """The log group of the model's containers, as SageMaker names it; a stream's name contains its variant's."""
+    mlflow = _Name("{0.prefix}-mlflow")
+    """The MLflow that SageMaker runs for the stack, and its role."""
 
     @property
     def journal(self) -> str:
@@ -121,59 +100,9 @@ class Names(ReleaseNames):
         return journal(self.prefix)
 
     @property
-    def alerts(self) -> str:
-        """The SNS topic of alarms and verdicts."""
-        return f"{self.prefix}-alerts"
-
-    @property
-    def dead_letters(self) -> str:
-        """The queue of alarms that the rollback function could not handle."""
-        return f"{self.prefix}-rollback-dlq"
-
-    @property
     def documents(self) -> str:
         """The DynamoDB table of the stack's documents."""
         return documents(self.prefix)
-
-    @property
-    def labels_dead_letters(self) -> str:
-        """The queue of files that the labels function could not take in."""
-        return f"{self.prefix}-labels-dlq"
-
-    @property
-    def captures(self) -> str:
-        """The queue of captured files for drift, and the rule that fills it."""
-        return f"{self.prefix}-captures"
-
-    @property
-    def captures_dead_letters(self) -> str:
-        """The queue of captured files that the drift function could not handle."""
-        return f"{self.prefix}-captures-dlq"
-
-    @property
-    def log(self) -> str:
-        """The log group of all functions; a stream's name contains its function's."""
-        return f"/aws/lambda/{self.prefix}"
-
-    @property
-    def containers_log(self) -> str:
-        """The log group of the model's containers, as SageMaker names it; a stream's name contains its variant's."""
-        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
-
-    @property
-    def mlflow(self) -> str:
-        """The MLflow that SageMaker runs for the stack, and its role."""
-        return f"{self.prefix}-mlflow"
-
-    @property
-    def schedules_role(self) -> str:
-        """The role that schedules call functions with."""
-        return f"{self.prefix}-schedules"
-
-    @property
-    def dashboard(self) -> str:
-        """The CloudWatch dashboard."""
-        return self.prefix
 
     def function(self, handler: str) -> str:
         """The Lambda function, and its role, of a handler in `platforms.aws.handlers`; or a shared role."""
@@ -193,19 +122,9 @@ class Names(ReleaseNames):
         owner = self.account if account is None else account
         return f"arn:{self.partition}:{service}:{place}:{owner}:{resource}"
 
-    @property
-    def serving_role_arn(self) -> str:
-        """The ARN of the serving role, known before the role exists."""
-        return self.role_arn(self.serving_role)
-
     def role_arn(self, role: str) -> str:
         """The ARN of a role of this stack, known before the role exists."""
         return self.arn("iam", f"role/{role}", region="")
-
-    @property
-    def training_role_arn(self) -> str:
-        """The ARN of the training role, known before the role exists."""
-        return self.role_arn(self.training_role)
 
     def model_of(self, recipe: str, image: str) -> str:
         """The SageMaker model of a recipe in an image."""

@@ -51,11 +51,9 @@ class Revisions:
         return answer.get("Item")
 
     def write(self, content: Item, *, after: int) -> None:
-        """Write the successor of a revision, on the condition that it is still stored.
+        """Write the successor of a revision, if that is still stored; else `Conflict`.
 
-        Raises:
-            Conflict: Another writer was first.
-            Unreachable: The table does not answer; the write may or may not have succeeded.
+        After `Unreachable` the write may or may not have succeeded.
         """
         item = {"endpoint": {"S": self.key}, "revision": {"N": str(after + 1)}, **content}
         try:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.identity import as_metadata, caller
+from platforms.aws.identity import caller
+from platforms.aws.pages import pages
 from platforms.s3.errors import code_of
+from services.principals import as_metadata
 from services.sealed_packages import METRICS, REFERENCE, REGISTERED_BY, member_uri
 from services.versions import PENDING, Version, find
 
@@ -121,13 +123,9 @@ class GroupVersions:
 
     def _summaries(self) -> Iterator[dict[str, Any]]:
         order = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
-        request = {"ModelPackageGroupName": self.group, **order}
-        while True:
-            page = self.clients("sagemaker").list_model_packages(**request)
+        operation = self.clients("sagemaker").list_model_packages
+        for page in pages(operation, ModelPackageGroupName=self.group, **order):
             yield from page["ModelPackageSummaryList"]
-            if not page.get("NextToken"):
-                return
-            request["NextToken"] = page["NextToken"]
 
 
 def _card(evidence: Attestation) -> dict[str, Any]:

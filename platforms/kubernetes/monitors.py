@@ -23,7 +23,7 @@ from platforms.kubernetes.schema import forget, keep, prepare
 from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
 from services.batches import UNFINISHED
-from services.drift import Drift
+from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.measuring import Measuring
 from services.promises import Find, Member, Promises
@@ -131,7 +131,7 @@ def sweep(
         false_alarms=false_alarms,
         every=promises.settings.block_seconds,
     )
-    found = Drift(promises, watch).measure(now, None, more)
+    found = measure_drift(promises, watch, now, None, more)
     if found.failures:
         raise found.failures[0]
     return found.measured

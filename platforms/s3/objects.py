@@ -12,11 +12,7 @@ from services.sealed_packages import RegistryError
 
 
 def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:
-    """Write an object with its sha256, or compare the existing one; returns its URI.
-
-    Raises:
-        RegistryError: The object exists with other bytes.
-    """
+    """Write an object with its sha256, or compare the existing one (else `RegistryError`); returns its URI."""
     uri = f"s3://{bucket}/{key}"
     wanted = _sha256(content)
     there = _stored_sha256(s3, bucket, key)
@@ -43,11 +39,7 @@ def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: 
 
 
 def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
-    """Download `s3://bucket/key` to a file, which appears only if its bytes have the digest `sha256:<hex>`.
-
-    Raises:
-        RegistryError: There is no such object, or it has another digest.
-    """
+    """Download `s3://bucket/key` to a file, which appears only if its bytes have the digest (else `RegistryError`)."""
     bucket, _, key = archive_uri.removeprefix("s3://").partition("/")
     unproven = to.with_name(to.name + ".partial")
     sha256 = hashlib.sha256()

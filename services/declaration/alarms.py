@@ -91,14 +91,12 @@ class Silence:
 
 @dataclass(frozen=True)
 class AlarmSpec:
-    """One alarm.
+    """One alarm; `condition` is None if only the platform can say when it fires.
 
     Attributes:
-        subject: The variant, or another part of the stack.
         text: What has happened, in sentences, without the last full stop.
         severity: `page` wakes somebody, `ticket` waits for the day.
         section: The anchor of its section in the runbook.
-        condition: When it fires; None if only the platform can say it.
     """
 
     subject: str

@@ -1,6 +1,4 @@
-"""The platforms that the contract tests run on: memory, AWS as moto and the local cloud serve it, Kubernetes, and one
-of somebody else (`tests/toy_platform`), which is found by its entry point alone.
-"""
+"""The platforms of the contract tests, one of which is found by its entry point alone (`tests/toy_platform`)."""
 
 from __future__ import annotations
 
@@ -42,7 +40,6 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture(params=EVERY)
 def documents(request: pytest.FixtureRequest) -> Documents:
-    """An empty store of documents."""
     name = f"documents-{uuid.uuid4().hex[:8]}"
     if request.param == "memory":
         return MemoryDocuments()

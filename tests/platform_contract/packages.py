@@ -29,13 +29,7 @@ ENDPOINT = "flight-delay-prod"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's registry, and what a test does to it by hand.
-
-    Attributes:
-        here: The registry.
-        decide: Writes a decision about a version.
-        writes: What writes bytes, by the object and the name of its function.
-    """
+    """A stack's registry, a function that decides about a version, and the functions that write bytes."""
 
     here: PackageRegistry
     decide: Callable[[str, str], None]
@@ -43,7 +37,6 @@ class Stack:
 
     @property
     def origin(self) -> Origin:
-        """Where another stack copies from."""
         return Origin(self.here.store, self.here.versions)
 
     def with_image(self, image: str) -> PackageRegistry:
@@ -64,31 +57,18 @@ class Stack:
 
 
 def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str], toy: Callable[[], Any]) -> Stack:
-    """A new stack of a kind.
-
-    Args:
-        kind: One of `KINDS`.
-        clients: Gives clients of the AWS that the test runs against.
-        host: Gives the HOST:PORT of a registry of images.
-        toy: Gives the module of the toy platform, and the file of a new stack.
-    """
-    if kind == "memory":
-        store, held = MemoryPackageStore(uuid4().hex), MemoryVersions()
-        writes = ((MemoryPackageStore, "put"), (MemoryPackageStore, "put_evidence"))
+    """A new stack of one of `KINDS`; the functions give an AWS, the HOST:PORT of an image registry, and the toy."""
+    if kind in {"memory", "toy"}:
+        if kind == "memory":
+            store, held = MemoryPackageStore(uuid4().hex), MemoryVersions()
+        else:
+            made, file = toy()
+            store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
+            held = made.ToyVersions(made.ToyDocuments(file))
         return Stack(
             PackageRegistry(store, held, IMAGE, KeyPair.new()),
             lambda version, verdict: held.decide(version, verdict, "why"),
-            writes,
-        )
-    if kind == "toy":
-        made, file = toy()
-        store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
-        held = made.ToyVersions(made.ToyDocuments(file))
-        writes = ((made.ToyPackages, "put"), (made.ToyPackages, "put_evidence"))
-        return Stack(
-            PackageRegistry(store, held, IMAGE, KeyPair.new()),
-            lambda version, verdict: held.decide(version, verdict, "why"),
-            writes,
+            ((type(store), "put"), (type(store), "put_evidence")),
         )
     if kind in {"moto", "local cloud"}:
         made = new_registry(clients())

@@ -43,11 +43,7 @@ REAL = pytest.param("API server", marks=[pytest.mark.needs("apiserver"), pytest.
 
 @dataclass(frozen=True)
 class Place:
-    """A stack in which people approve releases.
-
-    Attributes:
-        person: The registry and the approvals, as a person of a name has them.
-    """
+    """A stack in which people approve releases: registry and approvals by the name of a person."""
 
     person: Callable[[str], tuple[Versions, Approvals]]
 
@@ -62,7 +58,6 @@ class Place:
 
     @property
     def approvals(self) -> Approvals:
-        """The approvals, as somebody reads them who has approved nothing."""
         return self.person("reader")[1]
 
 

@@ -75,7 +75,6 @@ def new(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> New:
 
 @pytest.fixture
 def here(new: New) -> Stack:
-    """A stack."""
     return new()
 
 

@@ -19,15 +19,11 @@ _TARGETS = ("x-modelstack-target", "x-amzn-sagemaker-target-variant")
 
 @dataclass
 class Gateway:
-    """Variants, the first of which gets what names none, or on a gateway an unknown one.
+    """Variants, the first of which gets requests without a variant, or on a gateway with an unknown one.
 
     Attributes:
-        url: Where it answers.
-        asked: Headers, with the path, and body of each request.
-        rules: The variants.
         says: Variant -> status and body of its answers.
         of_a_pod: Whether a variant answers, and not the gateway itself.
-        seconds: How long each answer takes.
     """
 
     url: str = ""

@@ -13,15 +13,7 @@ RATE = 10  # requests a second: a window of five seconds at half of the traffic 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request and what came of it.
-
-    Attributes:
-        id: Its inference id.
-        at: When it was sent, epoch seconds.
-        status: HTTP status of the container's answer; 0 when there was none.
-        variant: Who answered or failed; empty when nobody can be told.
-        text: What was said of a failure.
-    """
+    """One request and its result; the status is 0 without an answer, the variant empty if unknown."""
 
     id: str
     at: float
@@ -31,14 +23,7 @@ class Asked:
 
 
 class Load:
-    """Asks at a constant rate from `__enter__` to `__exit__`, each request once.
-
-    Args:
-        ask: Sends the request with this id.
-        name: What ids begin with.
-        rate: Requests a second.
-        workers: How many ask at a time.
-    """
+    """Asks at a constant rate from `__enter__` to `__exit__`, each request once."""
 
     def __init__(self, ask: Callable[[str], Asked], name: str, rate: float = RATE, workers: int = 2) -> None:
         self._ask, self._name, self._pause, self._workers = ask, name, workers / rate, workers
@@ -65,11 +50,7 @@ class Load:
 
 
 def wait_for(question: Callable[[], Any], seconds: float = 300, doing: str = "") -> Any:
-    """The first answer that is true.
-
-    Raises:
-        AssertionError: There was none for so long.
-    """
+    """The first answer that is true, within so many seconds."""
     until = time.monotonic() + seconds
     while not (answer := question()):
         assert time.monotonic() < until, f"{doing or question}: still {answer!r} after {seconds:g} s"

@@ -63,12 +63,10 @@ class World:
     """An endpoint `e` with champion v-a and, on trial since now, challenger v-b; files, deliveries, metrics.
 
     Attributes:
-        repeatable: Whether the metric store knows what it gets twice.
-        now: The time, epoch seconds; tests move it.
-        kill_after: After how many more calls of a port the running delivery is killed; None: never.
-        packages: What releases hold, by variant and member.
+        repeatable: Whether the metric store recognises duplicates.
+        kill_after: The number of calls of ports after which the running delivery is killed; None: never.
+        packages: Members of releases, by variant and name.
         forgotten: Releases that the journal has forgotten, by variant.
-        settings: How labels are compared.
     """
 
     repeatable: bool = False

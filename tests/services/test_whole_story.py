@@ -1,8 +1,4 @@
-"""The whole story of a model on a platform in memory, in one process and without waiting.
-
-A version is built, tried and promoted; one that fails is rolled back; the champion goes to the next stack as the same
-bytes; its inputs drift, an alarm asks for a retraining, and the version that it gives takes over after a trial.
-"""
+"""The whole story of a model on a platform in memory, in one process and without waiting."""
 
 from __future__ import annotations
 
@@ -34,7 +30,7 @@ from rollout.core.state import Phase as RolloutPhase
 from rollout.core.state import RolloutState
 from services.declaration.alarm_names import DRIFT
 from services.declaration.alarms import EvidenceRule, Watch, variant_alarms
-from services.drift import Drift
+from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.memory import MemoryDocuments, MemoryMetrics
 from services.memory_packages import MemoryPackageStore, MemoryVersions
@@ -60,7 +56,6 @@ A_DAY, DAYS = 200, 7
 
 
 def at_noon(day: str) -> ManualClock:
-    """A clock that begins there."""
     return ManualClock(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp())
 
 
@@ -100,12 +95,10 @@ class Stack:
 
     @property
     def champion(self) -> Release:
-        """What serves."""
         assert self.world.state.champion is not None
         return self.world.state.champion
 
     def approval(self, package: Registered) -> str:
-        """What the rollout has decided about a version."""
         return self.world.approvals.get(package.model_package_arn, "PendingManualApproval")
 
     def member(self, release: Sealed, name: str) -> bytes | None:
@@ -132,7 +125,7 @@ class Stack:
         """The most evidence that what was captured is no longer what the champion was trained on; 1 is enough."""
         promises = Promises(self.world.state, self.member)
         watch = DriftWatch(self.shelf, DriftRecord(self.documents), self.metrics, false_alarms=0.05, every=3600)
-        found = Drift(promises, watch).measure(self.world.clock.time())
+        found = measure_drift(promises, watch, self.world.clock.time())
         assert not found.failures and not found.unmeasured
         return max(one.value for one in self.metrics.data if one.name == DRIFT_EVIDENCE)
 
@@ -177,7 +170,6 @@ class Training:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A small model of a team."""
     return checkout_of(ROOT / "tests/pipeline/daily", tmp_path / "project")
 
 

@@ -18,7 +18,7 @@ from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
 from platforms.aws.transient import PASSING, passes
-from services.drift import Drift
+from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.promises import Promises, remembered
 from services.sealed_packages import DigestMismatch, Sealed
@@ -33,11 +33,8 @@ def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]
     Transient failures (no answer, a deleted capture) are logged and left to the next call: nothing is counted twice,
     and nothing is lost. A variant without a reference is logged and counted as `DriftUnmeasured`.
 
-    Returns:
-        For messages, those to return to the queue; for a sweep, the findings.
-
-    Raises:
-        DigestMismatch: At the end of a sweep, if a package is not the one that was sealed.
+    Returns the messages for the queue to send again, or the findings of a sweep. A sweep raises `DigestMismatch` at its
+    end if a package is not the one that was sealed.
     """
     settings, now = HandlerSettings.from_environment(), time.time()
     arrived = Arrivals.read(event, settings.endpoint) if "Records" in event else None
@@ -62,9 +59,8 @@ def _measure(
         false_alarms=measured.drift_false_alarms,
         every=measured.block_seconds,
     )
-    found = Drift(promises, watch).measure(
-        now, arrived.files if arrived else None, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0
-    )
+    files = arrived.files if arrived else None
+    found = measure_drift(promises, watch, now, files, lambda: seconds_left(context, most=1, reserve=_RESERVE) > 0)
     failures = [error for error in found.failures if not passes(error)]
     if arrived is None:  # messages are not to blame for a package
         failures += [error for error in found.unmeasured.values() if isinstance(error, DigestMismatch)]

@@ -17,12 +17,7 @@ from services import probe
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
-    """Probe the champion once and publish the outcome; without a champion do nothing.
-
-    Raises:
-        UnreadableSample: The champion's package has no request to probe with.
-        DigestMismatch: The champion's package is not the one that was sealed.
-    """
+    """Probe the champion once and publish the outcome; without a champion do nothing."""
     settings = HandlerSettings.from_environment()
     champion = DynamoJournal(_clients(), settings.journal, settings.endpoint).read().champion
     if champion is None:

@@ -38,8 +38,7 @@ _CHANGES: Mapping[str, Callable[[RetrainingRecord, RetrainingObservation, str], 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Observe and act. The event matters only if it is a person's: `{"do": .., "reason": ..}`.
 
-    Returns:
-        `phase`, `held` and the newest event; `refused` says why a person's request was not done.
+    Returns `phase`, `held` and the newest event, or in `refused` why a person's request was not done.
     """
     controller = _controller()
     wish = cast(Mapping[str, Any], event) if isinstance(event, Mapping) and "do" in event else None

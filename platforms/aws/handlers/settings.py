@@ -24,17 +24,7 @@ class Context(Protocol):
 
 @dataclass(frozen=True)
 class HandlerSettings:
-    """The environment variables of a handler; those that it does not need are empty.
-
-    Attributes:
-        journal: The name of the DynamoDB table.
-        topic: The ARN of the topic for alerts.
-        group: The model package group.
-        stack: Named in the commands of messages.
-        audit_key: The ARN of the key that signs the audit record.
-        mlflow: The MLflow that shows the rollouts.
-        mlflow_secret: The name of the secret with MLflow's credentials.
-    """
+    """The environment variables of a handler, empty where it does not need them; `topic` and `audit_key` are ARNs."""
 
     endpoint: str
     journal: str

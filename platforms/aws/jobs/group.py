@@ -74,11 +74,7 @@ class Layout:
         )
 
     def folders(self, group: Group, unpacked: Path) -> dict[str, Path]:
-        """Input or step -> its folder, after unpacking a training job's archive; inputs that are missing are left out.
-
-        Raises:
-            Spoiled: An outcome is not as it was made.
-        """
+        """Input or step -> its folder, after unpacking a training job's archive; missing inputs are left out."""
         found = {name: self.inputs / name for name in group.folders if _holds_something(self.inputs / name)}
         for name in group.groups:
             of_group = self.inputs / name
@@ -120,12 +116,7 @@ def main(arguments: list[str], opt_ml: Path) -> int:
 
 
 def run(pipeline: Pipeline, group: Group, layout: Layout, unpacked: Path) -> None:
-    """Run the steps of a group.
-
-    Raises:
-        Spoiled: An earlier job's output is not as it was made; no step has run.
-        StepFailed: A step refused, or failed after all retries.
-    """
+    """Run the steps of a group; `Spoiled` if an earlier job's output is not as it was made, before any step has run."""
     folders = layout.folders(group, unpacked)
     if (execution := os.environ.get(EXECUTION)) and "seal" in folders:
         _name(execution, folders["seal"])

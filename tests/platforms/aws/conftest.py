@@ -1,6 +1,9 @@
 """What tests of the adapters share with those of the rooms whose ports they are."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +14,18 @@ from tests.platforms.aws.rights import held_to_rights
 from tests.rollout import worlds
 from tests.simulator.platform import World
 
+if TYPE_CHECKING:
+    from tests.platforms.aws.stubbed_endpoint import Endpoint
+
 __all__ = ["champion", "clients", "daily", "held_to_rights", "moto_url", "own_cache", "place", "run"]
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    from tests.platforms.aws.stubbed_endpoint import an_endpoint
+
+    with an_endpoint(monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,9 +1,4 @@
-"""AWS as moto serves it in a test's own process, or as the local cloud does: what runs on both, asks for either.
-
-@pytest.fixture(params=EITHER)
-def clients(request: pytest.FixtureRequest) -> Clients:
-    return clients_of(request)
-"""
+"""AWS by moto, or by the local cloud: fixtures with `params=EITHER` call `clients_of(request)`."""
 
 from __future__ import annotations
 

@@ -26,13 +26,7 @@ def subscribed(clients: Callable[[str], Any], name: str, topic: str, **attribute
 
 
 class Inbox:
-    """A queue of its own, subscribed to a topic.
-
-    Args:
-        clients: Gives boto3 clients.
-        name: Of the queue.
-        topic: The topic's ARN.
-    """
+    """A new queue that is subscribed to a topic."""
 
     def __init__(self, clients: Callable[[str], Any], name: str, topic: str) -> None:
         self._sqs, self._queue = clients("sqs"), subscribed(clients, name, topic)
@@ -40,7 +34,7 @@ class Inbox:
         self._reading = threading.Lock()
 
     def messages(self) -> list[Message]:
-        """All that the topic sent so far."""
+        """All messages so far."""
         with self._reading:
             while found := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", []):
                 for one in found:

@@ -60,16 +60,9 @@ class Clients:
 
 
 class EndpointLoad(Load):
-    """A constant load on one endpoint.
+    """A constant load on one endpoint, or one variant of it.
 
-    All its requests but for their ids are alike, so they are signed once: boto3 takes five times as long for each.
-
-    Args:
-        pool: Connections to the cloud, without retries.
-        endpoint: Whom to ask.
-        rate: Requests a second.
-        target: The variant to ask by name; None leaves it to the endpoint.
-        workers: How many ask at a time.
+    Its requests differ only by their ids, so they are signed once: boto3 takes five times as long for each.
     """
 
     def __init__(

@@ -31,15 +31,12 @@ def step(name: str, status: str, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Pipelines:
-    """The three services.
+    """SageMaker Pipelines, S3 and Logs.
 
     Attributes:
-        looks: What each look sees: the execution's status and its steps, or what is raised; the last one for ever.
-        objects: URI -> content of the bucket.
-        lines: Job -> what it printed.
-        known: Executions that are there before the first is begun.
-        started: What was asked for.
-        stopped: The executions that were stopped.
+        looks: Status and steps of the execution at each look, or what is raised; the last one is repeated.
+        lines: Job -> its log.
+        known: Executions that exist before the first is started.
     """
 
     looks: list[Look] = field(default_factory=list)
@@ -50,7 +47,6 @@ class Pipelines:
     stopped: list[str] = field(default_factory=list)
 
     def __call__(self, service: str) -> Pipelines:
-        """The client of a service."""
         return self
 
     def has(self, uri: str, said: Any) -> None:
@@ -62,7 +58,7 @@ class Pipelines:
         return {"PipelineExecutionArn": ARN}
 
     def list_pipeline_executions(self, **asked: Any) -> dict[str, Any]:
-        """Two pages, so that who reads the first alone is found out."""
+        """Two pages, so that reading the first alone fails."""
         assert (asked["PipelineName"], asked["SortOrder"]) == (PIPELINE, "Descending")
         if "NextToken" not in asked:
             return {"PipelineExecutionSummaries": [], "NextToken": "more"}

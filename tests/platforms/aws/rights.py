@@ -1,8 +1,4 @@
-"""Holds each call that a handler makes in a test to its role's policy, by moto's evaluation of policies.
-
-A handler's tests call it in this process, where every call of AWS is allowed. So each call of botocore below a handler
-is looked up in what `infra.aws` gives its role, for the names that the test's environment has.
-"""
+"""Checks each call that a handler makes in a test against its role's policy, by moto's evaluation of policies."""
 
 from __future__ import annotations
 
@@ -29,12 +25,10 @@ ROLE = {"advance": "controller", "rollback": "controller"}
 
 
 def audit_key() -> str:
-    """The key that a handler is told to sign the audit record with."""
     return os.environ.get("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/audit")
 
 
 def mirror(names: Names) -> list[Statement]:
-    """What a handler may do that is told of an MLflow."""
     server = os.environ.get("MLFLOW_TRACKING_URI")
     return mlflow_policies.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,6 +60,16 @@ class Endpoint:
         self.calls.append("approval")
 
 
+@dataclass(frozen=True)
+class Call:
+    """Lambda's context of a call with so much time."""
+
+    milliseconds: int = 0
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
+
+
 def release(name: str, content: Any, member: str = REFERENCE) -> Release:
     """A release whose package in the bucket holds one member."""
     return sealed_release(name, clients()("s3"), BUCKET, {member: content})
@@ -77,6 +88,7 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     }
     with mocked_aws(monkeypatch, **environment) as real:
         fake = Endpoint()
+        advance._written.clear()
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
         for module in (advance, rollback):
@@ -93,6 +105,31 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         )  # fmt: skip
         journal().write(state)
         yield fake
+
+
+def put_alarm(
+    variant: str,
+    measure: str = "5xx",
+    state: str = "ALARM",
+    *,
+    period: int = 60,
+    part: tuple[str, str] = ("Invocation5XXErrors", "Sum"),
+) -> None:
+    """An alarm as the stack declares it, in a state."""
+    place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
+    queries: list[Any] = [
+        {"Id": key, "ReturnData": False, "MetricStat": {
+            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": place},
+            "Period": period, "Stat": stat,
+        }}
+        for key, (metric, stat) in (("part", part), ("whole", ("Invocations", "Sum")))
+    ]  # fmt: skip
+    name, cloudwatch = f"endpoint-{variant}-{measure}", clients()("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=name, ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0.05,
+        Metrics=[*queries, {"Id": "rate", "Expression": "part / whole", "ReturnData": True}],
+    )  # fmt: skip
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="Threshold Crossed: 0.5 > 0.05")
 
 
 def journal() -> DynamoJournal:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -13,44 +11,13 @@ from platforms.aws.handlers import advance
 from rollout.core.state import Phase
 from services.counters import ShareRule
 from tests.platforms.aws.mocked import clients
-from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with an_endpoint(monkeypatch) as made:
-        yield made
-
-
-def alarm(
-    variant: str,
-    measure: str = "5xx",
-    state: str = "ALARM",
-    *,
-    period: int = 60,
-    part: tuple[str, str] = ("Invocation5XXErrors", "Sum"),
-) -> None:
-    """An alarm as the stack declares it, in a state."""
-    place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
-    queries: list[Any] = [
-        {"Id": key, "ReturnData": False, "MetricStat": {
-            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": place},
-            "Period": period, "Stat": stat,
-        }}
-        for key, (metric, stat) in (("part", part), ("whole", ("Invocations", "Sum")))
-    ]  # fmt: skip
-    name, cloudwatch = f"endpoint-{variant}-{measure}", clients()("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=name, ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0.05,
-        Metrics=[*queries, {"Id": "rate", "Expression": "part / whole", "ReturnData": True}],
-    )  # fmt: skip
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="Threshold Crossed: 0.5 > 0.05")
+from tests.platforms.aws.stubbed_endpoint import Endpoint, journal, put_alarm
 
 
 def test_the_alarms_on_the_answers_of_both_versions_are_read_and_no_others(endpoint: Endpoint) -> None:
     for variant, measure in (("v-b", "5xx"), ("v-b", "drift"), ("v-a", "p99"), ("v-c", "5xx")):
-        alarm(variant, measure)
-    alarm("v-b", "p99", "OK")
+        put_alarm(variant, measure)
+    put_alarm("v-b", "p99", "OK")
     found = CloudWatchAlarms(clients(), "endpoint", lambda: 12.5).firing(["v-a", "v-b"])
     assert {(item.alarm.variant, item.alarm.name, item.alarm.measure) for item in found} == {
         ("v-b", "endpoint-v-b-5xx", "errors"), ("v-a", "endpoint-v-a-p99", "latency"),
@@ -61,7 +28,7 @@ def test_the_alarms_on_the_answers_of_both_versions_are_read_and_no_others(endpo
 
 
 def test_a_scheduled_tick_takes_back_a_challenger_whose_alarm_rings_though_no_message_came(endpoint: Endpoint) -> None:
-    alarm("v-b")
+    put_alarm("v-b")
     advance.handler({}, None)
     state = journal().read()
     assert endpoint.calls == ["weights", "approval", "config"]
@@ -73,8 +40,8 @@ def test_a_scheduled_tick_takes_back_a_challenger_whose_alarm_rings_though_no_me
 def test_what_an_alarm_counts_is_read_at_the_grain_at_which_cloudwatch_evaluates(
     endpoint: Endpoint, period: int, step: int
 ) -> None:
-    alarm("v-b", period=period)
-    alarm("v-a", "p99", "OK", part=("ModelLatency", "TC(250000:)"))
+    put_alarm("v-b", period=period)
+    put_alarm("v-a", "p99", "OK", part=("ModelLatency", "TC(250000:)"))
     rule = ShareRule(0.05, 3 * period, step, None, fires=True)
     assert CloudWatchAlarms(clients(), "endpoint").rules(["endpoint-v-b-5xx", "endpoint-v-a-p99", "none"]) == {
         "endpoint-v-b-5xx": rule,

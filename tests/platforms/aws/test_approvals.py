@@ -10,9 +10,9 @@ import boto3
 import pytest
 
 from platforms.aws.clients import Clients
-from platforms.aws.identity import as_metadata, caller
+from platforms.aws.identity import caller
 from services.approvals import ApprovalRefused, refuse_maker
-from services.principals import person
+from services.principals import as_metadata, person
 from tests.platforms.aws.either import EITHER, root_of
 
 

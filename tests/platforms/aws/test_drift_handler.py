@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -21,13 +20,7 @@ from tests.needed import needed
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.rights import USED
 from tests.platforms.aws.sealing import put
-from tests.platforms.aws.stubbed_endpoint import BUCKET, Endpoint, an_endpoint, journal, release
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with an_endpoint(monkeypatch) as made:
-        yield made
+from tests.platforms.aws.stubbed_endpoint import BUCKET, Call, Endpoint, journal, release
 
 
 def captured(rows: list[float], encoding: str = "JSON", hour: int = 12) -> bytes:
@@ -112,14 +105,10 @@ def test_messages_that_cannot_be_read_go_back_and_those_of_others_do_not(endpoin
 
 
 def test_messages_of_what_there_was_no_time_for_go_back(endpoint: Endpoint) -> None:
-    class Brief:
-        def get_remaining_time_in_millis(self) -> int:
-            return 1000
-
     for name in ("a", "b"):
         capture_file(name, captured([9.0] * 40))
-    assert again(drift.handler(arrival("a", "b"), Brief())) == ["a", "b"], "which of them is known to the list only"
-    assert again(drift.handler(arrival("a", "b"), Brief())) == []
+    assert again(drift.handler(arrival("a", "b"), Call(1000))) == ["a", "b"], "which of them is known to the list only"
+    assert again(drift.handler(arrival("a", "b"), Call(1000))) == []
     assert told(("EndpointName", "endpoint"), ("VariantName", "v-b"), metric="CaptureRows") == [40]
 
 

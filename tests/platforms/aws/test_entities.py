@@ -26,7 +26,7 @@ from rollout.core.release import release_id
 from rollout.reason import Reason
 from tests.needed import needed
 from tests.platforms.aws.rights import USED, held_to_rights
-from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
+from tests.platforms.aws.stubbed_endpoint import Call, journal
 from tests.provenance.conftest import FACTS
 
 __all__ = ["held_to_rights"]
@@ -220,20 +220,6 @@ def test_the_last_rollouts_that_ended_are_told_by_their_last_ending():
     assert [one[0] for one in told(many)] == [f"{number:06}-a" for number in range(4, 9)]
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with an_endpoint(monkeypatch) as made:
-        advance._written.clear()
-        yield made
-
-
-class Hurried:
-    """A call that may do one tick, and follow nothing."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 0
-
-
 def ended() -> None:
     """The trial is over, and the journal knows how it ended."""
     state = journal().read()
@@ -248,7 +234,7 @@ def test_a_lineage_that_fails_is_logged_and_changes_nothing(endpoint, monkeypatc
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "CreateAction")
 
     monkeypatch.setattr(lineage, "write", fails)
-    answer = advance.handler({}, Hurried())
+    answer = advance.handler({}, Call())
     assert answer["phase"] == before.phase.value
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (failed,) = [line for line in lines if line["message"] == "lineage"]
@@ -267,7 +253,7 @@ def test_a_lineage_that_failed_is_written_by_the_next_call_and_then_never_again(
 
     monkeypatch.setattr(lineage, "write", write)
     for _ in range(3):
-        advance.handler({}, Hurried())
+        advance.handler({}, Call())
     assert [one.id.rpartition("/")[2] for one in written] == ["000000-a", "000000-a"]
 
 
@@ -284,6 +270,6 @@ def test_the_controller_makes_the_context_of_an_endpoint_of_which_sagemaker_has_
         write(Graph("", (replace(node, facts={**node.facts, "release": RELEASE}),)), clients, prefix)
 
     monkeypatch.setattr(lineage, "write", of_the_version)
-    advance.handler({}, Hurried())
+    advance.handler({}, Call())
     assert len(upstream(clients, prefix)["Endpoint"]) == 1
     assert needed("test_entities") <= USED["test_entities"]

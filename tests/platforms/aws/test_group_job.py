@@ -20,12 +20,7 @@ REFUSALS = "s3://artifacts/pipeline/refused"
 
 
 class Steps:
-    """Stands in for the processes of steps: each writes one file, or fails as it is told.
-
-    Attributes:
-        ran: The command of each.
-        fails: Step -> what its tries raise, in turn.
-    """
+    """The processes of steps: each writes one file, or raises what `fails` has for its tries."""
 
     def __init__(self) -> None:
         self.ran: list[list[str]] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,21 +25,15 @@ from rollout.core.errors import RolloutError
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.state import Phase
 from rollout.reason import Reason
-from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
+from tests.platforms.aws.stubbed_endpoint import Call, Endpoint, journal, put_alarm
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with an_endpoint(monkeypatch) as made:
-        yield made
 
 
 def alarm(state: str = "ALARM", variant: str = "v-b", at: datetime | None = None) -> dict[str, Any]:
     dimensions = [{"name": "EndpointName", "value": "endpoint"}, {"name": "VariantName", "value": variant}]
     message = {
-        "AlarmName": "v-b-5xx",
+        "AlarmName": "endpoint-v-b-5xx",
         "NewStateValue": state,
         "StateChangeTime": at.isoformat() if at else None,
         "NewStateReason": "Threshold Crossed: 0.5 > 0.05",
@@ -56,7 +49,8 @@ def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpo
     assert endpoint.calls == ["weights", "approval", "config"]
     state = journal().read()
     assert state.verdict is not None
-    assert (state.phase, state.verdict.outcome, state.verdict.reason.name) == (Phase.IDLE, "rolled_back", "v-b-5xx")
+    assert (state.phase, state.verdict.outcome) == (Phase.IDLE, "rolled_back")
+    assert state.verdict.reason.name == "endpoint-v-b-5xx"
 
 
 def count(variant: str, requests: int, failed: int, at: datetime) -> None:
@@ -71,26 +65,6 @@ def count(variant: str, requests: int, failed: int, at: datetime) -> None:
     )
 
 
-def rings(variant: str, state: str) -> None:
-    """A variant's alarm on failures is in a state."""
-    cloudwatch, dimensions = (
-        rollback._impatient_clients()("cloudwatch"),
-        [{"Name": "EndpointName", "Value": "endpoint"}],
-    )
-    queries: list[Any] = [
-        {"Id": key, "ReturnData": False, "MetricStat": {
-            "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
-            "Period": 60, "Stat": "Sum",
-        }}
-        for key, metric in (("part", "Invocation5XXErrors"), ("whole", "Invocations"))
-    ]  # fmt: skip
-    cloudwatch.put_metric_alarm(
-        AlarmName=f"{variant}-5xx", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=1, Threshold=0.05,
-        Metrics=[*queries, {"Id": "rate", "Expression": "part / whole", "ReturnData": True}],
-    )  # fmt: skip
-    cloudwatch.set_alarm_state(AlarmName=f"{variant}-5xx", StateValue=state, StateReason="x")
-
-
 @pytest.mark.parametrize(
     ("failed", "state", "action"),
     [(95, "OK", "left to the judge"), (95, "ALARM", "left to the judge"), (1, "OK", "rolled back")],
@@ -102,8 +76,8 @@ def test_an_alarm_asks_cloudwatch_whether_the_champion_fails_too(
     for at, of_challenger, of_champion in ((began, 0, 0), (began + timedelta(minutes=1), 10, failed)):
         count("v-b", 20, of_challenger, at)
         count("v-a", 180, of_champion, at)
-    rings("v-b", "ALARM")
-    rings("v-a", state)
+    put_alarm("v-b")
+    put_alarm("v-a", state=state)
     journal().write(replace(journal().read(), started_at=began.timestamp()))
     (answer,) = rollback.handler(alarm(at=began + timedelta(minutes=2, seconds=3)), None)["answers"]
     assert answer["action"] == action
@@ -123,7 +97,7 @@ def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
     began = datetime.fromtimestamp(datetime.now(UTC).timestamp() // 60 * 60 - 60, UTC)
     for variant, requests in (("v-b", 20), ("v-a", 180)):
         count(variant, requests, requests, began)
-        rings(variant, "ALARM")
+        put_alarm(variant)
     call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)
     monkeypatch.setattr(rollback, "_impatient_clients", lambda: hasty)
 
@@ -161,12 +135,8 @@ def test_a_rollback_that_cannot_be_made_raises_so_that_it_is_delivered_again(
 
     monkeypatch.setattr(endpoint, "update_endpoint_weights_and_capacities", refuse)
 
-    class Brief:
-        def get_remaining_time_in_millis(self) -> int:
-            return 11_000
-
     with pytest.raises(Exception, match="slow down"):
-        rollback.handler(alarm(), Brief())
+        rollback.handler(alarm(), Call(11_000))
     assert journal().read().phase is Phase.ROLLING_BACK
     monkeypatch.undo()
 
@@ -258,12 +228,9 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
         measuring()
 
 
-def test_a_handler_waits_no_longer_than_it_is_let(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Context:
-        def get_remaining_time_in_millis(self) -> int:
-            return 30_000
-
-    assert (seconds_left(Context(), most=60), seconds_left(Context(), most=5), seconds_left(None, most=9)) == (20, 5, 9)
+def test_a_handler_waits_no_longer_than_it_is_let() -> None:
+    call = Call(30_000)
+    assert (seconds_left(call, most=60), seconds_left(call, most=5), seconds_left(None, most=9)) == (20, 5, 9)
 
 
 @pytest.mark.slow

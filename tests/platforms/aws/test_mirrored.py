@@ -11,7 +11,7 @@ import pytest
 from platforms.aws import mlflow
 from platforms.aws.handlers import advance
 from tests.platforms.aws.mocked import clients
-from tests.platforms.aws.stubbed_endpoint import Endpoint, an_endpoint, journal
+from tests.platforms.aws.stubbed_endpoint import Endpoint, journal
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tests.tracking.test_mirror import api, build
 from tracking.logged import Shelf, log_build
@@ -20,12 +20,10 @@ from tracking.mirror import SETTLED
 SHELF = Shelf("flights", "endpoint")
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow._read.cache_clear()
     monkeypatch.setattr(advance, "_FOLLOW_SECONDS", 0.0)
-    with an_endpoint(monkeypatch) as made:
-        yield made
 
 
 @pytest.fixture

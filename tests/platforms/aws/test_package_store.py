@@ -215,22 +215,6 @@ def test_changed_documents_and_signatures_are_refused_before_the_archive_is_fetc
     assert objects(clients, target) == {}
 
 
-def test_an_archive_that_was_changed_or_is_gone_is_not_promoted(
-    sealed: SealedPackage, clients: Clients, here: PackageRegistry
-) -> None:
-    target = new_registry(clients)
-    record = record_of(publish(sealed, here), here)
-    changed = sealed.path.read_bytes()[:-9] + b"!" + sealed.path.read_bytes()[-8:]
-    put(clients("s3"), record.archive_uri, changed)
-    found = hashlib.sha256(changed).hexdigest()
-    with pytest.raises(RegistryError, match=f"sha256:{found}, expected {sealed.digest}: it was changed after it was r"):
-        copy(record, origin(clients), target)
-    clients("s3").delete_object(Bucket=group_of(here).group, Key=record.archive_uri.split("/", 3)[3])
-    with pytest.raises(RegistryError, match=f"cannot read {record.archive_uri}"):
-        copy(record, origin(clients), target)
-    assert (list(target.versions.list()), objects(clients, target)) == ([], {})
-
-
 # What a past release needs
 
 PROCESS = "123456789012.dkr.ecr.us-east-1.amazonaws.com/serving:process"
