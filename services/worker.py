@@ -15,7 +15,6 @@ from monitoring.alarms.outage import Outage
 from monitoring.alarms.response import AlarmResponse, respond
 from monitoring.log import log
 from rollout.controller.controller import Controller
-from rollout.controller.loop import Progress
 from rollout.controller.ports import Journal
 from rollout.controller.recorder import Recorder
 from rollout.core.errors import RolloutError
@@ -36,10 +35,6 @@ class Worker:
     journal: Journal
     outage: Outage
     recorder: Recorder | None = None
-
-    def tick(self) -> Progress:
-        """Do all that can be done now; after a `RolloutError` the next tick continues."""
-        return self.controller.tick()
 
     def answer(
         self,

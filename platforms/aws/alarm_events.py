@@ -1,8 +1,4 @@
-"""CloudWatch alarms in the event of a function: from SNS, a direct Lambda action, or EventBridge.
-
-Source of the three forms: Amazon CloudWatch User Guide, "Alarm events and EventBridge", "Invoke a Lambda function from
-an alarm", and the message of an alarm's SNS action.
-"""
+"""CloudWatch alarms in the event of a function: from SNS, or the message of an SNS action alone."""
 
 from __future__ import annotations
 
@@ -43,10 +39,6 @@ def read(event: object) -> list[Alarm | NotAnAlarm]:
     records = body.get("Records")
     if isinstance(records, Sequence) and not isinstance(records, str):
         return [_from_sns(record) for record in cast(Sequence[object], records)]
-    if "alarmData" in body:
-        return [_from_event(body["alarmData"], body.get("time"))]
-    if body.get("detail-type") == "CloudWatch Alarm State Change":
-        return [_from_event(body.get("detail"), body.get("time"))]
     if "AlarmName" in body:
         return [_from_message(body)]
     return [NotAnAlarm(f"the event has {', '.join(sorted(map(str, body))) or 'no keys'}: no alarm in any known form")]
@@ -122,46 +114,18 @@ def _from_message(message: object) -> Alarm | NotAnAlarm:
     metrics = [_object(_object(item.get("MetricStat")).get("Metric")) for item in _objects(trigger.get("Metrics"))]
     if trigger.get("MetricName"):
         metrics.append(trigger)
-    return _alarm(
-        name=body["AlarmName"],
-        state=body.get("NewStateValue"),
-        why=said(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
-        at=body.get("StateChangeTime"),
-        metrics=[(item.get("Namespace"), item.get("MetricName"), _pairs(item.get("Dimensions"))) for item in metrics],
-    )
-
-
-def _from_event(detail: object, time: object) -> Alarm | NotAnAlarm:
-    """`alarmData` of a Lambda action, or `detail` of an EventBridge event: the same form."""
-    body = _object(detail)
-    if not body.get("alarmName"):
-        return NotAnAlarm("an alarm event without alarmName")
-    state = _object(body.get("state"))
-    configured = _objects(_object(body.get("configuration")).get("metrics"))
-    metrics = [_object(_object(item.get("metricStat")).get("metric")) for item in configured]
-    return _alarm(
-        name=body["alarmName"],
-        state=state.get("value"),
-        why=said(str(state.get("reason") or ""), state.get("reasonData")),
-        at=state.get("timestamp") or time,
-        metrics=[(item.get("namespace"), item.get("name"), _object(item.get("dimensions"))) for item in metrics],
-    )
-
-
-def _alarm(
-    *, name: object, state: object, why: Said, at: object, metrics: Sequence[tuple[object, object, Json]]
-) -> Alarm:
-    watched = [item for item in metrics if item[1]]
-    metrics_of = tuple(dict.fromkeys(f"{namespace}/{metric}" for namespace, metric, _ in watched))
+    watched = [item for item in metrics if item.get("MetricName")]
+    dimensions = [_pairs(item.get("Dimensions")) for item in watched]
+    names = tuple(dict.fromkeys(f"{item.get('Namespace')}/{item['MetricName']}" for item in watched))
     return Alarm(
-        name=str(name),
-        state=str(state or ""),
-        said=why,
-        at=_epoch(at),
-        endpoint=_only(dimensions.get("EndpointName") for _, _, dimensions in watched),
-        variant=_only(dimensions.get("VariantName") for _, _, dimensions in watched),
-        metrics=metrics_of,
-        measure=next((measure for name, measure in _MEASURES.items() if name in metrics_of), None),
+        name=str(body["AlarmName"]),
+        state=str(body.get("NewStateValue") or ""),
+        said=said(str(body.get("NewStateReason") or ""), threshold=trigger.get("Threshold")),
+        at=_epoch(body.get("StateChangeTime")),
+        endpoint=_only(one.get("EndpointName") for one in dimensions),
+        variant=_only(one.get("VariantName") for one in dimensions),
+        metrics=names,
+        measure=next((measure for name, measure in _MEASURES.items() if name in names), None),
     )
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from platforms.aws.alarm_events import reason
 from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
 from platforms.aws.journal import DynamoJournal
@@ -213,10 +214,7 @@ def hyperparameters(start: Start, settings: JobSettings) -> dict[str, str]:
 
 def _trigger(measure: Kind, alarm: Mapping[str, Any], variant: str) -> Trigger:
     """The trigger of a firing alarm, with its evidence, or with its reason if it was set by hand."""
-    name = alarm["AlarmName"]
-    try:
-        points: list[Any] = json.loads(alarm.get("StateReasonData") or "{}").get("recentDatapoints", [])
-        evidence = max(float(one) for one in points)
-    except (ValueError, TypeError, AttributeError):
-        return Trigger(measure, alarm.get("StateReason", "")[:_LONGEST_WHY], name, variant)
-    return Trigger(measure, alarm=name, variant=variant, numbers={"evidence": evidence})
+    found, name = reason(alarm), alarm["AlarmName"]
+    if found.value is None:
+        return Trigger(measure, found.text[:_LONGEST_WHY], name, variant)
+    return Trigger(measure, alarm=name, variant=variant, numbers={"evidence": found.value})

@@ -70,7 +70,7 @@ class Working:
         """Look at an endpoint; seconds until the next look, None if it is gone."""
         try:
             endpoint = self._endpoint(name)
-            seen = endpoint.worker.tick()
+            seen = endpoint.worker.controller.tick()
         except Exception as error:
             return self._failed(name, "tick", error) if self.known.has(name) else None
         self._failures.pop(name, None)
