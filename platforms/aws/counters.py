@@ -13,6 +13,7 @@ from typing import Any
 from platforms.aws import metrics
 from platforms.aws.clients import Clients, calling
 from platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
+from platforms.aws.pages import pages
 from rollout.controller.ports import Quantile
 from rollout.core.catalogue import INVALID, OWN
 from rollout.core.decision import REQUESTS
@@ -92,21 +93,17 @@ class CloudWatchCounters:
         queries = [self._query(key, series, period) for key, series in asked.items()]
         found: dict[tuple[Series, int], float] = {}
         times = {"StartTime": datetime.fromtimestamp(span[0], UTC), "EndTime": datetime.fromtimestamp(span[1], UTC)}
-        more: dict[str, str] = {}
-        while True:
-            with calling(f"read metrics of endpoint {self.endpoint}"):
-                answer = self.clients("cloudwatch").get_metric_data(
-                    MetricDataQueries=queries, ScanBy="TimestampAscending", **times, **more
-                )
+        operation = self.clients("cloudwatch").get_metric_data
+        with calling(f"read metrics of endpoint {self.endpoint}"):
+            answers = list(pages(operation, MetricDataQueries=queries, ScanBy="TimestampAscending", **times))
+        for answer in answers:
             unfinished = {"PartialData"} if answer.get("NextToken") else set[str]()
             for result in answer["MetricDataResults"]:
                 if result.get("StatusCode", "Complete") not in {"Complete", *unfinished}:
                     raise Unreachable(f"metric {asked[result['Id']]}: CloudWatch says {result['StatusCode']}")
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                     found[asked[result["Id"]], int(at.timestamp())] = float(value)
-            if not answer.get("NextToken"):
-                return found
-            more = {"NextToken": answer["NextToken"]}
+        return found
 
     def _query(self, key: str, series: Series, period: int) -> dict[str, Any]:
         place = metrics.place(self.endpoint, series.variant, **{metrics.ROLLOUT: series.rollout_id})

@@ -1,4 +1,4 @@
-"""All pages of a list operation of SageMaker."""
+"""All pages of an operation of SageMaker or CloudWatch."""
 
 from __future__ import annotations
 

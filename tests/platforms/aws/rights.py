@@ -44,28 +44,18 @@ POLICIES: dict[str, Callable[[Names], list[Statement]]] = {
 """What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
 
 
+def variable(name: str, default: str = "") -> property:
+    return property(lambda _: os.environ.get(name, default))
+
+
 class Told(Names):
-    """The names that a handler is told by its environment."""
+    """The names that a handler's environment has."""
 
-    @property
-    def prefix(self) -> str:
-        return os.environ["ENDPOINT_NAME"]
-
-    @property
-    def journal(self) -> str:
-        return os.environ["JOURNAL_TABLE"]
-
-    @property
-    def bucket(self) -> str:
-        return os.environ.get("ARTIFACT_BUCKET", "artifacts")
-
-    @property
-    def documents(self) -> str:
-        return os.environ.get("DOCUMENTS_TABLE", "documents")
-
-    @property
-    def alerts(self) -> str:
-        return os.environ.get("ALERTS_TOPIC", "").rpartition(":")[2]
+    prefix = variable("ENDPOINT_NAME")
+    journal = variable("JOURNAL_TABLE")
+    bucket = variable("ARTIFACT_BUCKET", "artifacts")
+    documents = variable("DOCUMENTS_TABLE", "documents")
+    alerts = property(lambda _: os.environ.get("ALERTS_TOPIC", "").rpartition(":")[2])
 
 
 NAMES, TOLD = (kind("model", "stack", MOTO, "us-east-1") for kind in (Names, Told))

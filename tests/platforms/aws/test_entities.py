@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -176,20 +175,18 @@ def test_what_sagemaker_made_of_a_job_stays_when_a_stack_goes(clients, prefix):
     assert left["SourceArn"] == job
 
 
-def manifold() -> Iterator[tuple[str, Facts]]:
-    yield "outside git", replace(FACTS, source=Source())
-    many = tuple(DataFile(f"{number}.csv", "7" * 64, 1) for number in range(MOST_FILES + 1))
-    yield "many files", replace(FACTS, data=many)
-    yield "no files", replace(FACTS, data=())
+MANY = tuple(DataFile(f"{number}.csv", "7" * 64, 1) for number in range(MOST_FILES + 1))
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(("of", "facts"), list(manifold()), ids=[name for name, _ in manifold()])
-def test_what_is_not_known_or_too_much_is_told_by_its_digest(clients, prefix, of, facts):
-    write_version(clients, prefix, facts)
+@pytest.mark.parametrize(
+    "changes", [{"source": Source()}, {"data": MANY}, {"data": ()}], ids=["outside git", "many files", "no files"]
+)
+def test_what_is_not_known_or_too_much_is_told_by_its_digest(clients, prefix, changes):
+    write_version(clients, prefix, replace(FACTS, **changes))
     write_rollout(clients, prefix)
     found = upstream(clients, prefix)
-    if of == "outside git":
+    if "source" in changes:
         assert found["Code"][0]["Properties"] == {"sha256": FACTS.recipe.code}
     else:
         (data,) = found["DataSet"]
