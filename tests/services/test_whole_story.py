@@ -74,7 +74,7 @@ class Stack:
         self.registry = PackageRegistry(self.store, self.versions, IMAGE, KeyPair.new())
 
     def release(self, package: Registered) -> RolloutState:
-        """Try a registered package beside the champion, and follow that to its end."""
+        """Try a registered package next to the champion, to the end of the trial."""
         name = release_id(package.recipe, package.image_uri)
         champion = self.world.state.champion
         wanted = Release(

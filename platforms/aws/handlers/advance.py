@@ -19,7 +19,7 @@ from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 _written: dict[str, Node] = {}  # to SageMaker's lineage, by this process
-_FOLLOW_SECONDS = 20.0  # for which a call goes on, so that what can be done soon need not wait for the next
+_FOLLOW_SECONDS = 20.0  # for which a call continues, so that short waits do not need the next call
 
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from services.promises import Promises, remembered
 from services.sealed_packages import DigestMismatch, Sealed
 
 _RESERVE = 60.0  # seconds that reading some more files may take
-_LATE = 7200.0  # seconds back that a sweep looks for files of which no message told
+_LATE = 7200.0  # how far back a sweep looks for files without a message, seconds
 
 
 def handler(event: Mapping[str, Any], context: Context | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def lead_to_mocks(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
 
 
 def journal_table(clients: Clients, name: str = "rollouts") -> None:
-    """The table of the journal, and of what lies beside it."""
+    """The table of the journal and of the retraining record."""
     clients("dynamodb").create_table(**_keyed(name, "endpoint"), AttributeDefinitions=_attributes(endpoint="S"))
 
 

@@ -1,4 +1,4 @@
-"""One endpoint on a running local cloud: releases that behave as told, and a constant load that counts what is lost."""
+"""One endpoint on a running local cloud: releases with set behaviour, and a constant load that counts lost requests."""
 
 from __future__ import annotations
 

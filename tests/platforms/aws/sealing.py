@@ -36,6 +36,6 @@ def sealed_release(name: str, s3: Any, bucket: str, members: Mapping[str, Any]) 
 
 
 def put(s3: Any, uri: str, content: bytes) -> None:
-    """Put other bytes where an object of a package lies."""
+    """Overwrite an object of a package."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3.put_object(Bucket=bucket, Key=key, Body=content)

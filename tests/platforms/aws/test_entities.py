@@ -79,7 +79,7 @@ def write_rollout(clients: Clients, prefix: str, outcome: str = "promoted", why:
 
 
 def upstream(clients: Clients, prefix: str) -> dict[str, list[dict[str, Any]]]:
-    """What led to the endpoint, as anybody asks SageMaker: type -> what is told of each."""
+    """The ascendants of the endpoint in SageMaker's lineage: type -> their descriptions."""
     sagemaker = clients("sagemaker")
     (context,) = sagemaker.list_contexts(SourceUri=f"{ARN}:endpoint/{prefix}")["ContextSummaries"]
     asked = {"StartArns": [context["ContextArn"]], "Direction": "Ascendants"}

@@ -207,7 +207,7 @@ def test_a_tick_puts_away_what_happened_in_the_name_of_the_function(
 def test_a_tick_that_cannot_record_has_carried_the_rollout_on_before_it_fails(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Traffic first. The error counts as one of the function's, and its alarm asks for a ticket if that goes on."""
+    """Traffic first. The function's alarm counts the error, and opens a ticket if it persists."""
     monkeypatch.setenv("AUDIT_KEY", "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000")
     state = journal().read()
     journal().write(endings.roll_back_trial(state, Reason("person", "ada", "enough"), "rolled_back", 1.0))

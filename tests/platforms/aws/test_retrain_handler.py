@@ -90,7 +90,7 @@ def book() -> RetrainingRecord:
 
 
 def told() -> list[dict[str, Any]]:
-    """What subscribers were told since the last time."""
+    """The notifications since the last call."""
     queue, found = boto3.client("sqs", region_name="us-east-1"), []
     while messages := queue.receive_message(QueueUrl=os.environ["INBOX"], MaxNumberOfMessages=10).get("Messages"):
         found += [json.loads(json.loads(one["Body"])["Message"]) for one in messages]

@@ -1,4 +1,4 @@
-"""A retraining as an execution: what it is begun with, and what the record is told of it."""
+"""A retraining as an execution: its inputs, and its state in the record."""
 
 from __future__ import annotations
 
