@@ -12,6 +12,7 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from serving.package import PackageRefused, check_environment, code_from, manifest_of, verify
 from serving.settings import RuntimeSettings, SettingError
@@ -35,26 +36,23 @@ def _serve() -> int:
         settings = RuntimeSettings.of(os.environ)
     except SettingError as error:
         return _refuse(str(error))
+    folder = Path(settings.folder)
     try:
-        manifest = manifest_of(Path(settings.folder), settings.manifest_sha256)
+        manifest = manifest_of(folder, settings.manifest_sha256)
+        if own := manifest.get("server") == "own":
+            check_environment(verify(folder, settings.manifest_sha256))
     except PackageRefused as error:
-        return _refuse(f"the package in {settings.folder} is refused: {error}", status=1)
-    if manifest.get("server") == "own":
-        return _own_server(settings)
+        return _refuse(f"the package in {folder} is refused: {error}", status=1)
+    if own:
+        return _own_server(folder, manifest, settings)
     try:
         return Supervisor(settings).run()
     except OSError as error:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {error}")
 
 
-def _own_server(settings: RuntimeSettings) -> int:
+def _own_server(folder: Path, manifest: dict[str, Any], settings: RuntimeSettings) -> int:
     """Run the model's own server in this process."""
-    folder = Path(settings.folder)
-    try:
-        manifest = verify(folder, settings.manifest_sha256)
-        check_environment(manifest)
-    except PackageRefused as error:
-        return _refuse(f"the package in {folder} is refused: {error}", status=1)
     code_from(folder, manifest)
     try:
         import_module("model.serving").main(folder, settings.host, settings.port)

@@ -68,7 +68,10 @@ class Supervisor:
             for key, _ in self._selector.select(timeout=0.2):
                 key.data()
             self._look(time.monotonic())
-        self._stop()
+        for worker in self._workers.values():
+            worker.process.kill()
+        for worker in self._workers.values():
+            worker.process.wait()
         return self._status
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -249,12 +252,6 @@ class Supervisor:
     def _say_drain(self, worker: WorkerProcess) -> None:
         with contextlib.suppress(OSError):
             worker.channel.say(DRAIN)
-
-    def _stop(self) -> None:
-        for worker in self._workers.values():
-            worker.process.kill()
-        for worker in self._workers.values():
-            worker.process.wait()
 
 
 def _most_connections() -> int:

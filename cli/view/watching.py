@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import get_args
 
@@ -20,7 +19,7 @@ from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
-from cli.view.snapshot import Snapshot, take
+from cli.view.snapshot import Snapshot, moment, take
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Quantile, SignalQuery, Signals
 from rollout.core.decision import Decision, TrialObservations
@@ -140,7 +139,7 @@ class Lines:
         """Print an error once."""
         if str(error) != self._problem:
             self._problem = str(error)
-            self._say(_now(), f"cannot look: {error}")
+            self._say(moment(time.time()), f"cannot look: {error}")
 
     def _say(self, at: str, text: str) -> None:
         self._console.print(f"{at[11:19]}  {text}", markup=False, highlight=False, soft_wrap=True)
@@ -155,11 +154,7 @@ class Stream:
 
     def missed(self, error: OperatorError) -> None:
         """Print an object with `at` and `problem` only."""
-        say(json.dumps({"at": _now(), "problem": str(error)}))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        say(json.dumps({"at": moment(time.time()), "problem": str(error)}))
 
 
 def watch(

@@ -1,8 +1,7 @@
-"""`modelstack status`: metrics of a package, moves, and delays."""
+"""Parts of `modelstack status`: metrics of a package, delays, answers and error budgets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,30 +9,19 @@ import pytest
 from cli.local.image import region_of
 from cli.platform.choose import platform_of
 from cli.platform.facts import ServedView
-from cli.view import served
-from cli.view.render import delay, shown_metrics, snapshot
+from cli.view import budget, served
+from cli.view.budget import BudgetView
+from cli.view.render import budget as budget_line
+from cli.view.render import delay, shown_metrics
 from cli.view.render import served as served_table
-from tests.cli.conftest import PROD, CloudWatch, plan
-from tests.cli.played import look, printed
-from tests.rollout.worlds import release
-from tests.simulator.platform import World
+from monitoring.objectives.slo import Objective
+from tests.cli.conftest import PROD, CloudWatch
+from tests.cli.played import printed
 
 
 def test_metrics_of_a_users_own_are_shown_after_the_well_known_ones() -> None:
     assert shown_metrics({"ndcg": "1", "auc": "2", "hits": "3"}) == ["auc", "ndcg", "hits"]
     assert len(shown_metrics(f"m{number}" for number in range(20))) < 20, "what has no place is left out"
-
-
-def test_the_last_verdict_is_the_releases_and_a_move_of_the_champion_is_told_beside_it(
-    begin: Callable[..., World],
-) -> None:
-    world = begin(seconds=600)
-    world.configs["solo-b-large"], world.broken = {"v-b": 1.0}, {"solo-b-large"}
-    world.controller().release(replace(release("b"), config_name="solo-b-large"), None, plan())
-    world.controller().follow(600)
-    text = printed(snapshot(look(world)), 400)
-    assert "last verdict promoted b at" in text
-    assert "champion moved failed b at" in text
 
 
 @pytest.mark.parametrize(
@@ -90,3 +78,52 @@ def test_requests_failures_and_latency_are_of_each_variant_that_was_asked_and_no
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "v-" in line]
     assert cells[0] == ["v-a", "60,000", "99.99%", "1", "5", "12.3", "50.0", "250.0"]
     assert cells[1] == ["v-b", "3", "100%", "0", "0", "-", "-", "-"]
+
+
+OBJECTIVE = Objective(availability=0.999, latency=0.99, latency_ms=250, window_seconds=30 * 86400, min_requests=20)
+SLOW = "TC(250000:)"
+COUNTED = {
+    ("Invocations", "Sum", "v-a"): [60_000.0, 30_000.0],
+    ("Invocations", "Sum", "v-b"): [10_000.0],
+    ("Invocation5XXErrors", "Sum", "v-a"): [5.0, 10.0],
+    ("Invocation5XXErrors", "Sum", "v-b"): [10.0],
+    ("ModelLatency", SLOW, "v-a"): [1_500.0, 0.0],
+    ("OverheadLatency", SLOW, "v-a"): [9_999.0],
+}
+PROMISED = replace(PROD, outputs={"slo": OBJECTIVE.as_dict()})
+
+
+def test_budgets_are_of_all_versions_over_the_objectives_window(cloudwatch: CloudWatch) -> None:
+    cloudwatch.had = COUNTED
+    failures, slowness = budget.read(PROMISED)
+    assert failures == BudgetView("availability", 0.999, 30, 100_000, 25, pytest.approx(100), pytest.approx(0.75))
+    assert slowness == BudgetView("latency", 0.99, 30, 100_000, 1_500, pytest.approx(1_000), pytest.approx(-0.5))
+    data = cloudwatch.asked["get_metric_data"]
+    assert (data["EndTime"] - data["StartTime"]).days == 30
+    assert all(query["MetricStat"]["Period"] % 60 == 0 for query in data["MetricDataQueries"])
+
+
+def test_endpoint_without_a_request_has_its_whole_budget(cloudwatch: CloudWatch) -> None:
+    assert [row.left for row in budget.read(PROMISED)] == [1, 1]
+
+
+def test_endpoint_that_was_named_without_its_stack_has_no_objective(cloudwatch: CloudWatch) -> None:
+    assert (budget.read(PROD), cloudwatch.asked) == ((), {})
+
+
+@pytest.mark.parametrize(
+    ("view", "line"),
+    [
+        (
+            BudgetView("availability", 0.999, 30, 100_000, 25, 100, 0.75),
+            "availability 99.9% of 30 days: 75% of the error budget is left (25 of 100,000 requests failed, 100 might)",
+        ),
+        (
+            BudgetView("latency", 0.95, 0.25, 1000, 225, 50, -3.5),
+            "latency 95% of 0.25 days: 4.5 times as much as there is of the error budget is used up (225 of 1,000 "
+            "requests were slow, 50 might)",
+        ),
+    ],
+)
+def test_a_line_says_what_was_promised_what_is_left_and_by_how_many_requests(view: BudgetView, line: str) -> None:
+    assert printed(budget_line(view)).strip() == line
