@@ -1,4 +1,4 @@
-"""Runs the program of a stack on a cluster without an engine and without a cluster, and keeps what it declared."""
+"""Runs the program of a stack on a cluster without an engine or a cluster, and records what it declares."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ SERVING = ServingSettings(cpu="100m", memory="384Mi")
 
 
 class OnCluster(Answers):
-    """What the providers of a stack on a cluster answer."""
-
     def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         if kind.endswith("modelstack:Package"):
             return {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
@@ -49,7 +47,7 @@ class OnCluster(Answers):
 
 
 def release(recipe: str = RECIPE, **changes: Any) -> Release:
-    """The release of a recipe, as the program names it."""
+    """The release of a recipe, with the program's names."""
     facts = {key: value for key, value in FACTS.items() if key not in {"metrics", "refused", "model_package"}}
     wanted = wanted_release(NAMES, recipe, IMAGE, (SERVING.pods, shape_of(SERVING)))
     known = {**facts, **wanted.names, "image_uri": IMAGE, "model_package_arn": FACTS["model_package"]}
@@ -62,29 +60,26 @@ NEW = release()
 
 
 def idle(champion: Release, **changes: Any) -> RolloutState:
-    """The journal of a stack whose champion serves alone."""
     return replace(RolloutState(NAMES.prefix, champion=champion, phase=Phase.IDLE), **changes)
 
 
 def manifests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
-    """What was declared of Kubernetes, by kind and name."""
+    """The declared Kubernetes objects, by kind and name."""
     found = [item.inputs for item in world.resources if item.type.startswith("kubernetes:")]
     return {(item["kind"], item["metadata"]["name"]): item for item in found}
 
 
 def pods(world: World) -> list[dict[str, Any]]:
-    """The pods that the declared Deployments ask for."""
+    """The pods of the declared Deployments."""
     return [item["spec"]["template"]["spec"] for (kind, _), item in manifests(world).items() if kind == "Deployment"]
 
 
 def configs(world: World) -> dict[str, ServingConfig]:
-    """The declared configs, by name."""
     found = [item for (kind, _), item in manifests(world).items() if kind == "ConfigMap" and CONTENT in item["data"]]
     return {item["metadata"]["name"]: ServingConfig.from_json(item["data"][CONTENT]) for item in found}
 
 
 def _pinned(image: str) -> str:
-    """What the registry says that an image is; those of the config's registry are named by their last tag."""
     if image.endswith("/serving:latest"):
         return IMAGE
     return CONTROLLER_IMAGE if image.endswith("/controller:latest") else image
@@ -106,15 +101,15 @@ def run_on_cluster(
     """Run the program of stack `local-kubernetes` to its end.
 
     Args:
-        answers: What the providers answer.
+        answers: The providers' answers.
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout.
-        listeners: The listeners of a Gateway that is there.
-        sticky: The header by which the trial under way decides.
-        agreed: How many people agreed to the release that the config asks for.
+        listeners: The listeners of an existing Gateway.
+        sticky: The header of the running trial.
+        agreed: The number of approvals of the desired release.
         beside: The Rollouts of other stacks in the namespace.
-        bucket: The bucket that what serves is read from, where the config names none.
-        bucket_is_not_there: What is said of any bucket, after its name, when it is asked; empty when it is there.
+        bucket: The bucket of live packages, where the config names none.
+        bucket_is_not_there: The error of any bucket, after its name; empty for none.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())

@@ -1,4 +1,4 @@
-"""Runs the program without an engine, and keeps what it declared."""
+"""Runs the program without an engine and records what it declares."""
 
 from __future__ import annotations
 
@@ -65,8 +65,6 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev-serving@sha
 
 @dataclass(frozen=True)
 class Declared:
-    """One resource as the program registered it."""
-
     type: str
     name: str
     inputs: dict[str, Any]
@@ -78,16 +76,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the providers answer in a run.
-
-    Attributes:
-        refused: Why the package is refused.
-        outcome: How a rollout ends.
-        why: Why it ends so.
-        source: The outputs of the stack that is promoted from.
-        registered: The metrics of the champion, by the registry.
-        born: When each role was made.
-    """
+    """The providers' answers in a run."""
 
     refused: str = ""
     outcome: str = "promoted"
@@ -97,7 +86,6 @@ class Answers:
     born: str = "2025-11-24T00:00:00Z"
 
     def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The outputs of a resource beside its inputs."""
         state: dict[str, Any] = {}
         if kind.endswith(":Package"):
             state = {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
@@ -118,15 +106,7 @@ class Answers:
 
 @dataclass
 class World:
-    """What a run of the program declared and said. Tests share it, so it is for reading only.
-
-    Attributes:
-        answers: What the providers answered.
-        resources: What was declared, in order.
-        exported: The stack's outputs.
-        said: What the program told people, a level and a text each.
-        stopped: Why the program stopped; None when it came to its end.
-    """
+    """What a run of the program declared and reported. Tests share it, so it is read-only."""
 
     answers: Answers
     resources: list[Declared] = field(default_factory=list)
@@ -145,30 +125,25 @@ class World:
         return found[0]
 
     def alarm(self, name: str) -> dict[str, Any]:
-        """The inputs of the alarm on metrics of a name."""
         return self.one(":MetricAlarm", name).inputs
 
     def function(self, name: str) -> dict[str, Any]:
-        """The inputs of the function of a name."""
         return self.one("lambda/function:Function", name).inputs
 
     @property
     def rollout(self) -> dict[str, Any]:
-        """The inputs of the rollout."""
         return self.one("modelstack:Rollout").inputs
 
     @property
     def package(self) -> dict[str, Any]:
-        """The inputs of the package."""
         return self.one(":Package").inputs
 
     def config(self, name: str) -> dict[str, Any]:
-        """The inputs of the endpoint config of a name in the cloud."""
         (found,) = (item.inputs for item in self.all(":EndpointConfiguration") if item.inputs["name"] == name)
         return found
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """The container of each model, by the model's name in the cloud."""
+        """The container of each model, by the model's name."""
         return {item.inputs["name"]: item.inputs["primaryContainer"] for item in self.all(":Model")}
 
     def allows(self, role: str) -> list[dict[str, Any]]:
@@ -176,22 +151,20 @@ class World:
         return statements(self.one(":RolePolicy", role).inputs["policy"])
 
     def may(self, function: str) -> list[dict[str, Any]]:
-        """The statements of the policy of the role that a function runs with."""
+        """The statements of the role that a function runs with."""
         return self.allows(self.function(function)["role"].rpartition(":")[2])
 
     @property
     def told(self) -> str:
-        """What people were told, a line each."""
         return "\n".join(text for _, text in self.said)
 
     @property
     def warned(self) -> str:
-        """What of it was a warning or worse."""
         return "\n".join(text for level, text in self.said if level >= logging.WARNING)
 
 
 class Recorder(mocks.MockMonitor):
-    """Answers in the engine's place. Inputs come back as outputs in the form that they were sent in, undecoded."""
+    """Answers in the engine's place. Inputs come back as outputs, in the form that they were sent in."""
 
     def __init__(self, world: World, asked: Callable[[World], None]) -> None:
         super().__init__(cast(Any, None))
@@ -241,8 +214,6 @@ class Recorder(mocks.MockMonitor):
 
 
 class Said(logging.Handler):
-    """Keeps what the engine would show."""
-
     def __init__(self, world: World) -> None:
         super().__init__(logging.INFO)
         self.world = world
@@ -252,7 +223,7 @@ class Said(logging.Handler):
 
 
 def stack_config(name: str, **sections: Any) -> dict[str, str]:
-    """The committed config of a stack with some fields changed, as Pulumi gives it to a program."""
+    """The committed config of a stack with some fields changed, as Pulumi passes it to a program."""
     config = dict(_stack_file(name))
     for section, fields in sections.items():
         before = config.get(f"modelstack:{section}", {})
@@ -261,7 +232,7 @@ def stack_config(name: str, **sections: Any) -> dict[str, str]:
 
 
 def release(names: Names, recipe: str = RECIPE, image: str | None = None, **changes: str) -> Release:
-    """The release of a recipe on a stack, as the program names it."""
+    """The release of a recipe on a stack, with the program's names."""
     image = image or names.process_image
     serving = ServingSettings()
     wanted = wanted_release(names, recipe, image, (serving.instances, shape_of(serving)))
@@ -289,13 +260,11 @@ def idle(champion: Release, **changes: Any) -> RolloutState:
 
 
 def verdict(of: Release) -> Verdict:
-    """An alarm rolled a release back."""
     reason = Reason("alarm", "5xx", "alarm 5xx: 52% of 40 requests failed")
     return Verdict("rolled_back", reason, "000002", of.id, of.recipe, of.package_digest, 0.0)
 
 
 def statements(policy: str) -> list[dict[str, Any]]:
-    """The statements of a policy."""
     return json.loads(policy)["Statement"]
 
 
@@ -307,15 +276,7 @@ _sealed = functools.cache(on_aws.seal)
 
 
 def run_program(name: str = "local", **given: Any) -> World:
-    """What the program of a stack declares and says. Equal programs run once.
-
-    Args:
-        name: The stack; its committed config is the base.
-        given: What `record` takes: answers, state, recipe, record, own, stands; and changes of the config, by section.
-
-    Raises:
-        pulumi.RunError: The program stops.
-    """
+    """What the program of a stack declares and reports, with the arguments of `record_run`. Equal programs run once."""
     world = _run(name, **given)
     if world.stopped is not None:
         raise world.stopped
@@ -337,11 +298,9 @@ def _run(name: str, **given: Any) -> World:
 
 
 def pickler_as_it_was() -> Any:
-    """Take back what Pulumi does to pickle's own class.
+    """Undo Pulumi's patches of pickle's class: each serialized provider wraps its methods once more, for good.
 
-    Each provider that it serializes wraps the pickler's methods once more, for good (`serialize_provider` of
-    `pulumi.dynamic`). A program has a few; a process that runs some hundred programs could pickle nothing any more, as
-    each call would go through all wrappers: RecursionError.
+    After some hundred programs pickling would end in a RecursionError (`serialize_provider` of `pulumi.dynamic`).
     """
     kept = {name: getattr(pickle._Pickler, name) for name in ("_batch_setitems", "save_dict")}
     return mock.patch.multiple(pickle._Pickler, **kept)
@@ -364,14 +323,14 @@ def record_run(
 
     Args:
         name: The stack; its committed config is the base.
-        answers: What the providers answer.
+        answers: The providers' answers.
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout, or why it has none.
-        record: What was retrained; None is nothing.
-        asked: Called when AWS is asked whose account it is.
-        own: The account that the program's own calls reach.
-        stands: The endpoint that is there before the first release.
-        agreed: How many people agreed to the release that the config asks for.
+        record: The retrainings; None is nothing.
+        asked: Called when AWS is asked for the caller.
+        own: The account of the program's own calls.
+        stands: An endpoint that exists before the first release.
+        agreed: The number of approvals of the desired release.
         sections: Changes of the config, by section.
     """
 
@@ -411,14 +370,7 @@ def record_run(
 def run_to_its_end(
     world: World, name: str, sections: dict[str, Any], asked: Callable[[World], None] = lambda world: None
 ) -> None:
-    """Run the program of a stack, without an engine, whose place a world takes.
-
-    Args:
-        world: Keeps what is declared and said, and why the program stopped if it did.
-        name: The stack; its committed config is the base.
-        sections: Changes of the config, by section.
-        asked: Called when AWS is asked whose account it is.
-    """
+    """Run the program of a stack in a world, without an engine."""
     logger = logging.Logger("engine", logging.INFO)
     logger.addHandler(Said(world))
     pulumi.runtime.set_all_config(stack_config(name, **sections))

@@ -1,4 +1,4 @@
-"""What tests of the stack's config share: loading a config, and what the message of a refusal says."""
+"""Loads stack configs, and reads the messages of refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ REGION = "us-east-1"
 
 
 def load(stack: str = "local", region: str | None = REGION, **values: Any) -> Settings:
-    """The settings of a stack with these sections."""
     config = {
         f"modelstack:{name}": value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
     }
@@ -22,7 +21,7 @@ def load(stack: str = "local", region: str | None = REGION, **values: Any) -> Se
 
 
 def refusal(stack: str = "local", region: str | None = REGION, **values: Any) -> list[str]:
-    """The lines of a refusal, one for each wrong value."""
+    """The lines of a refusal, one per wrong value."""
     with pytest.raises(pulumi.RunError) as caught:
         load(stack, region, **values)
     first, *lines = str(caught.value).split("\n")

@@ -16,5 +16,4 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 def strategy(kind: str, **changes: Any) -> dict[str, Any]:
-    """A strategy with some fields changed."""
     return {"kind": kind, **GOOD[kind], **changes}

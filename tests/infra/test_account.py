@@ -30,17 +30,15 @@ def test_one_account_goes_on(state: RolloutState, own: Any) -> None:
     check_account(caller(ACCOUNT), state, own)
 
 
-@pytest.mark.parametrize(("state", "own"), [(NOTHING, lambda: OTHER), (idle(OLD), unasked)])
+@pytest.mark.parametrize(
+    ("state", "own"),
+    [(NOTHING, lambda: OTHER), (idle(OLD), unasked), (replace(NOTHING, challenger=OLD), unasked)],
+)
 def test_a_journal_of_another_account_is_refused_with_both(state: RolloutState, own: Any) -> None:
     theirs, ours = (ACCOUNT, OTHER) if state is NOTHING else (OTHER, ACCOUNT)
     with pytest.raises(pulumi.RunError, match="nothing was changed") as caught:
         check_account(caller(theirs), state, own)
     assert f"arn:aws:iam::{theirs}:user/ada, and the program in account {ours}" in str(caught.value)
-
-
-def test_a_challengers_package_names_the_account_too() -> None:
-    with pytest.raises(pulumi.RunError):
-        check_account(caller(OTHER), replace(NOTHING, challenger=OLD), unasked)
 
 
 def test_nothing_is_declared_with_two_accounts() -> None:

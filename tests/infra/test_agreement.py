@@ -14,7 +14,6 @@ NEW = release(LOCAL)
 
 
 def run(agreed: int, people: int = 2, **given: Any) -> World:
-    """What the program of a stack does that asks for people, so many of whom have agreed."""
     return run_program(agreed=agreed, approval={"people": people}, **given)
 
 

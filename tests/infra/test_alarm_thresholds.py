@@ -21,12 +21,10 @@ from tests.infra.recorded import stack_config
 
 
 def chances(requests: int, share: float) -> list[float]:
-    """The probability of each count of bad requests."""
     return [math.comb(requests, bad) * share**bad * (1 - share) ** (requests - bad) for bad in range(requests + 1)]
 
 
 def needed(stack: str) -> float:
-    """The evidence that a period of a committed stack needs."""
     settings = Settings.load(stack_config(stack), stack=stack)
     rollout = settings.rollout
     seconds = 60 * (rollout.max_minutes + rollout.watch_minutes)

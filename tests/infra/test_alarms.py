@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pytest
 
-from platforms.aws.names import MONITORING
 from rollout.core.state import RolloutState
 from services.declaration.alarms import RUNBOOK
-from services.measuring import Measuring
-from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, ROOT, SOURCE, Answers, Declared, World, idle, release
+from tests.infra.recorded import IMAGE, LOCAL, OLD, ROOT, SOURCE, Answers, Declared, World, idle, release
 from tests.infra.recorded import run_program as run
 
 PAGES = {"slo-page", "probe-silent", "rollback-failing"}
@@ -123,25 +120,6 @@ def test_every_function_and_every_queue_has_one_alarm_that_notifies_people(world
     assert ("Errors", LOCAL.function("retrain")) not in counts(run(state=idle(OLD)).alarm("functions-failing"))
 
 
-def test_probe_may_do_no_more_than_it_needs(world: World) -> None:
-    allowed = {
-        (action, resource)
-        for item in world.allows("probe")
-        for action in item["Action"]
-        for resource in item["Resource"]
-        if not action.startswith("logs:")
-    }
-    here = f"us-east-1:{ACCOUNT}"
-    assert allowed == {
-        ("dynamodb:GetItem", f"arn:aws:dynamodb:{here}:table/{LOCAL.journal}"),
-        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/manifest.json"),
-        ("s3:GetObject", f"arn:aws:s3:::{LOCAL.bucket}/packages/*/example.json"),
-        ("kms:Decrypt", f"arn:aws:kms:{here}:key/artifacts"),
-        ("sagemaker:InvokeEndpoint", f"arn:aws:sagemaker:{here}:endpoint/{LOCAL.endpoint}"),
-        ("cloudwatch:PutMetricData", "*"),
-    }
-
-
 @pytest.mark.slow
 def test_probe_runs_as_often_as_the_config_says_and_not_at_all_when_it_says_null() -> None:
     often = run(slo={"probe_minutes": 5})
@@ -152,11 +130,3 @@ def test_probe_runs_as_often_as_the_config_says_and_not_at_all_when_it_says_null
     page = never.one(":CompositeAlarm", "slo-page").inputs
     assert "probe-silent" not in page["alarmRule"]
     assert "silent" not in page["alarmDescription"]
-
-
-def test_the_labels_function_gets_what_is_tolerated_and_the_segments() -> None:
-    monitoring = {"max_loss_rise": 0.25, "labels_days": 3, "segments": ["carrier"]}
-    variables = run(monitoring=monitoring).function("labels")["environment"]["variables"]
-    told = Measuring.from_dict(json.loads(variables[MONITORING]))
-    assert (told.segments, told.max_loss_rise, told.concept_false_alarms) == (("carrier",), 0.25, 0.1)
-    assert (told.labels_days, told.drift_minutes) == (3, 2)

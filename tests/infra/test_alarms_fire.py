@@ -32,8 +32,6 @@ def world() -> World:
 
 @pytest.fixture
 def tell(world: World, tmp_path: Path) -> Callable[..., None]:
-    """Runs a story against a new CloudWatch with some of the alarms."""
-
     def run(story: Story, *names: str, composite: bool = False) -> None:
         pages = [world.one(":CompositeAlarm", "slo-page").inputs] if composite else []
         play(tmp_path, [*(world.alarm(name) for name in names), *pages], story)
@@ -142,7 +140,7 @@ async def serve(watched: Watched, seconds: int, requests: int, *, failed: int = 
 
 
 async def probe(watched: Watched, minutes: int, *, ok: bool | None = True) -> None:
-    """For so many minutes, a probe each minute that is answered or not; None: none runs."""
+    """For some minutes, a probe each minute that is answered or not; None: no probe runs."""
     for _ in range(minutes):
         if ok is not None:
             watched.put("ProbeSuccess", float(ok))

@@ -15,7 +15,6 @@ from tests.infra.recorded import run_program
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a checkout's model, to break."""
     shutil.copytree(checkout.ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(checkout, "ROOT", tmp_path)
     return tmp_path / "model"

@@ -39,8 +39,6 @@ WHOLE: dict[tuple[str, str], dict[str, Any]] = {
 
 
 class Cluster:
-    """A cluster that answers from memory."""
-
     namespace = "models"
 
     def __init__(self, server: str = "https://example.org", **changes: Any) -> None:
@@ -85,16 +83,20 @@ def test_what_is_missing_is_told_in_a_sentence_with_what_to_do(key: str, one: An
     assert words in line
 
 
-def test_the_secret_of_a_bucket_is_asked_for() -> None:
-    bucket = {"name": "packages", "secret": "bucket-keys"}
-    (line,) = told(Cluster(), KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "bucket": bucket}))
-    assert line == "Secret models/bucket-keys does not exist (modelstack:kubernetes.bucket.secret)"
+SECRETS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"bucket": {"name": "packages", "secret": "team"}}, {}, "kubernetes.bucket.secret"),
+    ({"alerts": {"page": {"webhook_secret": "team"}}}, {}, "kubernetes.alerts.page.webhook_secret"),
+    ({}, {"mlflow_secret": "team"}, "mlflow.secret"),
+]
 
 
-def test_so_is_that_of_mlflow_without_which_the_controller_would_be_refused_for_ever() -> None:
-    (line,) = told(Cluster(), mlflow_secret="mlflow")
-    assert line == "Secret models/mlflow does not exist (modelstack:mlflow.secret)"
-    assert told(Cluster(Secret__mlflow={}), mlflow_secret="mlflow") == []
+@pytest.mark.parametrize(("given", "asked", "field"), SECRETS)
+def test_a_secret_that_the_config_names_has_to_be_there(
+    given: dict[str, Any], asked: dict[str, Any], field: str
+) -> None:
+    settings = KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, **given})
+    assert told(Cluster(), settings, **asked) == [f"Secret models/team does not exist (modelstack:{field})"]
+    assert told(Cluster(Secret__team={}), settings, **asked) == []
 
 
 def test_a_gateway_without_a_data_plane_and_a_namespace_without_a_controller_are_told() -> None:
@@ -166,13 +168,6 @@ def test_a_cluster_without_metrics_of_pods_cannot_follow_the_load_and_the_field_
     assert told(Cluster()) == []
 
 
-def test_a_secret_by_which_people_are_told_has_to_be_there() -> None:
-    alerts = {"page": {"webhook_secret": "pager"}}
-    settings = KubernetesSettings.model_validate({"gateway": {"class": "envoy"}, "alerts": alerts})
-    (line,) = told(Cluster(), settings)
-    assert line == "Secret models/pager does not exist (modelstack:kubernetes.alerts.page.webhook_secret)"
-
-
 def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:
     with pytest.raises(pulumi.RunError, match="is a local stack, but the API server is"):
         check_target("local-kubernetes", cast(Api, Cluster()))
@@ -181,8 +176,6 @@ def test_a_local_stack_points_at_no_cluster_elsewhere() -> None:
 
 
 def watching(answer: httpx.Response | httpx.HTTPError) -> str:
-    """What is said of a Prometheus that answers so."""
-
     def handle(_: httpx.Request) -> httpx.Response:
         if isinstance(answer, httpx.HTTPError):
             raise answer

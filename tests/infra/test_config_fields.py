@@ -99,12 +99,7 @@ OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the page.
-
-    Attributes:
-        kind: Of the strategy that the field is of; empty for other fields.
-        path: The field, with its section.
-    """
+    """A row of the page; `kind` is the strategy of the field, or empty."""
 
     kind: str
     path: str
@@ -112,7 +107,6 @@ class Row:
     meaning: str
 
     def config(self, value: Any) -> dict[str, Any]:
-        """The sections of a config in which the field has a value."""
         above, _, name = self.path.rpartition(".")
         if name.endswith("[0]"):
             name, value = name.removesuffix("[0]"), [value]
@@ -154,7 +148,7 @@ ROWS = [*rows()]
 
 
 def outside_and_within(allowed: str) -> tuple[list[Any], list[Any]]:
-    """Values that the words of a row forbid, at least one of another type, and values that they allow."""
+    """Values that a row forbids, at least one of another type, and values that it allows."""
     words = allowed.removesuffix(", or null")
     free = ([], [None]) if words != allowed else ([None], [])
     bad, good = _by_words(words)

@@ -62,12 +62,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Told(Progress):
-    """Lines that a test takes.
-
-    Attributes:
-        notes: Those that stay.
-    """
-
     def __init__(self, take: Callable[[str], None] = lambda line: None) -> None:
         super().__init__("urn")
         self._take, self.notes = take, list[str]()
@@ -325,7 +319,6 @@ def test_the_answer_to_a_cancellation_is_replaced_where_dynamic_resources_are_pr
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was taken from the registry; the first of what was there is not signed, where a test says so."""
     found: list[Any] = []
 
     def take(ours: Any, recipe: str, place: Any, gates: Any) -> Any:

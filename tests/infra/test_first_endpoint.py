@@ -19,7 +19,7 @@ Made = Callable[..., "Endpoint"]
 
 
 class Endpoint:
-    """DescribeEndpoint's answers, one after the other; the last stays. A None says that it is not there."""
+    """DescribeEndpoint's answers in turn; the last stays. None: there is no endpoint."""
 
     def __init__(self, *statuses: str | None, config: str = f"{LOCAL.prefix}-0a1b2c3d4e5f") -> None:
         self.statuses, self.config, self.deleted = list(statuses), config, 0
@@ -42,8 +42,6 @@ class Endpoint:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
-    """AWS with an endpoint in these states, as an update meets it, or a preview."""
-
     def make(*statuses: str | None, preview: bool = False, **more: Any) -> Endpoint:
         endpoint = Endpoint(*statuses, **more)
         monkeypatch.setattr(first_endpoint, "clients", lambda region: lambda service: endpoint)

@@ -14,8 +14,6 @@ from rollout.core.state import Phase, RolloutState, StateError
 
 
 class Journal:
-    """Answers as told."""
-
     answer: RolloutState | Exception = RolloutState("endpoint")
 
     def __init__(self, *args: object) -> None:
@@ -29,8 +27,6 @@ class Journal:
 
 
 class Book:
-    """Nothing was retrained."""
-
     def __init__(self, *args: object) -> None: ...
 
     def read(self) -> RetrainingRecord:

@@ -29,7 +29,6 @@ SHADOWS = [strategy("shadow"), strategy("shadow", then=strategy("canary"))]
 
 
 def judged(metrics: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A rollout that is judged by these metrics."""
     return {"judge": {"metrics": metrics, **more}}
 
 
@@ -72,7 +71,7 @@ def test_what_can_be_better_is_what_the_judge_finds_better(name: str, margin: fl
 
 @pytest.fixture
 def answers_of_any_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model's answers can be met by labels of every kind, so the rule about them is put aside."""
+    """No model has labels of every kind, so that rule is disabled."""
     monkeypatch.setattr(checkout, "losses", lambda: sorted(LABELLED))
 
 

@@ -28,7 +28,6 @@ BEFORE = release("2" * 64)
 
 
 def cluster(state: RolloutState, *, deployments: bool = True, secret: bool = True, bucket: Any = BUCKET) -> Api:
-    """A cluster where the stack was declared with a bucket."""
     api = FakeApi()
     api.server = "https://127.0.0.1:6443"
     api.create(NAMESPACE, {"metadata": {"name": "models"}})
@@ -46,7 +45,6 @@ def cluster(state: RolloutState, *, deployments: bool = True, secret: bool = Tru
 
 
 def read(api: Api, **kubernetes: Any) -> BucketSettings | None:
-    """The bucket that the program reads, as it looks at the cluster."""
     settings = Settings.load(stack_config(STACK, kubernetes=kubernetes), STACK)
     with (
         mock.patch.object(Api, "of", lambda *_: api),

@@ -21,7 +21,7 @@ AB = {"strategy": {"kind": "ab", "weight": 50}}
 
 
 def patched(world: World) -> dict[str, str]:
-    """Listener -> the header by which it decides."""
+    """Listener -> its sticky header."""
     item = manifests(world).get(("EnvoyPatchPolicy", NAMES.prefix))
     patches = item["spec"]["jsonPatches"] if item else []
     hashed = [one for one in patches if one["operation"]["path"] == "/hash_policy"]
@@ -82,7 +82,6 @@ def test_a_sticky_header_is_refused_on_aws_and_the_default_is_passed_over() -> N
 
 
 def of_kind(world: World, kind: str) -> dict[str, dict[str, Any]]:
-    """Name -> spec, of the workloads of models."""
     found = {name: item for (one, name), item in manifests(world).items() if one == kind}
     return {name: item["spec"] for name, item in found.items() if name.startswith(f"{NAMES.prefix}-")}
 

@@ -35,17 +35,13 @@ def test_two_checkouts_at_two_times_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_its_digest_is_of_its_bytes_and_changes_with_a_source(tmp_path: Path) -> None:
-    root = copy(tmp_path / "root")
-    before = seal(root, tmp_path / "out")
+    root, out = copy(tmp_path / "root"), tmp_path / "out"
+    before = seal(root, out)
     assert before.sha256_base64 == base64.b64encode(hashlib.sha256(before.path.read_bytes()).digest()).decode()
+    assert seal(root, out) == before
+    assert list(out.iterdir()) == [before.path], "one archive and no parts"
     (root / "rollout" / "plan.py").write_text("# changed\n")
-    assert seal(root, tmp_path / "out").sha256_base64 != before.sha256_base64
-
-
-def test_sealing_twice_leaves_one_archive_and_no_parts(tmp_path: Path) -> None:
-    seal(ROOT, tmp_path)
-    bundle = seal(ROOT, tmp_path)
-    assert list(tmp_path.iterdir()) == [bundle.path]
+    assert seal(root, out).sha256_base64 != before.sha256_base64
 
 
 def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ RING = {
 
 
 def alarms(born: float) -> list[Alarm]:
-    """What a stack that was made at a time declares, without the probe."""
     made = datetime.fromtimestamp(born, UTC).isoformat()
     config = {"monitoring": {"period_seconds": 10, "drift_minutes": 2}, "slo": {"probe_minutes": None}}
     world = run(state=idle(OLD), answers=Answers(born=made), **config)
@@ -32,7 +31,6 @@ def alarms(born: float) -> list[Alarm]:
 
 
 async def serve_badly(watched: Watched, seconds: int) -> set[str]:
-    """The alarms that ring after some time in which everything failed."""
     for _ in range(seconds // 10):
         for metric, value in ((INVOCATIONS, 1), (FAILED, 1), (LATENCY, 9e9)):
             for _ in range(20):

@@ -65,8 +65,6 @@ SOURCE["signed_by"] = KEY.public_key.decode()
 
 @dataclass
 class SageMaker:
-    """A registry that holds the versions of a group."""
-
     arns: list[str] = field(default_factory=lambda: ["arn:1", "arn:2"])
     gone: bool = False
 
@@ -91,12 +89,7 @@ class SageMaker:
 
 @dataclass
 class Registry:
-    """Stands in for the pipeline.
-
-    Attributes:
-        built: The parameters that were trained with.
-        fails: What building raises.
-    """
+    """Replaces the pipeline; records what it built, copied and took, or fails."""
 
     sagemaker: SageMaker = field(default_factory=SageMaker)
     built: list[dict[str, Any]] = field(default_factory=list)
@@ -112,17 +105,16 @@ class Registry:
         return REGISTERED
 
     def copy(self, source: Any, theirs: Any, place: Any, gates: Any) -> Registered:
-        if self.fails:
-            raise self.fails
-        gate(REGISTERED.metrics, gates)
-        self.copied.append(source)
-        return REGISTERED
+        return self._registered(self.copied, source, gates)
 
     def take(self, candidate: Any, recipe: str, place: Any, gates: Any) -> Registered:
+        return self._registered(self.taken, (candidate, recipe), gates)
+
+    def _registered(self, into: list[Any], item: Any, gates: Any) -> Registered:
         if self.fails:
             raise self.fails
         gate(REGISTERED.metrics, gates)
-        self.taken.append((candidate, recipe))
+        into.append(item)
         return REGISTERED
 
 
@@ -168,6 +160,7 @@ def test_what_cannot_be_released_is_an_outcome_with_its_reason(
     assert told in outs["refused"]
     assert outs["package_digest"] is None
     assert told in create(source=SOURCE)["refused"]
+    assert told in create(candidate=CANDIDATE)["refused"]
 
 
 def test_a_local_cloud_that_has_gone_is_named_with_what_to_type(
@@ -209,15 +202,19 @@ def test_checkout_that_changed_meanwhile_is_refused(registry: Registry) -> None:
     assert registry.built == []
 
 
-def test_source_is_copied_and_nothing_is_trained(registry: Registry) -> None:
-    assert create(source=SOURCE)["package_digest"] == "sha256:d"
-    assert registry.built == []
-    assert registry.copied[0].package_digest == "sha256:d"
+def test_source_is_copied_with_its_stacks_key_and_nothing_is_trained(registry: Registry) -> None:
+    assert create(source=SOURCE, candidate=CANDIDATE)["package_digest"] == "sha256:d"
+    assert (registry.built, registry.taken) == ([], []), "a stack that takes from another takes no candidate"
+    (copied,) = registry.copied
+    assert (copied.package_digest, copied.signed_by) == ("sha256:d", KEY.public_key)
 
 
-def test_copy_is_held_to_this_stacks_gates_before_it_is_registered(registry: Registry) -> None:
-    assert "0.7000" in create(source=SOURCE, gates={"auc": {"min": 0.9}})["refused"]
-    assert registry.copied == []
+@pytest.mark.parametrize("more", [{"source": SOURCE}, {"candidate": CANDIDATE}])
+def test_what_is_taken_is_held_to_the_gates_of_this_update(registry: Registry, more: dict[str, Any]) -> None:
+    outs = create(**more, gates={"auc": {"min": 0.9}})
+    assert "0.7000" in outs["refused"]
+    assert outs["package_digest"] is None
+    assert (registry.copied, registry.taken) == ([], [])
 
 
 def test_candidate_of_the_recipe_is_taken_and_nothing_is_trained(registry: Registry) -> None:
@@ -235,24 +232,6 @@ def test_candidate_of_another_recipe_is_left_and_the_package_is_trained(registry
     assert len(registry.built) == 1
 
 
-def test_stack_that_takes_from_another_takes_no_candidate(registry: Registry) -> None:
-    create(candidate=CANDIDATE, source=SOURCE)
-    assert registry.taken == []
-    assert len(registry.copied) == 1
-
-
-def test_candidate_is_held_to_the_gates_of_this_update(registry: Registry) -> None:
-    outs = create(candidate=CANDIDATE, gates={"auc": {"min": 0.9}})
-    assert "0.7000" in outs["refused"]
-    assert outs["package_digest"] is None
-
-
-def test_candidate_whose_bytes_are_gone_is_an_outcome_with_its_reason(registry: Registry) -> None:
-    registry.fails = RegistryError("cannot read s3://bucket")
-    assert "cannot read s3://bucket" in create(candidate=CANDIDATE)["refused"]
-    assert registry.built == []
-
-
 def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,11 +242,6 @@ def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
     outs = create(candidate=CANDIDATE)
     assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
     assert len(registry.built) == 1
-
-
-def test_source_is_verified_with_the_key_that_its_stack_names(registry: Registry) -> None:
-    create(source=SOURCE)
-    assert registry.copied[0].signed_by == KEY.public_key
 
 
 @pytest.mark.parametrize("fails", [None, RegistryError("no")])
@@ -286,6 +260,7 @@ MADE = {**INPUTS, "package_digest": "sha256:d", "model_package_arn": "arn:1", "r
     [
         ({}, {}, False),
         ({}, {"recipe": "another"}, True),
+        ({}, {"bucket": "other"}, True),
         ({}, {"gates": {"auc": {"min": 0.7}}}, True),
         ({}, {"source": SOURCE}, True),
         ({}, {"candidate": CANDIDATE}, False),
@@ -302,11 +277,7 @@ def test_package_is_made_anew_for_another_recipe_or_image_only(
     olds: dict[str, Any], news: dict[str, Any], changes: bool
 ) -> None:
     result = PackageProvider().diff("group", {**MADE, **olds}, {**INPUTS, **news})
-    assert (result.changes, result.replaces) == (changes, [])
-
-
-def test_another_bucket_is_another_package() -> None:
-    assert PackageProvider().diff("group", MADE, {**INPUTS, "bucket": "other"}).replaces == ["bucket"]
+    assert (result.changes, result.replaces) == (changes, ["bucket"] if news.get("bucket") == "other" else [])
 
 
 def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registry) -> None:
@@ -317,7 +288,6 @@ def test_package_that_somebody_deleted_is_noticed_by_a_refresh(registry: Registr
 
 @pytest.fixture
 def proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The facts that are proven of every package."""
     evidence = type("Evidence", (), {"verify": lambda self, digest, key: FACTS})()
     monkeypatch.setattr(BucketPackageStore, "evidence", lambda store, uri, key: evidence)
 

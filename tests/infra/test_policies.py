@@ -32,7 +32,6 @@ NO_RESOURCE = {"cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ecr:GetA
 
 @functools.cache
 def known() -> dict[str, Any]:
-    """Service -> its actions, in lower case, with their kinds of resource; and the ARNs of each kind."""
     return json.loads((TABLES / "AdditionalSpecs/Policies.json").read_text())
 
 
@@ -101,6 +100,25 @@ def check(role: str, statement: dict[str, Any]) -> None:
         used |= fits
     if statement["Resource"] != ["*"]:
         assert used == set(statement["Resource"]), f"{role}: no action of {statement['Action']} acts on the others"
+
+
+KEYS = {
+    "kms:Decrypt": {"artifacts"},
+    "kms:GenerateDataKey": {"artifacts"},
+    "kms:GetPublicKey": {"signing"},
+    "kms:Sign": {"signing", "audit"},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_uses_each_key_for_its_purpose_and_what_has_no_narrow_resource_has_a_condition(role: str) -> None:
+    for statement in given()[role]:
+        for action in statement["Action"]:
+            assert "*" not in action
+            if action.startswith("kms:"):
+                assert {arn.partition(":key/")[2] for arn in statement["Resource"]} <= KEYS[action]
+            if action in {"cloudwatch:PutMetricData", "iam:PassRole"}:
+                assert statement["Condition"]
 
 
 BY_AWS = {

@@ -31,7 +31,6 @@ IN_CLUSTER: dict[str, Any] = {
 
 @pytest.fixture
 def serves(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The namespaces that are asked, and what serves in each."""
     asked: list[Any] = []
     monkeypatch.setattr(Api, "of", lambda context, namespace: asked.append((context, namespace)))
 

@@ -60,7 +60,6 @@ def plan(
     asks: bool = False,
     copied: int | None = None,
 ) -> ServingPlan:
-    """The plan of a config whose instances have the shape that the wanted release has."""
     champion = resized(state, int(want.config_name.rpartition("-")[2]))
     return plan_serving(state, want, pair_of, resized=champion, waits=waits, asks=asks, copied=copied)
 
@@ -78,7 +77,6 @@ def pair(champion: Release, challenger: Release, copied: int | None = None) -> s
 
 
 def copying(percent: int | None) -> Plan:
-    """The plan of a trial whose first step copies so many percent of the requests; None copies none."""
     first = () if percent is None else (Step(percent, 10, shadow=True),)
     return Plan(steps=(*first, Step(10, 10)))
 

@@ -23,7 +23,6 @@ WHY = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
 
 
 def restored(of: Release, **changes: Any) -> Restored:
-    """A wish for a release, on two larger instances."""
     facts = {
         "release": of.id,
         "recipe": of.recipe,
@@ -117,7 +116,6 @@ def test_the_update_after_it_was_promoted_changes_nothing() -> None:
 
 
 def kept(of: Release) -> dict[str, Any]:
-    """What the provider of the package tells, which these runs do not ask."""
     return {name: getattr(of, name) for name in ("package_digest", "archive_uri")} | {"serving": THEN}
 
 

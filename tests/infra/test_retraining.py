@@ -12,6 +12,7 @@ from infra.config import checkout
 from retraining.record import Candidate, RetrainingRecord
 from retraining.rules import read
 from rollout.core.release import release_id
+from rollout.core.verdict import Verdict
 from tests.infra.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
 from tests.infra.recorded import run_program as run
 from tests.infra.refusals import refusal
@@ -85,25 +86,11 @@ def test_it_is_called_by_alarms_by_jobs_and_on_a_schedule(world: World) -> None:
     assert len({item["statementId"] for item in permissions}) == len(permissions) == 2
 
 
-def test_a_job_can_register_a_package_and_neither_approve_one_nor_serve_it(world: World) -> None:
-    allowed = world.allows("training")
-    actions = {action for statement in allowed for action in statement["Action"]}
-    assert "sagemaker:CreateModelPackage" in actions
-    assert not {action for action in actions if "Update" in action or "Endpoint" in action or "Delete" in action}
-
-
 def test_the_function_may_pass_one_role_to_sagemaker_alone(world: World) -> None:
     allowed = world.allows("retrain")
     (passing,) = [statement for statement in allowed if "iam:PassRole" in statement["Action"]]
     assert passing["Resource"] == [LOCAL.training_role_arn]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-
-
-def test_the_function_may_begin_look_at_and_stop_its_own_jobs_alone(world: World) -> None:
-    allowed = world.allows("retrain")
-    (jobs,) = [one for one in allowed if any("TrainingJob" in action for action in one["Action"])]
-    assert {*jobs["Action"]} == {f"sagemaker:{verb}TrainingJob" for verb in ("Create", "Describe", "Stop")}
-    assert jobs["Resource"] == [LOCAL.arn("sagemaker", f"training-job/{LOCAL.prefix}-*")]
 
 
 # --- what is declared on a stack with a pipeline
@@ -161,7 +148,7 @@ def test_the_package_waits_for_the_pipeline_that_builds_it(piped: World) -> None
 # --- what a retrained window does
 
 
-def test_the_next_release_is_trained_on_the_retrained_window(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_next_release_is_trained_on_the_retrained_window() -> None:
     parameters = run(state=idle(OLD), record=RECORD).package["parameters"]
     assert parameters["evaluate_until"] == "2013-06-15"
     assert parameters["max_iter"] == 60, "all else is the config's"
@@ -173,15 +160,18 @@ def test_the_package_that_the_job_has_registered_is_offered_to_the_next_release(
     assert run(state=idle(OLD)).package.get("candidate") is None
 
 
-def test_the_window_of_a_rejected_release_does_not_count() -> None:
-    rejected = {CANDIDATE.release: verdict(OLD)}
-    world = run(state=idle(OLD, rejected=rejected), record=RECORD)
-    assert "train_until" not in world.package["parameters"]
+OWN = {"train_until": "2013-08-01", "evaluate_from": "2013-08-01", "evaluate_until": "2013-09-01"}
 
 
-def test_a_config_whose_own_window_is_newer_keeps_it() -> None:
-    own = {"train_until": "2013-08-01", "evaluate_from": "2013-08-01", "evaluate_until": "2013-09-01"}
-    world = run(state=idle(OLD), record=RECORD, model={"parameters": own})
+@pytest.mark.parametrize(
+    ("rejected", "own"),
+    [({CANDIDATE.release: verdict(OLD)}, {}), ({}, OWN)],
+    ids=["rejected", "older than the config's"],
+)
+def test_a_window_that_was_rejected_or_is_not_newer_than_the_configs_does_not_count(
+    rejected: dict[str, Verdict], own: dict[str, str]
+) -> None:
+    world = run(state=idle(OLD, rejected=rejected), record=RECORD, model={"parameters": own})
     assert world.package["parameters"] == own
 
 

@@ -17,7 +17,6 @@ STRATEGIES = "all_at_once, canary, linear, steps, ab, shadow"
 
 
 def judged(metrics: dict[str, Any]) -> dict[str, Any]:
-    """A config in which these metrics are judged."""
     return {"rollout": {"judge": {"metrics": metrics}}}
 
 

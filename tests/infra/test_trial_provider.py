@@ -19,6 +19,7 @@ from infra.config.strategy_settings import Steps, StepSettings
 from infra.providers import driving as provider
 from infra.providers.driving import commands_of
 from infra.providers.trial import RolloutProvider
+from rollout.controller.controller import Controller
 from rollout.controller.notice import waiting
 from rollout.core.errors import Unreachable
 from rollout.core.release import Release
@@ -53,7 +54,6 @@ def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What stays in the update's diagnostics."""
     told: list[str] = []
     monkeypatch.setattr(provider.Progress, "note", lambda self, text: told.append(text))
     monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: None)
@@ -62,7 +62,6 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
-    """An endpoint that serves release a's own config; nothing was released yet."""
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
     monkeypatch.setattr(platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
@@ -78,7 +77,6 @@ def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
 
 @pytest.fixture
 def released(world: World) -> World:
-    """Release a is champion."""
     RolloutProvider().create(inputs())
     return world
 
@@ -246,45 +244,32 @@ def test_metrics_that_cannot_be_proven_fail_no_update(released: World, monkeypat
     assert (outs["champion"], outs["metrics"]) == ("sha256:b", {})
 
 
-def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(self: object) -> None:
-        raise Unreachable("no connection")
+def _unreachable(*_: object) -> None:
+    raise Unreachable("no connection")
 
-    monkeypatch.setattr(platforms.aws.endpoint.DynamoJournal, "read", unreachable)
+
+def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platforms.aws.endpoint.DynamoJournal, "read", _unreachable)
     with pytest.raises(RuntimeError, match="what is live on endpoint is not known: no connection") as caught:
         RolloutProvider().read("endpoint", inputs())
     _alone(caught.value)
 
 
+@pytest.mark.parametrize("acts", [True, False])
+@pytest.mark.parametrize(("silent", "call"), [(RolloutProvider, "controller"), (Controller, "status")])
 def test_journal_that_does_not_answer_an_update_is_told_without_what_led_to_it(
-    monkeypatch: pytest.MonkeyPatch,
+    released: World, monkeypatch: pytest.MonkeyPatch, acts: bool, silent: type, call: str
 ) -> None:
-    def unreachable(*_: object) -> None:
-        raise Unreachable("no connection")
-
-    monkeypatch.setattr(RolloutProvider, "controller", unreachable)
+    monkeypatch.setattr(silent, call, _unreachable)
+    asked = inputs("b", pair_config="pair-ab", acts=acts)
     for act in (RolloutProvider().create, lambda props: RolloutProvider().update("endpoint", {}, props)):
         with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
-            act(inputs())
+            act(asked)
         _alone(caught.value)
 
 
-@pytest.mark.parametrize("acts", [True, False])
-def test_journal_that_falls_silent_in_mid_update_is_told_without_what_led_to_it(
-    released: World, monkeypatch: pytest.MonkeyPatch, acts: bool
-) -> None:
-    def unreachable(*_: object) -> None:
-        raise Unreachable("no connection")
-
-    controller = released.controller()
-    monkeypatch.setattr(type(controller), "status", unreachable)
-    with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
-        RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=acts))
-    _alone(caught.value)
-
-
 def _alone(error: BaseException) -> None:
-    """See that Pulumi, which prints an exception with all that led to it, prints this one alone."""
+    """Pulumi prints an exception with all its causes."""
     assert error.__cause__ is None
     assert error.__suppress_context__
 

@@ -1,4 +1,4 @@
-"""A CloudWatch in this process, with alarms as the program declares them: what rings when, and who is told."""
+"""A CloudWatch in this process, with alarms as the program declares them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ Alarm = dict[str, Any]
 
 
 class Watched:
-    """A CloudWatch with some alarms of the local stack."""
-
     def __init__(self, local: Local) -> None:
         self.local = local
 
@@ -27,29 +25,26 @@ class Watched:
         self.put_of(place(LOCAL.endpoint, variant), namespace, metric, value)
 
     def put_of(self, of: dict[str, str], namespace: str, metric: str, value: float) -> None:
-        """A value of a metric with any dimensions."""
         self.local.service.put(namespace, [Datum(metric, of, value, "None", self.local.clock.now)])
 
     async def ringing(self, seconds: float = 0) -> set[str]:
-        """The alarms that are in ALARM some seconds later, by their short names."""
+        """The alarms that fire some seconds later, by their short names."""
         if seconds:
             await self.local.advance(seconds)
         answer = await self.local("DescribeAlarms", AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM")
         return {LOCAL.short(item["AlarmName"]) for item in (*answer["MetricAlarms"], *answer["CompositeAlarms"])}
 
     async def state(self, subject: str, measure: str, seconds: float = 0) -> str:
-        """The state of one alarm some seconds later."""
         if seconds:
             await self.local.advance(seconds)
         return await self.local.state(LOCAL.alarm(subject, measure))
 
     def told(self) -> list[str]:
-        """The subjects of what people were told."""
         return [subject for _, subject, *_ in self.local.mail.published]
 
 
 def play(folder: Path, alarms: Iterable[Alarm], story: Callable[[Watched], Awaitable[None]]) -> None:
-    """Run a story against a new CloudWatch with these alarms, of which those that tell somebody tell a topic."""
+    """Run a story against a new CloudWatch with these alarms; those with an action notify a topic."""
 
     async def main() -> None:
         async with running(folder) as local:
@@ -66,7 +61,6 @@ def play(folder: Path, alarms: Iterable[Alarm], story: Callable[[Watched], Await
 
 
 def as_put(inputs: Alarm) -> dict[str, Any]:
-    """The parameters of `PutMetricAlarm`, without name and actions."""
     rule: dict[str, Any] = {
         "EvaluationPeriods": int(inputs["evaluationPeriods"]),
         "DatapointsToAlarm": int(inputs["datapointsToAlarm"]),

@@ -41,13 +41,12 @@ def tolerated(known: Usual, *, share: float = 0.0, false_alarms: float = 0.5) ->
 
 
 class Told:
-    """Days one after the other, each judged when the next begins."""
+    """Days in order, each judged when the next begins."""
 
     def __init__(self, against: Tolerated) -> None:
         self.against, self.bets, self.day = against, Bets(), 0
 
     def lose(self, *means: float) -> float:
-        """The evidence after days of these means."""
         for mean in means:
             self.bets.add(self.against, [Labelled(mean, self.day * DAY, self.day * DAY)])
             self.bets.judge(self.against)

@@ -16,7 +16,6 @@ TRUE: Callable[[float], float] = lambda score: score**2  # noqa: E731 - of a sco
 
 
 def drawn(source: Random, rows: int, low: float = 2, high: float = 2) -> tuple[list[float], list[bool]]:
-    """Scores that are not calibrated, and what happened."""
     scores = [source.betavariate(low, high) for _ in range(rows)]
     return scores, [source.random() < TRUE(score) for score in scores]
 

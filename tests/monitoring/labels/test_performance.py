@@ -154,7 +154,6 @@ def test_memory_is_constant() -> None:
 
 
 def drawn(source: Random, rows: int) -> tuple[list[float], list[bool]]:
-    """Calibrated scores and what happened."""
     scores = [source.betavariate(2, 4) for _ in range(rows)]
     return scores, [source.random() < score for score in scores]
 

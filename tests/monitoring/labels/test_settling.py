@@ -19,12 +19,11 @@ ONE_DAY = DAY
 
 
 def at(day: float, loss: float = 1.0, *, answered: float | None = None) -> Labelled:
-    """The loss of an answer of a day, given then or in another second."""
     return Labelled(loss, day * DAY, day * DAY if answered is None else answered)
 
 
 def settled(settling: Settling, *items: Labelled, late: float = ONE_DAY, cut: Cut = CUT) -> list[tuple[int, float]]:
-    """Rows and mean of each block that these labels settle."""
+    """Rows and mean of each settled block."""
     for item in items:
         settling.add(item, cut, late)
     return [(block.rows, block.mean) for block in settling.settled(cut, late)]

@@ -25,7 +25,7 @@ FORM = Form.from_dict(DECLARED)
 
 
 def pair(source: Random, flipped: float = 0.0) -> tuple[float, bool]:
-    """A calibrated score and its label, which is turned with some probability."""
+    """A calibrated score and its label, flipped with some probability."""
     score = source.betavariate(2, 4)
     return score, (source.random() < score) != (source.random() < flipped)
 

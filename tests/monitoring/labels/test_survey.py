@@ -21,7 +21,6 @@ SEEDS = range(8)
 
 
 def rung(survey: Survey) -> int:
-    """How many surveys rang."""
     sources = [np.random.default_rng(seed) for seed in SEEDS]
     return sum(survey.rung(source, survey.sealed(source)) is not None for source in sources)
 
