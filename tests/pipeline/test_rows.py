@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pipeline.contract import ContractBroken
 from pipeline.rows import Rows, SplitRefused, as_json, check_split, period, split, tables, times
 
+UNKNOWN = np.array(["2020-01-01", "NaT"], "datetime64[s]")
+
 
 def days(*numbers: int) -> Any:
     return np.array([f"2020-01-{number:02}" for number in numbers], "datetime64[s]")
@@ -78,6 +80,10 @@ def test_a_data_frame_and_a_mapping_are_the_same_table():
             "'x': found a dict; expected numbers (NaN if missing) or texts (None if missing)",
         ),
         ({"x": np.array(["a", 1], object)}, "'x': found texts and numbers; expected one of them"),
+        ({"x": np.zeros(2), "event_time": days(1, 2)}, "found event_time alone; expected event_time and label_at"),
+        (timed(days(1, 2), [None, None]), "'label_at': found object; expected datetime64, UTC"),
+        (timed(days(1, 2), UNKNOWN), "'label_at': found rows without it; expected a time for each"),
+        (named("a", "a"), "'id': found the same one twice; expected another one for each row"),
     ],
 )
 def test_what_is_no_table_that_can_be_learned_from_is_told(table: Any, said: str):
@@ -90,17 +96,6 @@ def test_a_column_whose_name_can_be_no_dimension_of_a_metric_is_told(name: Any):
         f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
     ]
     assert Rows.of({"od280/od315 (of wines)": np.zeros(2)})
-
-
-def test_times_come_both_and_names_differ():
-    assert problems(training={"x": np.zeros(2), "event_time": days(1, 2)}) == [
-        "found event_time alone; expected event_time and label_at"
-    ]
-    assert problems(training=timed(days(1, 2), [None, None])) == ["'label_at': found object; expected datetime64, UTC"]
-    assert problems(training=timed(days(1, 2), np.array(["2020-01-01", "NaT"], "datetime64[s]"))) == [
-        "'label_at': found rows without it; expected a time for each"
-    ]
-    assert problems(training=named("a", "a")) == ["'id': found the same one twice; expected another one for each row"]
 
 
 def test_tables_of_one_model_are_of_one_form():

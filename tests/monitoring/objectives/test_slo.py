@@ -15,20 +15,18 @@ def objective(days: float = 30, **changes: float) -> Objective:
     return Objective(**given, window_seconds=round(days * DAY), min_requests=20)
 
 
-def test_thirty_days_have_the_windows_and_burn_rates_of_the_workbook() -> None:
-    found = rules(objective(), 60)
-    assert [(rule.severity, rule.factor, rule.seconds) for rule in (*found, still(found, 60))] == [
-        ("page", 14.4, 3600),
-        ("page", 6.0, 6 * 3600),
-        ("ticket", 1.0, 3 * DAY),
-        ("page", 6.0, 1800),
+@pytest.mark.parametrize(
+    ("days", "finest", "windows"),
+    [(30, 60, [3600, 6 * 3600, 3 * DAY, 1800]), (0.25, 10, [30, 180, 2160, 20])],
+    ids=["those of the workbook", "seconds and minutes"],
+)
+def test_an_objective_has_the_burn_rates_of_the_workbook(days: float, finest: int, windows: list[int]) -> None:
+    found = rules(objective(days), finest)
+    every = (*found, still(found, finest))
+    assert [(rule.severity, rule.factor) for rule in every] == [
+        *(("page", 14.4), ("page", 6.0), ("ticket", 1.0), ("page", 6.0))
     ]
-
-
-def test_a_quarter_of_a_day_has_the_same_burn_rates_in_windows_of_seconds_and_minutes() -> None:
-    found = rules(objective(0.25), 10)
-    windows = [(rule.factor, rule.seconds) for rule in (*found, still(found, 10))]
-    assert windows == [(14.4, 30), (6.0, 180), (1.0, 2160), (6.0, 20)]
+    assert [rule.seconds for rule in every] == windows
 
 
 @given(days=st.floats(0.25, 60), finest=st.sampled_from([10, 20, 30, 60]))
