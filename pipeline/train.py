@@ -11,11 +11,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from monitoring.bulk import ROWS, sealed
+from monitoring.drift.reference import Reference
+from monitoring.statistics.conformal import FEWEST
 from pipeline import archive, example, parts, refit
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
-from pipeline.reference import judged, reference
-from pipeline.rows import Rows, period, tables, times
+from pipeline.rows import Rows, period, seconds, tables, times
 from pipeline.steps import Given
 
 FEATURES = "features.json"
@@ -57,3 +59,19 @@ def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:
     """Write an estimator, and return its facts."""
     parts.save(trained.estimator, path)
     return {"model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows), **times(rows)}
+
+
+def reference(rows: Rows) -> Reference:
+    """Take the reference of some rows, of which there must be at least one."""
+    return Reference(*sealed(rows.columns, seconds(rows)))
+
+
+def judged(reference: Reference) -> str:
+    """Message for the trainer: how later drift will be judged."""
+    blocks = [calibration.blocks for each in reference.null.scores.values() for calibration in each.values()]
+    if blocks:
+        return f"drift is judged against {max(blocks)} blocks of training"
+    return (
+        f"drift is told and not judged, so its alarm never rings: training has fewer than {FEWEST} days of rows or, "
+        f"where rows have no times, than {FEWEST * ROWS} rows"
+    )

@@ -12,8 +12,8 @@ from monitoring.statistics.blocks import Cut
 from monitoring.statistics.profile import Categorical, Numeric
 from pipeline import archive
 from pipeline.recipe import canonical
-from pipeline.reference import judged, reference
 from pipeline.rows import Rows
+from pipeline.train import judged, reference
 
 
 def two_months(rows: int = 40) -> Rows:
