@@ -24,7 +24,7 @@ from bench.watchers import ROWS, Ours
 from model import data, training
 from model.parameters import Parameters
 from monitoring.bulk import DAY, sealed, statistic
-from monitoring.drift.shift import Promise
+from monitoring.drift.shift import YEAR, Promise
 from pipeline.rows import seconds, tables
 
 
@@ -65,7 +65,7 @@ def on_shuffled_days(runs: int, alpha: float = ALPHA, seed: int = 1, keep: int =
         known, later = order[:59], order[59:]
         asked: Any = np.repeat(np.arange(59) * DAY, [len(day) for day in known])
         profile, null = sealed(picked(columns, np.concatenate(known)), asked)
-        watcher = Ours(profile, null, Promise(alpha, null.blocks_a_year or WINDOWS))
+        watcher = Ours(profile, null, Promise(alpha, YEAR / null.cut.span))
         rung += any(watcher.update(picked(columns, day)) for day in later if len(day) >= null.cut.rows)
     return Quiet(runs, len(days) - 59, rung)
 
@@ -75,7 +75,7 @@ def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Ala
     columns, times = flights()
     first = int(np.searchsorted(times, np.datetime64(train_until, "s").astype(float)))
     profile, null = sealed(picked(columns, np.arange(first)), times[:first])
-    watcher = Ours(profile, null, Promise(alpha, null.blocks_a_year or WINDOWS))
+    watcher = Ours(profile, null, Promise(alpha, YEAR / null.cut.span))
     on: set[str] = set()
     found: list[Alarm] = []
     start = first

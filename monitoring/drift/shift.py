@@ -1,6 +1,6 @@
 """Drift detection on blocks of rows, with a stated rate of false alarms over a year.
 
-    monitor = DriftMonitor(profile, null, Promise(alpha=0.05, horizon=null.blocks_a_year))
+    monitor = DriftMonitor(profile, null, Promise(alpha=0.05, horizon=365))
     findings = [finding for row, at in rows for finding in monitor.add(row, at)]   # one per completed block
 
 Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of each feature:
@@ -132,11 +132,6 @@ class Null:
     cut: Cut
     scores: Mapping[str, Mapping[str, Calibration]]
     weights: Mapping[str, float]
-
-    @property
-    def blocks_a_year(self) -> float | None:
-        """The maximum number of blocks per year; None if they have no span."""
-        return YEAR / self.cut.span if self.cut.span else None
 
     @classmethod
     def of(cls, blocks: Mapping[str, Sequence[Mapping[str, float]]], cut: Cut) -> Null:

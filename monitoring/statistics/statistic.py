@@ -85,11 +85,6 @@ class Tally:
         self.missing = self.absent = self.wrong = 0
 
     @property
-    def known(self) -> int:
-        """Rows that are in a bin."""
-        return sum(self.bins)
-
-    @property
     def unknown(self) -> int:
         """Rows that are in none."""
         return self.missing + self.absent + self.wrong
