@@ -20,7 +20,7 @@ from platforms.kubernetes import names
 from platforms.kubernetes.kinds import POD, ROLLOUT, ROUTE
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
 from platforms.kubernetes.program.counts import CALLS, TICKS
-from platforms.kubernetes.program.pace import REST
+from platforms.kubernetes.program.working import REST
 from rollout.core.plan import Plan, Step
 
 _SIZES, _TRIALS, _NODES = (25, 50, 100), 10, 50

@@ -13,6 +13,8 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -20,7 +22,6 @@ import httpx
 from platforms.kubernetes.access import Access, found
 from platforms.kubernetes.answers import NotFound, refused
 from platforms.kubernetes.api_requests import Labels, Object, event, selector, service_path, whole
-from platforms.kubernetes.clock import ServerClock
 from platforms.kubernetes.kinds import DEPLOYMENT, WHO, ResourceKind
 from rollout.core.errors import Unreachable
 
@@ -32,6 +33,9 @@ _PAGE = 500
 _NONE: Mapping[str, Any] = {}
 _GET_TRIES = 2
 _LATE = 10.0  # seconds after its time in which a watch ends
+TOLERATED = 5.0  # seconds of difference that are ignored: a Date has whole seconds, and responses take time
+_SLOW = 2.0  # seconds of a call after which its date says too little
+_JITTER = 2.0  # seconds by which two dates of the same clock may seem to differ
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
 
 
@@ -232,3 +236,37 @@ class Api:
             what = str(error) or type(error).__name__
             server = f"{self._access.server} ({self._access.says})"
             raise Unreachable(f"{doing}: the API server {server} does not answer: {what}") from error
+
+
+@dataclass
+class ServerClock:
+    """`Clock` of an API server, `ahead` of this machine's by so many seconds, 0 within the tolerance. Thread-safe.
+
+    So controllers on machines with different clocks agree on when a trial began and when it times out.
+    Source: RFC 9110, section 6.6.1 (Date).
+    """
+
+    ahead: float = 0.0
+    now: Callable[[], float] = time.time
+
+    def learn(self, date: str | None, took: float) -> None:
+        """Update from the Date of a response, None if it has none, that took so many seconds."""
+        try:
+            told = parsedate_to_datetime(date).timestamp() if date and took <= _SLOW else None
+        except ValueError:
+            return
+        if told is None:
+            return
+        ahead = told - self.now()
+        if abs(ahead) <= TOLERATED:
+            self.ahead = 0.0
+        elif abs(ahead - self.ahead) > _JITTER:
+            self.ahead = ahead
+
+    def time(self) -> float:
+        """Epoch seconds."""
+        return self.now() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -30,6 +34,8 @@ MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
 """Maximum bytes of one upload, and of all concurrent ones."""
 MOST_CALLS = 64  # maximum number of concurrent authenticated calls
 _WAKE_BYTES = 1024 * 1024
+_BACKLOG = 128
+_END_SECONDS = 2  # that calls under way have at the end
 _BODY_SECONDS = 15.0  # for which a body is waited for
 _MEASURED_SECONDS = 3.0  # for which the database is waited for; Prometheus waits 10 for all, by default
 _KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look at tokens
@@ -261,3 +267,45 @@ def _endpoint(alert: Mapping[str, Any]) -> str:
     labels = alert.get("labels")
     name = labels.get(ENDPOINT) if isinstance(labels, Mapping) else None
     return name if isinstance(name, str) else ""
+
+
+class NotListening(Exception):
+    """The port cannot be bound; the message says why."""
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A running server."""
+
+    server: uvicorn.Server
+    thread: threading.Thread
+    port: int
+
+    @classmethod
+    def at(cls, host: str, port: int, app: Any) -> Listening:
+        """Start an ASGI application at an address, empty for all, and a port, 0 for a free one; raises NotListening."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise NotListening(f"BIND_HOST {host}, PORT {port}: {error}") from error
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_END_SECONDS,
+            )
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="listening", daemon=True)
+        thread.start()
+        return cls(server, thread, bound.getsockname()[1])
+
+    def stop(self, seconds: float) -> None:
+        """Accept no more requests, and let current ones finish."""
+        self.server.should_exit = True
+        self.thread.join(seconds)

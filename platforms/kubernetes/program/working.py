@@ -12,20 +12,46 @@ from typing import Any
 from monitoring.alarms.alarm import Alarm
 from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
-from platforms.kubernetes.program import pace
 from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
-from rollout.controller.loop import Progress
+from rollout.controller.loop import POLL, Progress
+from rollout.controller.outbox import CLAIM_SECONDS
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.state import RolloutState
+from rollout.core.ringing import matters
+from rollout.core.state import Phase, RolloutState
 from services.worker import Worker
 
+REST = 900.0  # seconds between two looks at an endpoint at rest: a release, an alarm or a person wakes the controller
+WATCHED = 30.0  # seconds, while an alarm would still roll the champion back
+MOVING = 2.0  # seconds, while the endpoint has to change
+_FAILING = 15.0  # the longest pause after a failure
 AGAIN = 2.0  # seconds until an unanswered wake is retried
 WAKE_SECONDS = 120.0  # seconds of these retries; by then the ticks have found the alarm
 ACT_SECONDS = 45.0  # seconds for which one alarm's rollback is tried
 _UNFORESEEN = 60.0  # seconds until an endpoint is looked at again whose journal or spec cannot be read
 _PASSING = (Busy, Unreachable, Conflict)
+
+
+def pause(seen: Progress, now: float, every: float, *, unrecorded: bool = False) -> float:
+    """Seconds until the next look; `every` is the time between two looks at a trial."""
+    state = seen.state
+    if not seen.in_time:
+        return min(POLL, every)
+    if state.phase is Phase.BAKING and state.step_started_at is not None:
+        return every
+    if not state.at_rest:
+        return min(MOVING, every)
+    if state.on_trial:
+        return every
+    if state.outbox:
+        return CLAIM_SECONDS + POLL
+    return WATCHED if unrecorded or matters(state, now) else REST
+
+
+def after_failures(failures: int, every: float) -> float:
+    """Seconds until the next try, after this many failures in a row."""
+    return min(_FAILING, every * 2 ** min(failures - 1, 10))
 
 
 @dataclass(frozen=True)
@@ -76,7 +102,7 @@ class Working:
         self._failures.pop(name, None)
         self._seen(name, seen)
         recorded = self._record(name, endpoint, seen)
-        return pace.pause(seen, self.now(), endpoint.every, unrecorded=not recorded)
+        return pause(seen, self.now(), endpoint.every, unrecorded=not recorded)
 
     def answer(self, name: str) -> float | None:
         """Answer a wake; seconds until a retry, None if it is done."""
@@ -125,7 +151,7 @@ class Working:
         if not isinstance(error, _PASSING):
             return _UNFORESEEN
         made = self._made.get(name)
-        return pace.after_failures(self._failures[name], made[1].every if made else pace.MOVING)
+        return after_failures(self._failures[name], made[1].every if made else MOVING)
 
     def _count_failure(self, name: str, work: str, error: Exception) -> None:
         kind = type(error).__name__

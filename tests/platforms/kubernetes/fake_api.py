@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from platforms.kubernetes.answers import Exists, NotFound, Owned
-from platforms.kubernetes.api import Api, Labels, Object, Objects
-from platforms.kubernetes.clock import ServerClock
+from platforms.kubernetes.api import Api, Labels, Object, Objects, ServerClock
 from platforms.kubernetes.kinds import DEPLOYMENT, ResourceKind
 from rollout.core.errors import Conflict, Unreachable
 

@@ -66,10 +66,13 @@ def play(
     played = [{"series": name, "values": values} for name, values in series.items()]
     one = {"interval": every, "input_series": played, "promql_expr_test": expected}
     test = {"rule_files": ["rules.yml", "beside.yml"], "evaluation_interval": every, "tests": [one]}
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(test, sort_keys=False, width=10_000))
-    ran = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    promtool(tmp_path, test)
+
+
+def promtool(folder: Path, test: dict[str, Any]) -> None:
+    (folder / "test.yml").write_text(yaml.safe_dump(test, sort_keys=False, width=10_000))
+    words = ["promtool", "test", "rules", "test.yml"]
+    ran = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -20,7 +20,7 @@ from platforms.kubernetes.oci import (
     pinned,
     sha256,
 )
-from platforms.kubernetes.oci_referrers import refer, referrers
+from platforms.kubernetes.registry_store import refer, referrers
 from serving.registry import Repository
 from serving.registry_protocol import Login
 from tests.platforms.kubernetes.certificates import certificate

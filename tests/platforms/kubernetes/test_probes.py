@@ -15,7 +15,7 @@ from services.invoke import Request, Response
 from services.measuring import Measuring
 from tests.platforms.http_endpoint import a_gateway
 from tests.platforms.kubernetes.certificates import authority
-from tests.platforms.kubernetes.test_replay import Cluster
+from tests.platforms.kubernetes.test_assembled import Cluster
 from tests.rollout.worlds import release
 
 SPEC = RolloutSpec("prod", "m", "gateway", "http://p:9090", measuring=Measuring(probe_minutes=2))

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from platforms.kubernetes.alarm_rules import counts
 from platforms.kubernetes.promql import rise, scraped
 from platforms.kubernetes.rule import Watched
+from tests.platforms.kubernetes.test_alarm_rules import TARGET, promtool
 
-TARGET = 'job="envoy", instance="10.0.0.1:19001"'
 OLD, NEW = "9000+10x40", "0+10x40"  # the uptime of a process, each 10 s
 
 
@@ -42,8 +40,4 @@ def test_a_counter_that_is_recorded_for_the_first_time_is_born_only_if_it_was_no
         "input_series": [{"series": f"{name}{{{TARGET}}}", "values": values} for name, values in series.items()],
         "promql_expr_test": [{"expr": expression, "eval_time": "120s", "exp_samples": samples}],
     }
-    (tmp_path / "test.yml").write_text(yaml.safe_dump({"evaluation_interval": "10s", "tests": [test]}, width=10_000))
-    ran = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    promtool(tmp_path, {"evaluation_interval": "10s", "tests": [test]})

@@ -14,9 +14,8 @@ from pipeline import archive, origin
 from pipeline.pack import SealedPackage
 from platforms.kubernetes import artifacts
 from platforms.kubernetes.oci import MANIFEST_TYPE, OciError, OciRepository
-from platforms.kubernetes.oci_referrers import refer
 from platforms.kubernetes.packages import member
-from platforms.kubernetes.registry_store import RegistryPackageStore
+from platforms.kubernetes.registry_store import RegistryPackageStore, refer
 from provenance.envelope import SignatureError
 from provenance.evidence import MODEL, PROVENANCE, sign
 from provenance.key_pair import KeyPair

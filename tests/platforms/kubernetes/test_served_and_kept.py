@@ -13,7 +13,7 @@ from platforms.kubernetes.captures import Captures, intake
 from platforms.kubernetes.database import Database
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
-from tests.platforms.kubernetes.test_replay import Cluster, gate
+from tests.platforms.kubernetes.test_assembled import Cluster, gate
 from tests.serving.packages import INSTANCE, served, write
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("postgresql")]

@@ -18,10 +18,9 @@ from starlette.applications import Starlette
 
 from platforms.kubernetes.program import web
 from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import NoCall, app, woken_endpoints
+from platforms.kubernetes.program.web import Listening, NoCall, NotListening, app, woken_endpoints
 from rollout.core.errors import RolloutError, Unreachable
 
 TOKEN = {"x-modelstack-token": "right"}
