@@ -38,13 +38,8 @@ def config(
     To extend an existing config, add these routes and receivers to it: their names begin with namespace and endpoint,
     so they do not collide. Secrets are not read; whoever deploys Alertmanager has to give it their URLs.
     """
-    told, prefix = _told(page, ticket), f"{namespace}/{endpoint}/"
-    receivers = [
-        {"name": f"{prefix}{_NOBODY}"},
-        {"name": f"{prefix}{_CONTROLLER}", "webhook_configs": [_woken(wake_url(namespace))]},
-        *({"name": f"{prefix}{severity}", **_emails(receiver)} for severity, receiver in told.items()),
-    ]
-    route = _route(whose(namespace, endpoint), prefix, tuple(told))
+    prefix = f"{namespace}/{endpoint}/"
+    route, receivers = _parts(endpoint, namespace, {"page": page, "ticket": ticket}, prefix)
     return {"route": {"receiver": f"{prefix}{_NOBODY}", "routes": [route]}, "receivers": receivers}
 
 
@@ -52,18 +47,30 @@ def alertmanager_config(
     endpoint: str, namespace: str, *, page: Receiver | None = None, ticket: Receiver | None = None
 ) -> dict[str, Any]:
     """The same as the spec of an AlertmanagerConfig; the operator itself prefixes the receivers' names."""
-    told = _told(page, ticket)
-    receivers = [
-        {"name": _NOBODY},
-        {"name": _CONTROLLER, "webhookConfigs": [_of_operator(_woken(wake_url(namespace)))]},
-        *({"name": severity, **_receiver(receiver)} for severity, receiver in told.items()),
+    people = {"page": page, "ticket": ticket}
+    route, receivers = map(_of_operator, _parts(endpoint, namespace, people, ""))
+    for one in receivers:
+        receiver = people.get(one["name"])
+        if receiver is not None and receiver.secret:
+            secret = {"name": receiver.secret, "key": "url"}
+            one["webhookConfigs"] = [{"urlSecret": secret, "sendResolved": True}]
+    return {"route": route, "receivers": receivers}
+
+
+def _parts(
+    endpoint: str, namespace: str, people: Mapping[str, Receiver | None], prefix: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    told = {severity: receiver for severity, receiver in people.items() if receiver is not None}
+    # Resolved alerts are sent too: otherwise Alertmanager drops an alert that fires again within a minute.
+    woken = {"url": wake_url(namespace), "send_resolved": True, "max_alerts": 0}
+    receivers: list[dict[str, Any]] = [
+        {"name": f"{prefix}{_NOBODY}"},
+        {"name": f"{prefix}{_CONTROLLER}", "webhook_configs": [woken]},
     ]
-    return {"route": _of_operator(_route(whose(namespace, endpoint), "", tuple(told))), "receivers": receivers}
-
-
-def _told(page: Receiver | None, ticket: Receiver | None) -> dict[str, Receiver]:
-    asked = {"page": page, "ticket": ticket}
-    return {severity: receiver for severity, receiver in asked.items() if receiver is not None}
+    for severity, receiver in told.items():
+        emails = [{"to": one, "send_resolved": True} for one in receiver.email]
+        receivers.append({"name": f"{prefix}{severity}", **({"email_configs": emails} if emails else {})})
+    return _route(whose(namespace, endpoint), prefix, tuple(told)), receivers
 
 
 def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[str, Any]:
@@ -93,23 +100,6 @@ def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[st
             *({"receiver": f"{prefix}{severity}", "matchers": [f'{SEVERITY}="{severity}"']} for severity in told),
         ],
     }
-
-
-def _woken(wake: str) -> dict[str, Any]:
-    """Resolved alerts are sent too: otherwise Alertmanager drops an alert that fires again within a minute."""
-    return {"url": wake, "send_resolved": True, "max_alerts": 0}
-
-
-def _emails(receiver: Receiver) -> dict[str, Any]:
-    return {"email_configs": [{"to": one, "send_resolved": True} for one in receiver.email]} if receiver.email else {}
-
-
-def _receiver(receiver: Receiver) -> dict[str, Any]:
-    posted: dict[str, Any] = {}
-    if receiver.secret:
-        secret = {"name": receiver.secret, "key": "url"}
-        posted = {"webhookConfigs": [{"urlSecret": secret, "sendResolved": True}]}
-    return {**posted, **_of_operator(_emails(receiver))}
 
 
 def _of_operator(value: Any) -> Any:

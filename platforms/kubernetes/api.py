@@ -104,9 +104,7 @@ class Api:
                 return so_far
             query["continue"] = more
 
-    def watch(
-        self, kind: ResourceKind, labels: Labels = _NONE, seconds: int = WATCH_SECONDS
-    ) -> Iterator[tuple[str, Object]]:
+    def watch(self, kind: ResourceKind, seconds: int = WATCH_SECONDS) -> Iterator[tuple[str, Object]]:
         """Yield every existing object as ADDED, then each event; ends after `seconds`, and the caller starts again.
 
         The caller finds deletions between two watches by comparing the lists. The first list comes from the server's
@@ -114,12 +112,7 @@ class Api:
         Conflict if the resource version expired.
         """
         doing = f"watch {self._said(kind, '')}"
-        asked: dict[str, str | int] = {
-            "watch": "true",
-            "resourceVersion": "0",
-            "timeoutSeconds": seconds,
-            **selector(labels),
-        }
+        asked: dict[str, str | int] = {"watch": "true", "resourceVersion": "0", "timeoutSeconds": seconds}
         patient = httpx.Timeout(self._timeout.read, connect=self._timeout.connect, read=seconds + _LATE)
         path = kind.path(self.namespace)
         with (

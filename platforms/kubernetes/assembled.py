@@ -66,7 +66,6 @@ def assembled(
     database: Database | None = None,
     prometheus: Prometheus | None = None,
     signals: Signals | None = None,
-    clock: Clock | None = None,
 ) -> Assembled:
     """Assemble the controller of a Rollout.
 
@@ -79,9 +78,8 @@ def assembled(
         database: The captures; without it the replay waits for a controller that can reach it.
         prometheus: None connects to the spec's Prometheus.
         signals: None creates new ones.
-        clock: None is the API server's.
     """
-    clock = clock or api.clock
+    clock = api.clock
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
     journal = KubernetesJournal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)

@@ -95,8 +95,8 @@ class EnvoyCounts:
             self.prometheus.samples(matched(name, like=here), start, end) for name in (metrics.UPTIME, metrics.UP)
         )
         found = attribute(targets(beats, ups, series), width, first, _MARGIN if as_seen else 0.0)
-        if until is not None:
-            _not_behind(found, until, width)
+        if until is not None and (late := until - found.newest) > max(_MARGIN, width):
+            raise Unreachable(f"Prometheus is behind: its newest sample of an Envoy is {late:.0f} s too old")
         whole = as_seen or until is None
         return _windows(found, first, last if whole else min(last, found.closed * width), width)
 
@@ -150,12 +150,6 @@ def _overlap(one: Points, other: Points) -> bool:
 def _belongs(series: Samples, target: Samples) -> bool:
     """Whether a series is of a target: it has the target's labels and those of its metric."""
     return all(series.labels.get(name) == value for name, value in target.labels.items())
-
-
-def _not_behind(found: Attributed, until: float, width: int) -> None:
-    late = until - found.newest
-    if late > max(_MARGIN, width):
-        raise Unreachable(f"Prometheus is behind: its newest sample of an Envoy is {late:.0f} s too old")
 
 
 def _windows(found: Attributed, first: int, last: int, width: int) -> list[Counted]:

@@ -45,7 +45,12 @@ class KubernetesJournal:
                 raise Conflict(f"the journal {self.endpoint} moved on from revision {state.revision} to {there}")
             whole = {**rollout, "status": status}
             whole["metadata"] = {key: item for key, item in rollout["metadata"].items() if key != "managedFields"}
-            _refuse_too_large(whole, self.endpoint)
+            size = len(json.dumps(whole).encode())
+            if size > LARGEST:
+                raise RolloutError(
+                    f"the journal of {self.endpoint} would have {size} bytes, allowed are {LARGEST}, as etcd takes 1.5 "
+                    "MiB an object: clear rejected releases that will not come again (`modelstack clear`)"
+                )
             try:
                 self.api.replace_status(ROLLOUT, whole)
             except (Conflict, Unreachable):
@@ -82,12 +87,3 @@ def state_of(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:
     """The state in a Rollout object; raises StateError if it cannot be parsed."""
     text = (rollout.get("status") or {}).get("state")
     return RolloutState.from_json(text) if text else RolloutState(endpoint)
-
-
-def _refuse_too_large(rollout: Mapping[str, Any], endpoint: str) -> None:
-    size = len(json.dumps(rollout).encode())
-    if size > LARGEST:
-        raise RolloutError(
-            f"the journal of {endpoint} would have {size} bytes, allowed are {LARGEST}, as etcd takes 1.5 MiB an "
-            "object: clear rejected releases that will not come again (`modelstack clear`)"
-        )

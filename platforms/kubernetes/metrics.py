@@ -58,9 +58,9 @@ def whose(namespace: str, endpoint: str) -> dict[str, str]:
     return {NAMESPACE: namespace, ENDPOINT: endpoint}
 
 
-def cluster(namespace: str, workload: str, port: int = PORT) -> str:
+def cluster(namespace: str, workload: str) -> str:
     """Envoy's name of a Service's backends, if Envoy Gateway merges backends."""
-    return f"service/{namespace}/{workload}/{port}/http"
+    return f"service/{namespace}/{workload}/{PORT}/http"
 
 
 def copies(namespace: str, route: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from services.batches import UNFINISHED
 from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.measuring import Measuring
-from services.promises import Find, Member, Promises
+from services.promises import Member, Promises
 
 PAUSE = 5.0  # seconds between two iterations
 _SWEEP_S, _FORGET_S = 60.0, 600.0
@@ -41,13 +41,12 @@ _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names
 
 @dataclass
 class Monitors:
-    """The monitors of a namespace's endpoints. `find` finds a release that is no longer in the journal."""
+    """The monitors of a namespace's endpoints."""
 
     database: Database
     member: Member
     state: Callable[[str], RolloutState]
     measuring: Callable[[str], Measuring] = lambda _: Measuring()
-    find: Find = lambda _: None
     now: Callable[[], float] = time.time
     _prepared: bool = field(default=False, init=False)
     _swept: float = field(default=float("-inf"), init=False)
@@ -98,7 +97,7 @@ class Monitors:
 
     def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
         measuring = self.measuring(name)
-        promises = Promises(self.state(name), self.member, self.find, measuring)
+        promises = Promises(self.state(name), self.member, settings=measuring)
         labels = labels_of(self.database, promises, self.now)
         try:
             if waits:
@@ -110,17 +109,10 @@ class Monitors:
                 sweep(self.database, promises, self.now(), false_alarms=measuring.drift_false_alarms)
 
 
-def sweep(
-    database: Database,
-    promises: Promises,
-    now: float,
-    *,
-    false_alarms: float = 0.05,
-    more: Callable[[], bool] = lambda: True,
-) -> Mapping[str, Measured]:
+def sweep(database: Database, promises: Promises, now: float, *, false_alarms: float = 0.05) -> Mapping[str, Measured]:
     """Measure the drift of the serving variants and publish it; raises the first failure at the end.
 
-    `false_alarms` are tolerated a year and variant; `more` says whether there is time for another file.
+    `false_alarms` are tolerated a year and variant.
     """
     endpoint = promises.state.endpoint
     watch = DriftWatch(
@@ -131,7 +123,7 @@ def sweep(
         false_alarms=false_alarms,
         every=promises.settings.block_seconds,
     )
-    found = measure_drift(promises, watch, now, None, more)
+    found = measure_drift(promises, watch, now)
     if found.failures:
         raise found.failures[0]
     return found.measured

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from platforms.kubernetes.increments import Points
 from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series, whose
 from platforms.kubernetes.prometheus import Prometheus
 from rollout.core.catalogue import INVALID, OWN
@@ -90,18 +89,11 @@ class OwnCounts:
         found: dict[tuple[str, str], dict[int, float]] = {}
         for item in self.prometheus.samples(self._of(query, name, {ENDPOINT: self.endpoint}), first - 60, last):
             rises = found.setdefault((name, item.labels[VARIANT]), defaultdict(float))
-            for at, rise in _rises(item.points):
-                rises[int(at // query.seconds) * query.seconds] += rise
+            before = 0.0  # a counter begins at 0, and again when its process restarts
+            for at, value in item.points:
+                rises[int(at // query.seconds) * query.seconds] += value if value < before else value - before
+                before = value
         return found
-
-
-def _rises(points: Points) -> list[tuple[float, float]]:
-    """The increase at each sample; a counter begins at 0, and again when its process restarts."""
-    before, found = 0.0, list[tuple[float, float]]()
-    for at, value in points:
-        found.append((at, value if value < before else value - before))
-        before = value
-    return found
 
 
 def _names(metric: Metric) -> list[str]:

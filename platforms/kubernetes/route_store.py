@@ -120,6 +120,5 @@ def _record_revert(api: Api, route: Mapping[str, Any], others: Sequence[str], no
     name = f"{metadata['name']}.{mark}"
     with suppress(RolloutError):
         api.create(
-            EVENT,
-            event_object(name, about | kind, "RulesTakenBack", message, at=now, by=names.MANAGER, warning=True),
+            EVENT, event_object(name, about | kind, "RulesTakenBack", message, at=now, by=names.MANAGER, warning=True)
         )

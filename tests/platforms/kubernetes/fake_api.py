@@ -63,11 +63,11 @@ class FakeApi:
             every = [item for (plural, _), item in self._objects.items() if plural == kind.plural]
             return [copy.deepcopy(item) for item in every if _has(item, labels)]
 
-    def watch(self, kind: ResourceKind, labels: Labels = _NONE, seconds: int = 1) -> Iterator[tuple[str, Object]]:
+    def watch(self, kind: ResourceKind, seconds: int = 1) -> Iterator[tuple[str, Object]]:
         """All that is there, and what happens to it for so many seconds."""
         told: queue.Queue[tuple[str, Object] | None] = queue.Queue()
         with self._lock:
-            for item in self.list(kind, labels):
+            for item in self.list(kind):
                 told.put(("ADDED", item))
             self.watchers.append((kind.plural, told))
         with suppress(queue.Empty):

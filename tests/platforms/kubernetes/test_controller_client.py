@@ -118,15 +118,6 @@ def test_a_page_that_is_no_number_is_refused(asked: ControllerClient, endpoint: 
     )
 
 
-@pytest.mark.slow
-def test_an_endpoint_that_nobody_knows_and_a_controller_without_a_database_say_so(serve: Serve) -> None:
-    asked = serve(cast(Store, Store(cast(Database, None), "models", list, lambda name: ROLLOUT)), "flights")
-    with pytest.raises(RolloutError, match="there is no endpoint 'nobody' here"):
-        asked.standings("nobody", ["v-a"])
-    with pytest.raises(RolloutError, match="this controller has no database"):
-        list(serve(None, "flights").records("flights"))
-
-
 def answering(status: int, **more: Any) -> ControllerClient:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, **more))
     return ControllerClient(
@@ -140,6 +131,7 @@ def answering(status: int, **more: Any) -> ControllerClient:
         (403, {"json": {"message": 'User "ada" cannot get services/proxy'}}, Forbidden, 'User "ada" cannot get'),
         (503, {"text": "the database is down"}, Busy, "the database is down"),
         (502, {"text": ""}, Unreachable, "it answers 502"),
+        (404, {"text": "there is no endpoint 'flights' here"}, RolloutError, "no endpoint 'flights' here"),
         (404, {"text": "Not Found"}, RolloutError, "the controller there is older than this checkout"),
     ],
 )
