@@ -1,14 +1,16 @@
-"""The id of the release that the next `pulumi up` from this checkout would begin. Nothing is trained or changed."""
+"""The release that the next `pulumi up` begins: `modelstack watch --next`, and `modelstack promote`."""
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import suppress
 from typing import Any
 
 from cli import retrain
 from cli.errors import OperatorError
+from cli.page import say
 from cli.platform.choose import platform_of
-from cli.target import ROOT, Target, config_of, resolve
+from cli.target import ROOT, Target, config_of, if_up, resolve
 from cli.view.releases import journal_state
 from pipeline.contract import RecipeError
 from pipeline.declared import retrained
@@ -17,7 +19,7 @@ from rollout.core.release import release_id
 
 
 def id_of(target: Target) -> str:
-    """The id of the restored release, or else the one that checkout and config give, as the program finds it."""
+    """The id of the restored release, or else the one that checkout and config give; nothing is trained for it."""
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
@@ -41,6 +43,25 @@ def taken_from(stack: str, name: str) -> dict[str, str]:
     if found is None:
         raise OperatorError(f"stack {other}, which modelstack:promotion.from names, has no champion to take")
     return found.as_dict()
+
+
+def promote(stack: str, *, sure: bool) -> int:
+    """Let a stack take its source's champion; returns Pulumi's exit code. `sure` skips Pulumi's question."""
+    source = config_of(stack).get("promotion", {}).get("from")
+    if not source:
+        why = f"stack {stack} takes its releases from no other: modelstack:promotion.from is not set"
+        raise OperatorError(why, "docs/how-to/promote.md tells how it is set.", 2)
+    target = if_up(stack)
+    restored = journal_state(target).restored if target else None
+    if target and restored:
+        raise OperatorError(
+            f"stack {stack} takes nothing while release {restored.release} is restored there: {restored.reason.text}",
+            f"To lift that, type: {target.commands.lift}",
+        )
+    release = taken_from(stack, source)
+    say(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
+    asked = ("--yes", "--non-interactive") if sure else ()
+    return subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode
 
 
 def _recipe(target: Target, model: dict[str, Any]) -> str:

@@ -248,12 +248,12 @@ def run(
 
 
 @contextmanager
-def background(target: Target, rate: float, *, longest: float = 3600, since: str | None = None) -> Iterator[Report]:
-    """Send events at `rate` requests a second during the block, at most `longest` seconds; yields the report."""
+def background(target: Target, rate: float, *, since: str | None = None) -> Iterator[Report]:
+    """Send events at `rate` requests a second during the block, an hour at most; yields the report."""
     stop, report, source = threading.Event(), Report(), events(since)
 
     def send() -> None:
-        run(target, source, Pace(rate=rate), seconds=longest, stop=stop, report=report)
+        run(target, source, Pace(rate=rate), seconds=3600, stop=stop, report=report)
 
     sender = threading.Thread(target=send, name="replay", daemon=True)
     sender.start()

@@ -80,9 +80,9 @@ def promote(stack: str, yes: bool) -> None:
     It says what serves there, and runs `pulumi up` on STACK, which takes the same bytes and gives them a trial of their
     own. Exits as that does. It refuses while a release is restored on STACK, which then takes nothing.
     """
-    from cli import promote as promotion  # noqa: PLC0415 - only this command needs it
+    from cli import next_release  # noqa: PLC0415 - only this command needs it
 
-    sys.exit(promotion.promote(stack, sure=yes))
+    sys.exit(next_release.promote(stack, sure=yes))
 
 
 @click.command(cls=Command)

@@ -150,7 +150,6 @@ class Costs:
     now: Cost | None
     trial: Cost | None
     after: Cost | None
-    priced_on: str
 
 
 def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Costs:
@@ -167,7 +166,7 @@ def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Cost
     after = wanted or (newest[0] if len(newest) == 1 else None)
     pair = inputs.get("pair_config") if inputs.get("acts") else None
     found = (_cost(configs.get(str(name)), prices) if name else None for name in (champion_config, pair, after))
-    return Costs(*found, priced_on=prices.priced_on)
+    return Costs(*found)
 
 
 def _cost(config: Mapping[str, Any] | None, prices: Prices) -> Cost | None:

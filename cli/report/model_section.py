@@ -19,11 +19,8 @@ _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 def model_in_short(facts: Facts) -> str:
     """Which of the two is better, in a line."""
     if isinstance(facts.challenger, Missing):
-        return (
-            f"❌ {text(facts.challenger.why.splitlines()[0], 300)}"
-            if facts.challenger.failed
-            else text(facts.challenger.why)
-        )
+        why = facts.challenger.why
+        return f"❌ {text(why.splitlines()[0], 300)}" if facts.challenger.failed else text(why)
     if facts.gates:
         return "❌ below its gates, and would not be released"
     if facts.same_model:
@@ -56,9 +53,7 @@ def model(facts: Facts) -> list[Section]:
     if facts.same_model:
         return [Section("Model", fenced(facts.gates))] if facts.gates else []
     before = facts.champion if isinstance(facts.champion, PackageFacts) else None
-    lines: list[str] = (
-        [] if before else [f"{text(facts.champion.why, 300)}."] if isinstance(facts.champion, Missing) else []
-    )
+    lines = [f"{text(facts.champion.why, 300)}."] if isinstance(facts.champion, Missing) else []
     if facts.gates:
         lines += [*fenced(facts.gates), ""]
     folded: list[tuple[str, list[str]]] = []

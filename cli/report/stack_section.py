@@ -26,9 +26,8 @@ def policies_in_short(facts: Facts) -> str:
     """Which policies fail, in a line."""
     stops = [item for item in facts.preview.findings if item.stops]
     if stops:
-        return (
-            f"❌ {', '.join(code(name) for name in dict.fromkeys(item.policy for item in stops))} would stop an update"
-        )
+        names = dict.fromkeys(item.policy for item in stops)
+        return f"❌ {', '.join(map(code, names))} would stop an update"
     if facts.preview.code:
         return "none stops it, as far as the preview came"
     if not facts.preview.packs:
@@ -122,7 +121,7 @@ def _cost(facts: Facts) -> list[str]:
     if not rows:
         return ["What the endpoint costs is not known from this preview."]
     head = ("the endpoint", "instances", "a month", "")
-    source = f"Instances alone, on demand in us-east-1, as of {text(found.priced_on)} (`policy/prices.json`)."
+    source = f"Instances alone, on demand in us-east-1, as of {text(facts.prices.priced_on)} (`policy/prices.json`)."
     return [*table(head, rows, right=(2,)), "", f"<sub>{source}</sub>"]
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cli import next_release, promote
+from cli import next_release
 from cli.errors import OperatorError
 from cli.main import main
 from cli.platform.aws.platform import Aws
@@ -108,7 +108,7 @@ def test_promote_says_what_serves_there_and_runs_pulumi_up(
     serves(monkeypatch, SOURCE | {"id": "3f0c", "package_digest": "sha256:cd"})
     script = (tmp_path / "pulumi").read_text().replace("exit 1", 'echo "ran: $@"; exit 7')
     (tmp_path / "pulumi").write_text(script)
-    monkeypatch.setattr(promote, "if_up", lambda _: None)
+    monkeypatch.setattr(next_release, "if_up", lambda _: None)
     done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
     assert done.exit_code == 7, "Pulumi's own"
     assert "local serves release 3f0c, sha256:cd; local-staging takes it" in done.stderr
@@ -119,8 +119,10 @@ def test_promote_takes_nothing_while_a_release_is_restored_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pulumi(tmp_path, config_of_file({}) | {"modelstack:promotion": {"from": "local"}}, monkeypatch)
-    monkeypatch.setattr(promote, "if_up", lambda name: Target(name, "e", "us-east-1", {"journal_table": "rollouts"}))
-    monkeypatch.setattr(promote, "journal_state", lambda _: RolloutState("e", restored=wish()))
+    monkeypatch.setattr(
+        next_release, "if_up", lambda name: Target(name, "e", "us-east-1", {"journal_table": "rollouts"})
+    )
+    monkeypatch.setattr(next_release, "journal_state", lambda _: RolloutState("e", restored=wish()))
     done = CliRunner().invoke(main, ["promote", "local-staging", "--yes"])
     assert done.exit_code == 1
     told = " ".join(done.stderr.split())

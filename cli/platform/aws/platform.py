@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from cli.platform.aws import alarms, counted
 from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
 from cli.target import LOCAL, Target
 from monitoring.objectives.slo import Objective
-from monitoring.predictions import Searched, Window
+from monitoring.predictions import Searched, Window, of_entry
 from platforms.aws.clients import clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.elsewhere import champion, role_for
@@ -145,9 +145,34 @@ class Aws:
 
     def prediction(self, word: str, window: Window) -> Searched:
         """See `Platform`."""
-        from cli.platform.aws import predictions  # noqa: PLC0415 - few commands need it
+        from platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
+        from services.ledger import entry_of  # noqa: PLC0415
 
-        return predictions.find(self.target, word, window)
+        target, ledger = self.target, documents_table(self.target.endpoint)
+        known = Searched(places=(f"the ledger of labels, table {ledger}",))
+        captures = captures_of(target.client, target.output("artifact_bucket"), target.endpoint)
+        try:
+            with explained("looking into the ledger of labels"):
+                entry = entry_of(DynamoDocuments(target.client, ledger), word)
+                known = replace(known, exact=of_entry(entry, window) if entry else ())
+        except OperatorError as error:  # without permission to read it, captures are searched all the same
+            known = Searched(unread=(str(error),))
+        if known.exact:
+            return known
+        with explained("looking through the captures"):
+            found = captures.search(word, window)
+        percent = None if found.exact or found.begun else self._captured_percent()
+        return replace(found, places=(*known.places, *found.places), unread=known.unread, percent=percent)
+
+    def _captured_percent(self) -> float | None:
+        """The percentage of requests that is captured now; None if unknown."""
+        try:
+            with explained(f"reading endpoint {self.target.endpoint}"):
+                told = self.target.client("sagemaker").describe_endpoint(EndpointName=self.target.endpoint)
+        except OperatorError:
+            return None
+        capture = told.get("DataCaptureConfig")
+        return (capture.get("CurrentSamplingPercentage") if capture["EnableCapture"] else 0.0) if capture else None
 
     def graphs(self) -> CloudWatchGraphs:
         """See `Platform`."""

@@ -21,17 +21,19 @@ from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
 from cli.target import Target, only_aws
 from monitoring.objectives.slo import Objective
-from monitoring.predictions import Searched, Window
+from monitoring.predictions import Prediction, Searched, Window
 from monitoring.published import DELAY
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.invoke import GatewayInvoke
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import DEPLOYMENT
+from platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
 from platforms.kubernetes.metrics import cluster, matched, series, whose
 from platforms.kubernetes.names import ENDPOINT, VARIANT
+from platforms.kubernetes.prediction_query import PredictionQuery
 from platforms.kubernetes.prometheus import Prometheus
+from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
 from retraining.record import RetrainingRecord
@@ -180,9 +182,20 @@ class Kubernetes:
 
     def prediction(self, word: str, window: Window) -> Searched:
         """See `Platform`."""
-        from cli.platform.kubernetes import predictions  # noqa: PLC0415 - few commands need it
-
-        return predictions.find(self.client(), self.api(), self.target.endpoint, word, window)
+        exact: dict[Prediction, None] = {}
+        begun: dict[Prediction, None] = {}
+        files, oldest, percent, endpoint = 0, None, None, self.target.endpoint
+        with explained("looking for a prediction"):
+            for part in self.client().predictions(endpoint, PredictionQuery(word, window=window)):
+                exact |= dict.fromkeys(map(Prediction.from_dict, part["exact"]))
+                begun |= dict.fromkeys(map(Prediction.from_dict, part["begun"]))
+                files += part["files"]
+                oldest = part["oldest"] or oldest
+        if not exact and not begun:
+            with suppress(RolloutError):
+                percent = RolloutSpec.from_dict(self.api().get(ROLLOUT, endpoint)["spec"]).capture_percent
+        places = ("the ledger of labels and the event ids in PostgreSQL", f"{files:,} files of captures there")
+        return Searched(tuple(exact), tuple(begun), places, oldest=oldest, percent=percent)
 
     def client(self) -> ControllerClient:
         """A client of the namespace's controller."""
