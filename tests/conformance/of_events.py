@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -20,11 +21,6 @@ ALARMED = replace(QUICK, steps=(Step(50, 90),), metrics=(Metric("errors", "rate"
 FAILING = {"status": 500, "share": 0.5}
 
 
-def _again_and_again(stage: FaultStage) -> None:
-    message = stage.rung("challenger")
-    stage.deliver(message, times=3)
-
-
 def _once_more(stage: FaultStage) -> None:
     stage.ran.clear()
     stage.deliver(stage.rung("challenger"))
@@ -34,14 +30,6 @@ def _once_more(stage: FaultStage) -> None:
 def _one_rollback(state: RolloutState) -> None:
     kinds = [event.kind for event in state.history]
     assert (kinds.count("rolling_back"), kinds.count("rolled_back")) == (1, 1), kinds
-
-
-def _both_ring(stage: FaultStage) -> None:
-    stage.at_once(lambda: stage.ring("challenger", "5xx"), lambda: stage.ring("challenger", "p99"))
-
-
-def _rolled_back_once(stage: FaultStage) -> None:
-    _one_rollback(stage.state())
 
 
 def _superseded(stage: FaultStage) -> None:
@@ -69,14 +57,6 @@ def _nothing_to_go_back_to(stage: FaultStage) -> None:
     stage.deliver(stage.rung("champion"))
     with pytest.raises(RolloutError, match="there is no previous champion to bring back"):
         stage.controller().roll_back(stage.person("5XX"))
-
-
-def _turns_bad(stage: FaultStage) -> None:
-    stage.become("challenger", **FAILING)
-
-
-def _turns_bad_for_good(stage: FaultStage) -> None:
-    stage.become("challenger", status=500)
 
 
 def _held(stage: FaultStage) -> None:
@@ -145,7 +125,7 @@ EVENTS: tuple[Row, ...] = (
         challenger=FAILING,
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
-        during=_again_and_again,
+        during=lambda stage: stage.deliver(stage.rung("challenger"), times=3),
         after=_once_more,
         adapters=BOTH_ADAPTERS,
         expects=rolled_back("alarm", "v-challenger-5xx", fails=THEIRS, ignored=True),
@@ -157,8 +137,8 @@ EVENTS: tuple[Row, ...] = (
         do="Look at both.",
         plan=ALARMED,
         alarms=(("challenger", "5xx"), ("challenger", "p99")),
-        during=_both_ring,
-        after=_rolled_back_once,
+        during=lambda stage: stage.at_once(*(partial(stage.ring, "challenger", name) for name in ("5xx", "p99"))),
+        after=lambda stage: _one_rollback(stage.state()),
         expects=rolled_back("alarm", "v-challenger-5xx", "v-challenger-p99"),
     ),
     Row(
@@ -221,7 +201,7 @@ EVENTS: tuple[Row, ...] = (
         do="Nothing; an approval that comes now is refused.",
         plan=replace(ALARMED, steps=(Step(50, 2, approve=True), Step(90, 60))),
         alarms=(("challenger", "5xx"),),
-        during=_turns_bad,
+        during=lambda stage: stage.become("challenger", **FAILING),
         at=Phase.PAUSED,
         expects=rolled_back("alarm", "v-challenger-5xx", fails=THEIRS),
     ),
@@ -232,7 +212,7 @@ EVENTS: tuple[Row, ...] = (
         see="`rolled back`, metric `errors`.",
         do="Nothing.",
         plan=replace(QUICK, steps=(Step(50, 2, approve=True), Step(90, 60))),
-        during=_turns_bad_for_good,
+        during=lambda stage: stage.become("challenger", status=500),
         at=Phase.PAUSED,
         expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS),
     ),

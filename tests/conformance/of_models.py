@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from rollout.core.catalogue import metric
 from rollout.core.plan import ReplayGate, Step
@@ -22,8 +23,10 @@ from tests.conformance.row import (
 )
 from tests.conformance.stage import FaultStage, Platform
 
-GATED = replace(QUICK, replay=ReplayGate(requests=30))
 SOLD = Metric("conversions", "rate", 0.1, better="higher", namespace="shop", metric="Conversions")
+GatedRow = partial(Row, plan=replace(QUICK, replay=ReplayGate(requests=30)), captures=True, before=FaultStage.captured)
+WRONG = '{"predictions": [{"late": false, "probability": 0.1}]}'
+NAN = '{"predictions": [{"late": true, "probability": NaN}]}'
 STAYS: Mapping[Platform, str] = {
     "kubernetes": "a challenger is put beside the pods that serve, and none of the champion's starts anew for it"
 }
@@ -110,27 +113,21 @@ MODELS: tuple[Row, ...] = (
         before=_tail_is_known,
         expects=rolled_back("judge", "latency_p99", says="latency_p99 worse"),
     ),
-    Row(
+    GatedRow(
         name="slow-at-replay",
         happens="The challenger answers captured requests as the champion did, but takes much longer for them. The "
         "replay gate turns it back.",
         see="`rolled back`, source `replay`, with the ratio of the medians of latency.",
         do="Profile the model, or raise `max_latency_ratio` if it is worth the time.",
         challenger={"delay": 1.0},
-        plan=GATED,
-        captures=True,
-        before=FaultStage.captured,
         expects=rolled_back("replay", "latency", says="times the champion's", silent=THEIRS),
     ),
-    Row(
+    GatedRow(
         name="nan-answers",
         happens="The challenger predicts NaN. The replay gate sees it before any live request does.",
         see="`rolled back`, source `replay`, with the field that is no finite number.",
         do="Look for inputs that the model was not trained on; `modelstack explain` shows examples.",
-        challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
-        plan=GATED,
-        captures=True,
-        before=FaultStage.captured,
+        challenger={"answer": NAN},
         adapters=BOTH_ADAPTERS,
         expects=rolled_back("replay", "errors", says="expected a finite number", silent=THEIRS),
     ),
@@ -140,7 +137,7 @@ MODELS: tuple[Row, ...] = (
         "comes; captured answers are held against the model's contract.",
         see="`rolled back`, metric `invalid_answers`, with both shares; the reasons under `labels-rejected/`.",
         do="Look for inputs that the model was not trained on; turn the replay gate on, so that no caller sees such.",
-        challenger={"answer": '{"predictions": [{"late": true, "probability": NaN}]}'},
+        challenger={"answer": NAN},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("invalid_answers", prove=True)), steps=(Step(50, 5),)),
         captures=True,
         beside=lambda stage: stage.labels(None),
@@ -163,28 +160,22 @@ MODELS: tuple[Row, ...] = (
             {"champion": "Approved", "challenger": "PendingManualApproval"}, says="of the challenger's are uncounted",
         ),
     ),
-    Row(
+    GatedRow(
         name="out-of-schema-answers",
         happens="The challenger answers in another form than the champion. The replay gate turns it back.",
         see="`rolled back`, source `replay`, with the field that is missing.",
         do="Keep the form of the answers, or change the clients first and the gate's limits with them.",
         challenger={"answer": '{"scores": [0.9]}'},
-        plan=GATED,
-        captures=True,
-        before=FaultStage.captured,
         expects=rolled_back("replay", "errors", says="another schema", silent=THEIRS),
     ),
-    Row(
+    GatedRow(
         name="other-decisions",
         happens="The challenger's decisions on captured requests differ from the champion's more often than "
         "allowed.",
         see="`rolled back`, source `replay`, with the share of changed decisions.",
         do="If the change is wanted, raise `max_changed`; a metric that needs labels, such as `accuracy`, then judges "
         "who is right.",
-        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
-        plan=GATED,
-        captures=True,
-        before=FaultStage.captured,
+        challenger={"answer": WRONG},
         expects=rolled_back("replay", "changed decisions", says="decision", silent=THEIRS),
     ),
     Row(
@@ -192,7 +183,7 @@ MODELS: tuple[Row, ...] = (
         happens="The challenger answers well-formed and fast, and wrong. Late labels show it.",
         see="`rolled back`, metric `accuracy`, with both accuracies.",
         do="Compare the data it was trained on with what is asked now.",
-        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
+        challenger={"answer": WRONG},
         plan=replace(QUICK, metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)), steps=(Step(50, 5),)),
         captures=True,
         beside=lambda stage: stage.labels(True),
@@ -242,7 +233,7 @@ MODELS: tuple[Row, ...] = (
         "share the inference ids, and late labels are joined with both. No caller saw its answers.",
         see="`rolled back`, metric `accuracy`, with both accuracies; the champion answered everything.",
         do="As for wrong predictions.",
-        challenger={"answer": '{"predictions": [{"late": false, "probability": 0.1}]}'},
+        challenger={"answer": WRONG},
         plan=replace(
             QUICK,
             metrics=(*QUICK.metrics, metric("accuracy", margin=0.3, prove=True)),

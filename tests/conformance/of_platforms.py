@@ -9,7 +9,7 @@ from typing import Literal
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
 from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, THEIRS, Row, rolled_back
-from tests.conformance.stage import FaultStage, Killed
+from tests.conformance.stage import Act, Call, Effect, FaultStage, Killed
 
 _LEAST_KILLED = 8  # a trial has more effects than that
 _LEAST_OF_A_RESTORE = 5
@@ -17,44 +17,25 @@ _READ_TIMEOUT = 3.0  # seconds
 _HANGS = 4.0  # seconds
 
 
-def _no_metrics(stage: FaultStage) -> None:
-    stage.fault("read metrics", "error")
+def _faulty(*faults: tuple[Call, Effect]) -> Act:
+    """Calls fail once more often than a client tries."""
+
+    def act(stage: FaultStage) -> None:
+        for call, effect in faults:
+            stage.fault(call, effect, stage.one_more)
+
+    return act
 
 
-def _throttled_early(stage: FaultStage) -> None:
-    stage.fault("write journal", "throttle", stage.one_more)
-    stage.fault("use config", "throttle", stage.one_more)
+def _hanging(*faults: tuple[Call, Effect]) -> Act:
+    """Calls hang for longer than a client waits."""
 
+    def act(stage: FaultStage) -> None:
+        stage.impatient(_READ_TIMEOUT)
+        for call, effect in faults:
+            stage.fault(call, effect, 3, seconds=_HANGS)
 
-def _throttled_late(stage: FaultStage) -> None:
-    stage.fault("read metrics", "throttle", stage.one_more)
-    stage.fault("set weights", "throttle", stage.one_more)
-    stage.fault("set approval", "throttle", stage.one_more)
-
-
-def _unanswered_early(stage: FaultStage) -> None:
-    stage.fault("write journal", "drop_after", stage.one_more)
-    stage.fault("use config", "drop_after", stage.one_more)
-
-
-def _unanswered_late(stage: FaultStage) -> None:
-    stage.fault("read journal", "drop_before", stage.one_more)
-    stage.fault("set weights", "drop_after", stage.one_more)
-    stage.fault("read endpoint", "drop_before", stage.one_more)
-    stage.fault("set approval", "drop_after", stage.one_more)
-    stage.fault("notify", "drop_before", stage.one_more)
-
-
-def _hung_early(stage: FaultStage) -> None:
-    stage.impatient(_READ_TIMEOUT)
-    stage.fault("write journal", "drop_after", 3, seconds=_HANGS)
-    stage.fault("use config", "drop_before", 3, seconds=_HANGS)
-
-
-def _hung_late(stage: FaultStage) -> None:
-    stage.fault("read metrics", "drop_before", 3, seconds=_HANGS)
-    stage.fault("set weights", "drop_after", 3, seconds=_HANGS)
-    stage.fault("set approval", "drop_after", 3, seconds=_HANGS)
+    return act
 
 
 def _killed(stage: FaultStage, row: Row) -> RolloutState:
@@ -84,7 +65,7 @@ PLATFORMS: tuple[Row, ...] = (
         see="`rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
         do="Look at the service and at the controller's rights, then `modelstack clear`.",
         plan=replace(QUICK, max_seconds=30),
-        during=_no_metrics,
+        during=lambda stage: stage.fault("read metrics", "error"),
         expects=rolled_back("timeout", "max_seconds", says="the metrics are unreachable"),
     ),
     Row(
@@ -93,8 +74,8 @@ PLATFORMS: tuple[Row, ...] = (
         "a client retries. The next scheduled call goes on.",
         see="`throttled` while it waits; then `promoted`.",
         do="Nothing.",
-        before=_throttled_early,
-        during=_throttled_late,
+        before=_faulty(("write journal", "throttle"), ("use config", "throttle")),
+        during=_faulty(("read metrics", "throttle"), ("set weights", "throttle"), ("set approval", "throttle")),
         adapters=BOTH_ADAPTERS,
         expects=PROMOTED,
     ),
@@ -104,8 +85,11 @@ PLATFORMS: tuple[Row, ...] = (
         "live and goes on from there.",
         see="A pause; then `promoted`, once in the registry and perhaps told twice.",
         do="Nothing.",
-        before=_unanswered_early,
-        during=_unanswered_late,
+        before=_faulty(("write journal", "drop_after"), ("use config", "drop_after")),
+        during=_faulty(
+            ("read journal", "drop_before"), ("set weights", "drop_after"), ("read endpoint", "drop_before"),
+            ("set approval", "drop_after"), ("notify", "drop_before"),
+        ),
         adapters=BOTH_ADAPTERS,
         expects=replace(PROMOTED, again=True),
     ),
@@ -115,8 +99,10 @@ PLATFORMS: tuple[Row, ...] = (
         "controller gives up on them, looks at what is live and goes on from there.",
         see="A pause; then `promoted`, once in the registry and perhaps told twice.",
         do="Nothing.",
-        before=_hung_early,
-        during=_hung_late,
+        before=_hanging(("write journal", "drop_after"), ("use config", "drop_before")),
+        during=_hanging(
+            ("read metrics", "drop_before"), ("set weights", "drop_after"), ("set approval", "drop_after")
+        ),
         expects=replace(PROMOTED, again=True),
     ),
     Row(

@@ -157,6 +157,14 @@ def test_a_shadow_gets_copies_only_and_is_then_given_live_traffic() -> None:
     assert "errors not worse" in told[-1][2]
 
 
+def test_a_shadow_without_live_steps_is_promoted_on_its_copies_alone() -> None:
+    state = tried(served(), plan(Step(50, 30, shadow=True)), shadow_config="shadow-ab")
+    assert (state.champion, state.verdict.reason.source) == (release("b"), "judge")
+    assert [event.text.partition(":")[0] for event in state.history if event.kind == "weights"] == [
+        "b gets copies of 50% of the requests"
+    ]
+
+
 def test_a_share_is_told_when_the_endpoint_gives_it_and_not_when_it_is_asked_for() -> None:
     world = served()
     world.change_seconds = 30

@@ -38,6 +38,13 @@ def test_a_good_challenger_advances_once_its_bake_is_over() -> None:
     assert (after.step, after.weights) == (1, {"v-a": 50, "v-b": 50})
 
 
+def test_all_at_once_is_promoted_after_its_bake_as_nothing_is_left_to_compare_with() -> None:
+    at_once, unknown = replace(PLAN, steps=(Step(100, 30),)), TrialObservations.unknown("no answer")
+    assert decide(at_once, BAKING, unknown, 39).action == "hold"
+    decision = decide(at_once, BAKING, unknown, 41)
+    assert (decision.action, decision.reason.kind) == ("promote", Kind.BAKED)
+
+
 def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
     decision = decide(PLAN, BAKING, windows(2, Tally(90, 1), Tally(10, 9)), 31)
     assert decision.action == "roll_back"
