@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -23,8 +22,6 @@ from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
 pytestmark = pytest.mark.slow
-
-Worlds = Callable[..., World]
 
 
 class Killed(BaseException):
@@ -77,25 +74,21 @@ class Watched:
         return lambda *given: self.meddler.effect(self.effects[name], lambda: method(*given))
 
 
-@dataclass
-class Ports:
-    """All the ports of a world, with every effect through a meddler."""
+def controlled(world: World, meddler: Meddler) -> Controller:
+    """A controller with every effect through a meddler."""
 
-    world: World
-    meddler: Meddler
+    def watched(port: type[Any], **effects: str) -> Any:
+        return Watched(port(world), meddler, effects)
 
-    def controller(self) -> Controller:
-        def watched(port: type[Any], **effects: str) -> Any:
-            return Watched(port(self.world), self.meddler, effects)
-
-        return self.world.controller(
-            traffic=watched(MemoryTraffic, set_weights="weights", use_config="config"),
-            journal=watched(MemoryJournal, write="journal"),
-            registry=watched(MemoryRegistry, set_approval="approval"),
-            notify=watched(MemoryNotify, send="notify"),
-        )
+    return world.controller(
+        traffic=watched(MemoryTraffic, set_weights="weights", use_config="config"),
+        journal=watched(MemoryJournal, write="journal"),
+        registry=watched(MemoryRegistry, set_approval="approval"),
+        notify=watched(MemoryNotify, send="notify"),
+    )
 
 
+Story = Callable[[Controller, World], None]
 FAST = Plan(
     steps=(Step(20, 5), Step(50, 5)),
     min_requests=10,
@@ -144,9 +137,9 @@ def restoring(controller: Controller, world: World) -> None:
     controller.follow(60)
 
 
-@pytest.fixture
-def quick() -> Worlds:
-    return partial(served, requests_per_second=25, change_seconds=2.0)
+def quick() -> World:
+    """Release a is champion, and everything is over soon."""
+    return served(requests_per_second=25, change_seconds=2.0)
 
 
 STORIES = [promotion, judged_rollback, alarmed_rollback, superseding, restoring]
@@ -166,27 +159,25 @@ def check_end(world: World, story: str) -> None:
     assert world.approvals == approvals
     assert (state.phase.value, state.challenger, state.outbox, state.retiring) == ("idle", None, (), ())
     ends = [event for event in state.history if event.kind == outcome and event.rollout_id == state.rollout_id]
-    assert len(ends) == (1 if story != "restoring" else len(ends))
+    assert story == "restoring" or len(ends) == 1
     assert [event for event in world.sent if event == ends[-1]], "nobody was told"
 
 
-def effects_of(world: World, play: Callable[..., None]) -> list[str]:
-    meddler = Meddler()
-    play(Ports(world, meddler).controller(), world)
-    return meddler.done
+def worlds(play: Story) -> Iterator[tuple[int, World]]:
+    """A new world for each effect of a story, with its number."""
+    meddler, world = Meddler(), quick()
+    play(controlled(world, meddler), world)
+    assert len(meddler.done) > 8
+    for at in range(len(meddler.done)):
+        yield at, quick()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
-def test_controller_killed_between_any_two_effects_is_finished_by_another(
-    quick: Worlds, play: Callable[..., None], when: str
-) -> None:
-    count = len(effects_of(quick(), play))
-    assert count > 8
-    for at in range(count):
-        world = quick()
+def test_controller_killed_between_any_two_effects_is_finished_by_another(play: Story, when: str) -> None:
+    for at, world in worlds(play):
         with pytest.raises(Killed):
-            play(Ports(world, Meddler(**{when: nth(at, die)})).controller(), world)
+            play(controlled(world, Meddler(**{when: nth(at, die)})), world)
         # What called it calls again: the update is run again, the alarm is delivered again, the schedule ticks.
         play(world.controller(), world)
         world.controller().tick()
@@ -194,15 +185,11 @@ def test_controller_killed_between_any_two_effects_is_finished_by_another(
 
 
 @pytest.mark.parametrize("play", [judged_rollback, alarmed_rollback], ids=lambda play: play.__name__)
-def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
-    quick: Worlds, play: Callable[..., None]
-) -> None:
-    count = len(effects_of(quick(), play))
+def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(play: Story) -> None:
     finished = 0
-    for at in range(count):
-        world = quick()
+    for at, world in worlds(play):
         with pytest.raises(Killed):
-            play(Ports(world, Meddler(after=nth(at, die))).controller(), world)
+            play(controlled(world, Meddler(after=nth(at, die))), world)
         if world.state.phase.value == "rolling_back" or world.state.verdict != quick().state.verdict:
             world.controller().follow(60)
             world.controller().tick()
@@ -212,33 +199,27 @@ def test_a_rollback_that_was_decided_is_finished_by_scheduled_ticks_alone(
 
 
 @pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
-def test_another_controller_that_ticks_before_any_effect_changes_no_end(
-    quick: Worlds, play: Callable[..., None]
-) -> None:
-    count = len(effects_of(quick(), play))
-    assert count
-    for at in range(count):
-        world = quick()
+def test_another_controller_that_ticks_before_any_effect_changes_no_end(play: Story) -> None:
+    for at, world in worlds(play):
         try:
-            play(Ports(world, Meddler(before=nth(at, world.controller().tick))).controller(), world)
+            play(controlled(world, Meddler(before=nth(at, world.controller().tick))), world)
         except (Busy, Conflict):
             world.controller().follow(600)
         world.controller().tick()
         check_end(world, play.__name__)
 
 
-def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds) -> None:
+def test_an_alarm_before_any_effect_of_a_running_trial_wins() -> None:
     # The controller that steps forward was overtaken: its stale weights and configs must not stay.
-    count = len(effects_of(quick(), promotion))
-    rolled_back = 0
-    for at in range(count):
-        world = quick()
+    count = rolled_back = 0
+    for at, world in worlds(promotion):
+        count += 1
 
         def alarm(number: int, at: int = at, world: World = world) -> None:
             if number == at and world.state.challenger is not None:
                 world.controller().roll_back(ALARM, variant="v-b")
 
-        promotion(Ports(world, Meddler(before=alarm)).controller(), world)
+        promotion(controlled(world, Meddler(before=alarm)), world)
         world.controller().tick()
         if world.state.rejected:
             check_end(world, "alarmed_rollback")
@@ -247,14 +228,11 @@ def test_an_alarm_before_any_effect_of_a_running_trial_wins(quick: Worlds) -> No
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["config-kept", "config-gone"])
-def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_verdict_too(
-    quick: Worlds, gone: bool
-) -> None:
+def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_verdict_too(gone: bool) -> None:
     # The variant that was to get weight, or the config that was to serve, is not there any more: SageMaker refuses.
-    count = len(effects_of(quick(), promotion))
     refusable, overtaken = {"weights", "config", "journal", "approval"}, set[str]()
-    for at in range(count):
-        world, meddler = quick(), Meddler()
+    for at, world in worlds(promotion):
+        meddler = Meddler()
 
         def finish(number: int, at: int = at, world: World = world, meddler: Meddler = meddler) -> None:
             if number == at and meddler.done[number] in refusable and world.state.challenger is not None:
@@ -266,7 +244,7 @@ def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_ver
 
         meddler.before = finish
         before = set(overtaken)
-        promotion(Ports(world, meddler).controller(), world)
+        promotion(controlled(world, meddler), world)
         if world.state.rejected:
             check_end(world, "alarmed_rollback")
         else:
@@ -274,15 +252,15 @@ def test_a_rollback_that_ends_before_any_effect_of_another_controller_is_its_ver
     assert overtaken == refusable
 
 
-def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once(quick: Worlds) -> None:
+def test_an_effect_that_is_refused_though_nothing_has_changed_is_an_error_at_once() -> None:
     meddler, world = Meddler(), quick()
     del world.configs["pair-ab"]
     with pytest.raises(RolloutError, match="no endpoint config pair-ab"):
-        Ports(world, meddler).controller().release(release("b"), "pair-ab", FAST)
+        controlled(world, meddler).release(release("b"), "pair-ab", FAST)
     assert meddler.done.count("config") == 1
 
 
-def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks(quick: Worlds) -> None:
+def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks() -> None:
     world = quick()
     meddler = Meddler()
 
@@ -292,7 +270,7 @@ def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks
             raise RolloutError("no")
 
     meddler.before = refuse
-    controller = Ports(world, meddler).controller()
+    controller = controlled(world, meddler)
     controller.release(release("b"), "pair-ab", FAST)
     with pytest.raises(RolloutError, match="no"):
         controller.follow(60)
@@ -300,12 +278,10 @@ def test_an_endpoint_that_refuses_whatever_changes_is_an_error_after_a_few_looks
 
 
 @pytest.mark.parametrize("play", STORIES, ids=lambda play: play.__name__)
-def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, play: Callable[..., None]) -> None:
-    count = len(effects_of(quick(), play))
-    for at in range(count):
-        world = quick()
+def test_throttled_calls_at_any_effect_change_no_end(play: Story) -> None:
+    for at, world in worlds(play):
         refuse = Mock(side_effect=(Busy, Unreachable)[at % 2]("throttled"))
-        controller = Ports(world, Meddler(before=nth(at, refuse))).controller()
+        controller = controlled(world, Meddler(before=nth(at, refuse)))
         try:
             play(controller, world)
         except (Busy, Unreachable):
@@ -314,7 +290,7 @@ def test_throttled_calls_at_any_effect_change_no_end(quick: Worlds, play: Callab
         check_end(world, play.__name__)
 
 
-def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback(quick: Worlds) -> None:
+def test_an_endpoint_that_cannot_be_read_does_not_stop_a_rollback() -> None:
     world = quick()
     world.controller().release(release("b"), "pair-ab", FAST)
     world.controller().follow(20, poll=1)
