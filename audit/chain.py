@@ -7,9 +7,7 @@ record is lost or doubled, and no number is used twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from audit.record import AuditRecord, Entry, moment, plain
 
@@ -50,7 +48,9 @@ class Chain:
         if not self.drafts:
             return self
         entry, *drafts = self.drafts
-        what = _shortened(entry.what) if self.crowded else entry.what
+        what = entry.what
+        if self.crowded:
+            what = {**{name: what[name] for name in _ALWAYS if name in what}, "shortened": True}
         time, number = moment(entry.at), self.number + 1
         record = AuditRecord(number, time, endpoint, entry.kind, who or UNKNOWN, what, self.digest)
         waiting = (*self.waiting, record)
@@ -65,7 +65,3 @@ class Chain:
     def crowded(self) -> bool:
         """Whether so much waits to be stored that nothing new should begin."""
         return sum(len(json.dumps(asdict(record))) for record in self.waiting) > MOST_BYTES
-
-
-def _shortened(what: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**{name: what[name] for name in _ALWAYS if name in what}, "shortened": True}

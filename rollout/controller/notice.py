@@ -97,7 +97,8 @@ def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
     release = release_of(event.rollout_id)
     outcome = event.kind if event.kind in get_args(Outcome) else ""
     when = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds")
-    then = [*next_steps(event.kind, release, commands), explain_line(event.rollout_id, commands)]
+    explain = f"`{commands.modelstack} explain {event.rollout_id}".rstrip()
+    then = [*next_steps(event.kind, release, commands), f"{explain}` shows the numbers"]
     attributes = {"endpoint": endpoint, "kind": event.kind, "outcome": outcome, "rollout_id": event.rollout_id}
     document = {
         "version": _FORMAT,
@@ -136,12 +137,6 @@ def next_steps(kind: str, release: str, commands: Commands = PLAIN) -> tuple[str
     """What a person can do after an event or a verdict of this kind, the likeliest first; may be empty."""
     names = {"release": release, "modelstack": commands.modelstack, "pulumi_up": commands.pulumi_up}
     return tuple(step.format(**names) for step in _STEPS.get(kind, ()))
-
-
-def explain_line(rollout_id: str, commands: Commands = PLAIN) -> str:
-    """The command that shows everything about a rollout."""
-    told = f"`{commands.modelstack} explain"
-    return f"{told} {rollout_id}` shows the numbers" if rollout_id else f"{told}`"
 
 
 def release_of(rollout_id: str) -> str:

@@ -132,7 +132,8 @@ def _settling(state: RolloutState, approvals: Approvals) -> SetApproval | None:
     for release, status in _settles(state):
         if approvals.get(release.version) != status:
             only_if = release.id if status == "Approved" else None
-            return SetApproval(release.version, status, _why(state), only_if)
+            why = state.decided.reason if state.decided else Reason("release", "first", kind=Kind.FIRST)
+            return SetApproval(release.version, status, why, only_if)
     return None
 
 
@@ -332,7 +333,3 @@ def _empty_others(state: RolloutState, live: Live) -> SetWeights | None:
 def _same(shares: Mapping[str, float], weights: Mapping[str, int]) -> bool:
     names = shares.keys() | weights.keys()
     return all(abs(shares.get(name, 0.0) - weights.get(name, 0)) < _SAME_SHARE for name in names)
-
-
-def _why(state: RolloutState) -> Reason:
-    return state.decided.reason if state.decided else Reason("release", "first", kind=Kind.FIRST)

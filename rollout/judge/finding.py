@@ -219,7 +219,8 @@ def _reason(metric: Metric, kind: Kind, numbers: Mapping[str, float], **facts: A
 def _proofs(needed: Mapping[str, float], **logs: float) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, least in needed.items():
-        found |= {f"evidence_{name}": _e_value(logs.get(name, 0.0)), f"evidence_needed_{name}": least}
+        value = math.exp(min(logs.get(name, 0.0), 300.0))  # a number that JSON can hold
+        found |= {f"evidence_{name}": value, f"evidence_needed_{name}": least}
     return found
 
 
@@ -235,8 +236,3 @@ def _numbers(metric: Metric, champion: Sums, challenger: Sums) -> dict[str, floa
             value = metric.low + value * (metric.high - metric.low)
         found |= {f"{who}_count": float(tally.count), f"{who}_{label}": value if tally.count else 0.0}
     return found
-
-
-def _e_value(log: float) -> float:
-    """The e-value, capped to a number that JSON can hold."""
-    return math.exp(min(log, 300.0))

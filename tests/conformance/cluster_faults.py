@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from platforms.kubernetes.kinds import ROUTE
@@ -19,6 +19,7 @@ from platforms.kubernetes.serving_config import ServingConfig
 from rollout.core.errors import RolloutError
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
 from tests.conformance.cluster_stage import LOGIN, LONG, RIGHT, SiteStage, until_true
+from tests.conformance.stage import beside
 from tests.listening import Quiet, listening
 
 NODE, MACHINE = "node1", "10.99.0.254"
@@ -27,22 +28,13 @@ _DOWN = 12.0  # seconds for which a part of the control plane is away
 _NOW = ("--grace-period=0", "--force")
 
 
-@contextmanager
-def again_and_again(work: Callable[[], Any], pause: float) -> Generator[None]:
-    stop = threading.Event()
-
-    def run() -> None:
+def again_and_again(work: Callable[[], Any], pause: float) -> AbstractContextManager[None]:
+    def run(stop: threading.Event) -> None:
         while not stop.wait(pause):
             with suppress(RolloutError, AssertionError):
                 work()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(SLOW)
+    return beside(run)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from rollout.controller.commands import Commands
 from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
 from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations, decide
+from rollout.core.decision import Decision, TrialObservations, decide
 from rollout.core.event import Event
 from rollout.core.plan import Plan, ReplayGate, Step
 from rollout.core.state import Phase, RolloutState
@@ -140,12 +140,16 @@ def test_after_every_turn_a_person_is_told_what_to_do(kind: str) -> None:
     assert not any("{" in step for step in next_steps(kind, "b"))
 
 
-def baking(*metrics: Metric) -> RolloutState:
-    plan = Plan(steps=(Step(20, 0),), metrics=metrics or (Metric("errors", "rate", 0.02),))
-    return RolloutState(
+ERRORS = Metric("errors", "rate", 0.02)
+
+
+def decided(seen: TrialObservations, *metrics: Metric, now: float = 100.0, bake: float = 0) -> Decision:
+    plan = Plan(steps=(Step(20, bake),), metrics=(ERRORS, *metrics))
+    state = RolloutState(
         "e", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=plan, step=0,
         step_starts=(0.0,),
     )  # fmt: skip
+    return decide(plan, state, seen, now)
 
 
 def window(**tallies: Tally) -> Window:
@@ -164,38 +168,30 @@ def test_a_trial_says_whether_it_waits_for_requests_for_labels_or_for_evidence(
     windows: tuple[Window, ...], what: Any
 ) -> None:
     accuracy = Metric("accuracy", "rate", 0.02, better="higher", metric="Accuracy")
-    state = baking(Metric("errors", "rate", 0.02), accuracy)
-    assert state.plan is not None
-    decision = decide(state.plan, state, TrialObservations(windows), 100.0)
+    decision = decided(TrialObservations(windows), accuracy)
     assert lack(decision) == what
     assert doing(decision.reason.text, decision) == waiting(what) + decision.reason.text
 
 
 def test_a_trial_that_waits_for_captured_answers_waits_for_no_labels_nor_for_what_is_there_and_uncounted() -> None:
-    state = baking(Metric("errors", "rate", 0.02), KNOWN["invalid_answers"])
-    assert state.plan is not None
     windows = tuple(replace(window(errors=Tally(60)), start=60.0 * at) for at in range(9))
     none, late = (
-        decide(state.plan, state, TrialObservations(windows, counted=counted), 600.0) for counted in (None, 0.0)
+        decided(TrialObservations(windows, counted=counted), KNOWN["invalid_answers"], now=600.0)
+        for counted in (None, 0.0)
     )
     assert (none.reason.name, lack(none), lack(late)) == ("invalid_answers", "requests", None)
     assert doing(late.reason.text, late).startswith("answers are counted 10 minutes late, 540 of the challenger's are")
 
 
 def test_with_enough_requests_in_the_step_it_waits_for_evidence_and_not_for_requests() -> None:
-    state = baking()
-    assert state.plan is not None
-    enough = TrialObservations((window(errors=Tally(state.plan.min_requests + 30)),))
-    decision = decide(state.plan, state, enough, 100.0)
-    assert decision.requests == state.plan.min_requests + 30
+    decision = decided(TrialObservations((window(errors=Tally(80)),)))
+    assert decision.requests == 80
     assert doing(decision.reason.text, decision).startswith("waiting for evidence: not yet known: errors: ")
 
 
 def test_what_needs_only_time_is_not_marked_as_waiting_for_requests() -> None:
-    state = baking()
-    plan = Plan(steps=(Step(20, 300),))
     for seen, at in ((TrialObservations(()), 10.0), (TrialObservations.unknown("no answer"), 400.0)):
-        decision = decide(plan, state, seen, at)
+        decision = decided(seen, now=at, bake=300)
         assert lack(decision) is None
         assert doing(decision.reason.text, decision) == decision.reason.text
     assert doing("the endpoint is changing", None) == "the endpoint is changing"
@@ -203,10 +199,8 @@ def test_what_needs_only_time_is_not_marked_as_waiting_for_requests() -> None:
 
 def test_a_trial_whose_metric_is_out_of_its_range_waits_for_no_labels() -> None:
     loss = Metric("loss", "mean", 0.1, prove=False)
-    state = baking(Metric("errors", "rate", 0.02), loss)
-    assert state.plan is not None
-    windows = tuple(Window(60.0 * at, 60, seen, seen) for at, seen in enumerate([{
-        "errors": Tally(500), "loss": Tally(5, 300, 18_000)}] * 9))  # fmt: skip
-    decision = decide(state.plan, state, TrialObservations(windows), 600.0)
+    each = window(errors=Tally(500), loss=Tally(5, 300, 18_000))
+    windows = tuple(replace(each, start=60.0 * at) for at in range(9))
+    decision = decided(TrialObservations(windows), loss, now=600.0)
     assert (decision.action, lack(decision)) == ("hold", None)
     assert decision.reason.text.startswith("not known: loss: the challenger's mean of 5 values is 60, but")

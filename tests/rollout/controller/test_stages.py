@@ -16,6 +16,8 @@ from tests.rollout.worlds import release, served
 from tests.simulator.platform import MemoryReplay, World
 
 ADA = Reason("person", "ada", "looks well")
+LARGER = replace(release("a"), config_name="solo-a-large")
+GUARD = Guard("canary", 50, 60, ("v-a-5xx",))
 
 
 def plan(*steps: Step, **more: Any) -> Plan:
@@ -213,12 +215,11 @@ def test_a_step_that_asks_for_an_approval_waits_for_it_however_long() -> None:
 
 
 def test_other_instances_of_the_same_model_move_under_the_platforms_guard() -> None:
-    world, guard = served(), Guard("canary", 50, 60, ("v-a-5xx",))
-    larger = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(larger, None, plan(guard=guard))
-    assert (follow(world).champion, world.guards) == (larger, [guard])
+    world = served()
+    world.controller().release(LARGER, None, plan(guard=GUARD))
+    assert (follow(world).champion, world.guards) == (LARGER, [GUARD])
     assert "the champion, a, moves to other instances, without a trial" in {event.text for event in world.state.history}
-    world.controller().release(release("b"), "pair-ab", plan(guard=guard))
+    world.controller().release(release("b"), "pair-ab", plan(guard=GUARD))
     assert follow(world).champion == release("b")
     assert set(world.guards[1:]) == {None}  # another model is the judge's, not the platform's
 
@@ -227,18 +228,17 @@ def test_other_instances_of_the_same_model_move_under_the_platforms_guard() -> N
 def test_other_instances_in_mid_trial_leave_the_trial_first_since_a_guard_takes_the_same_variants_on_both_sides(
     shadow: str | None,
 ) -> None:
-    world, guard = served(shadows={"pair-shadow": ("v-b", 50)}), Guard("canary", 50, 60, ("v-a-5xx",))
+    world = served(shadows={"pair-shadow": ("v-b", 50)})
     world.configs["pair-shadow"] = {"v-a": 1.0}
     trial = plan(Step(50, 600, shadow=shadow is not None), max_seconds=1200)
     world.controller().release(release("b"), "pair-ab", trial, shadow_config=shadow)
     world.controller().follow(30)
     assert (world.state.phase, world.serving) == (Phase.BAKING, shadow or "pair-ab")
     begun = len(world.guards)
-    larger = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(larger, None, plan(guard=guard))
+    world.controller().release(LARGER, None, plan(guard=GUARD))
     state = follow(world)
-    assert (state.champion, state.retiring, world.serving) == (larger, (), "solo-a-large")
-    assert world.guards[begun:] == [None, guard], "to the champion alone, then under guard"
+    assert (state.champion, state.retiring, world.serving) == (LARGER, (), "solo-a-large")
+    assert world.guards[begun:] == [None, GUARD], "to the champion alone, then under guard"
     assert any("b superseded: the champion, a, is wanted alone" in event.text for event in state.history)
 
 
@@ -247,23 +247,21 @@ def test_other_instances_that_wait_for_a_trial_to_be_left_are_given_up_when_its_
     world.controller().release(release("b"), "pair-ab", plan(Step(50, 600), max_seconds=1200))
     world.controller().follow(30)
     world.broken.add("solo-a")
-    larger = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    world.controller().release(LARGER, None, plan(guard=GUARD))
     world.controller().follow(60)
     state = follow(world)
     assert "the champion, a, does not come up on its other instances: solo-a did not come up" in state.moved.reason.text
     assert (state.phase, state.champion, world.serving, state.rejected) == (Phase.IDLE, release("a"), "pair-ab", {})
     assert "pair-ab" in state.configs()
     world.broken.clear()
-    world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    world.controller().release(LARGER, None, plan(guard=GUARD))
     state = follow(world)
-    assert (state.champion, world.serving, state.retiring) == (larger, "solo-a-large", ())
+    assert (state.champion, world.serving, state.retiring) == (LARGER, "solo-a-large", ())
 
 
 def test_other_instances_that_an_alarm_turned_back_are_not_tried_again_by_themselves() -> None:
     world = served(broken={"solo-a-large"})
-    larger = replace(release("a"), config_name="solo-a-large")
-    world.controller().release(larger, None, plan(guard=Guard("canary", 50, 60, ("v-a-5xx",))))
+    world.controller().release(LARGER, None, plan(guard=GUARD))
     before, state = world.state.verdict, follow(world)
     assert (state.moved.outcome, state.champion, len(world.guards)) == ("failed", release("a"), 1)
     assert (state.verdict, state.last) == (before, state.moved), "the verdict is the release's"
