@@ -1,10 +1,6 @@
 """A cluster in memory behind real HTTP: an API server, a Prometheus and a gateway on one port of this machine.
 
-    with Cluster().serving() as cluster:
-        cluster.put(ROLLOUT, {...})
-        cluster.kubeconfig(path)
-
-It knows what the commands ask: get, list by labels, server-side apply as a merge, status updates with their conflict.
+The API server supports get, list by labels, server-side apply as a merge, and status updates with their conflict.
 """
 
 from __future__ import annotations
@@ -42,14 +38,10 @@ class Cluster:
 
     Attributes:
         objects: API path -> object.
-        kinds: Plurals that the API server knows.
         forbidden: Plurals that nobody may read.
         results: Part of a Prometheus query -> series.
         blind: Whether Prometheus answers 503.
         records: The audit record; None: the controller has no database.
-        predictions: The controller's pages.
-        labels: Name -> received file.
-        requests: Headers and body of each request to the gateway.
     """
 
     objects: dict[str, Object] = field(default_factory=dict[str, Object])

@@ -28,7 +28,6 @@ TARGET: Any = SimpleNamespace(endpoint="endpoint", commands=PLAIN, outputs={}, o
 
 
 def of_ada(world: World) -> Any:
-    """The platform of a world whose caller is Ada."""
     return SimpleNamespace(
         caller=lambda: "arn:aws:iam::000000000000:user/ada", controller=lambda who: world.controller()
     )

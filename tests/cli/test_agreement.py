@@ -26,7 +26,6 @@ Shell = Callable[..., Result]
 
 @pytest.fixture
 def agreed() -> list[Approval]:
-    """Who has agreed."""
     return []
 
 

@@ -13,7 +13,6 @@ from tests.infra.recorded import OLD, idle, run_program
 
 
 def watches(endpoint: str) -> dict[str, Any]:
-    """A part of an alarm that watches an endpoint."""
     return {"Dimensions": [{"Name": "EndpointName", "Value": endpoint}]}
 
 

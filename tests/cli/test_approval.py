@@ -25,8 +25,6 @@ PAUSES = plan(Step(20, 20, approve=True), Step(50, 20))
 
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Runs the command on a world in place of a cloud."""
-
     class Looks:
         def __init__(self, _: Any, **options: Any) -> None:
             self.state, self.decision = world.state, world.controller().status().decision

@@ -226,7 +226,6 @@ def test_a_cloud_that_hangs_up_is_not_taken_for_one_that_is_down(
 
 
 def hang_up(server: socket.socket) -> None:
-    """Take each request and end its connection without a word."""
     with suppress(OSError):
         while True:
             connection, _ = server.accept()

@@ -64,7 +64,6 @@ class Docker:
 
 @pytest.fixture
 def repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, aws_keys: None) -> Iterator[Repository]:
-    """A stack's repository, whose tags never move, on a mocked AWS."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     (tmp_path / "wheels").mkdir()
     monkeypatch.setattr(image, "wheels", lambda *_: tmp_path / "wheels")

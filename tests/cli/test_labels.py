@@ -31,8 +31,6 @@ LINE = b'{"inference_id": "order-17", "label": true}'
 
 
 class Stack:
-    """A stack whose bucket is moto's."""
-
     def __init__(self) -> None:
         self.target = Target("local", "e", "us-east-1", {"artifact_bucket": "bucket"})
         boto3.client("s3", "us-east-1").create_bucket(Bucket="bucket")

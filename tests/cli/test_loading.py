@@ -22,7 +22,6 @@ platform = platform_of(Target("prod", "flight-delay-prod", "", {outputs}))
 
 
 def loaded(code: str) -> list[str]:
-    """The modules that are loaded after some code ran."""
     whole = f"import sys\n{code}\nprint(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True)
     return done.stdout.split()

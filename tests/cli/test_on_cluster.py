@@ -48,7 +48,6 @@ pytestmark = pytest.mark.slow
 
 
 def on_aws(weights: dict[str, float], copies: dict[str, float]) -> EndpointState:
-    """What AWS would tell of the same endpoint."""
     live = Live(
         "ready",
         "config",

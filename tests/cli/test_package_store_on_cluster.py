@@ -45,7 +45,6 @@ NEEDS_REGISTRY = pytest.mark.needs("registry")
 
 @pytest.fixture
 def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """An existing bucket as a value of `modelstack:kubernetes.bucket`."""
     lead_to_mocks(monkeypatch)
     name = f"models-{uuid4().hex[:12]}"
     boto3.client("s3", endpoint_url=moto_url).create_bucket(Bucket=name)
@@ -80,7 +79,6 @@ def of_bucket(stack: Stack) -> tuple[Any, dict[str, str]]:
 
 
 def without_package(stack: Stack) -> Stack:
-    """The stack with a package that was never stored."""
     return replace(stack, package=replace(stack.package, package_digest=f"sha256:{'0' * 64}"))
 
 
@@ -240,7 +238,6 @@ def test_a_package_in_a_bucket_is_found_by_a_stack_that_names_none_now(
 
 
 def found_all_over(before: Stack, now: Target, folder: Path) -> None:
-    """Check that every command finds the package where it was put."""
     digest = before.package.package_digest
     assert _verified(now, before.deployment) == before.package.archive_uri
     assert reproduce.facts_of(now, digest).package.digest == digest

@@ -27,8 +27,6 @@ URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
 
 
 class Recorder:
-    """A status line that keeps what it showed."""
-
     def __init__(self) -> None:
         self.shown: list[str] = []
 
@@ -43,24 +41,20 @@ def console() -> Console:
 
 @pytest.fixture
 def follower(console: Console) -> Follower:
-    """One off a terminal."""
     return Follower(console, Recorder())
 
 
 def text(console: Console) -> str:
-    """What was printed."""
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def step(kind: str, op: str, urn: str = URN, custom: bool = True) -> dict[str, Any]:
-    """An event about one resource."""
     type_name = urn.split("::")[2].rpartition("$")[2]
     return {kind: {"metadata": {"op": op, "urn": urn, "type": type_name, "new": {"custom": custom}}}}
 
 
 def said(message: str, severity: str = "info", **more: Any) -> dict[str, Any]:
-    """A diagnostic event."""
     return {"diagnosticEvent": {"message": message, "severity": severity, **more}}
 
 
@@ -130,7 +124,6 @@ def test_what_the_program_says_is_shown_and_its_errors_are_kept_for_the_end(
 
 
 def without_traffic(seconds: float) -> str:
-    """What a trial says that has had no requests for so long."""
     plan = Plan(steps=(Step(10, 30), Step(50, 30)), min_requests=50)
     champion, challenger = map(make_release, "ab")
     state = RolloutState(
@@ -282,7 +275,6 @@ def test_a_refusal_before_any_event_is_told_in_the_clis_words(pulumi: Path, cons
 
 
 def watching() -> bool:
-    """Whether the main thread waits for what the CLI says."""
     frame = sys._current_frames()[threading.main_thread().ident or 0]
     return frame.f_code.co_name == "pulumi"
 

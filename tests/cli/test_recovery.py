@@ -22,7 +22,6 @@ HERE = socket.gethostname()
 
 
 def hold(backend: Path, pid: int, host: str = HERE) -> None:
-    """Write a lock as the engine does."""
     folder = backend / ".pulumi" / "locks" / "organization" / "modelstack" / "local"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"pid": pid, "username": "u", "hostname": host, "timestamp": "2026-01-01T00:00:00Z"}
@@ -30,8 +29,6 @@ def hold(backend: Path, pid: int, host: str = HERE) -> None:
 
 
 class Recorded(Stack):
-    """A stack whose CLI notes what it is asked for."""
-
     def __init__(self) -> None:
         super().__init__("local")
         self.__dict__["asked"] = []
@@ -42,13 +39,11 @@ class Recorded(Stack):
 
 
 def creating(type_name: str, **inputs: str) -> dict[str, Any]:
-    """A create that was cut off."""
     urn = f"urn:pulumi:local::modelstack::{type_name}::x"
     return {"type": "creating", "resource": {"urn": urn, "type": type_name, "inputs": inputs}}
 
 
 def ended_process() -> int:
-    """The id of a process that has ended."""
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid

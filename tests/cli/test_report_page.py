@@ -47,7 +47,6 @@ LINES = [
 
 
 def facts(**given: Any) -> Facts:
-    """A pull request that changes all there is."""
     traffic = Traffic(3.0, 0.001)
     usual = {
         "stack": "dev",

@@ -16,7 +16,6 @@ PRICES = Prices({"ml.m5.large": 0.1, "ml.m5.xlarge": 0.2}, 730, "2026-11-28")
 
 
 def step(op: str, kind: str, name: str, old: Any = None, new: Any = None, **more: Any) -> str:
-    """A line about one resource, as the engine streams it."""
     urn = f"urn:pulumi:dev::modelstack::{kind}::{name}"
     sides = {
         side: None if inputs is None else {"type": kind, "urn": urn, "custom": True, "inputs": inputs}

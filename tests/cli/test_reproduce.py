@@ -36,8 +36,6 @@ OUTPUTS = {"artifact_bucket": "artifacts", "package_group": "packages", "signing
 
 @dataclass(frozen=True)
 class Built:
-    """A repository with one commit, and the package that was built from it."""
-
     root: Path
     sealed: SealedPackage
 

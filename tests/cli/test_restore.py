@@ -110,7 +110,6 @@ def told(done: Result) -> str:
 
 @pytest.fixture
 def promoted(begin: Callable[..., World]) -> World:
-    """A world where b became champion after a."""
     world = begin(plan(Step(50, 20)), 600)
     assert world.state.champion.id == "b"
     return world

@@ -139,8 +139,6 @@ def test_that_it_is_switched_off_is_said_and_what_was_under_way_then() -> None:
 
 
 class Lambda:
-    """A function that answers as told."""
-
     def __init__(self, answer: dict[str, Any] | BaseException, error: str = "") -> None:
         self.answer, self.error, self.asked = answer, error, []
 

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def body(tmp_path: Path) -> str:
-    """A file with a request."""
     (tmp_path / "body").write_text('{"instances": [1]}')
     return str(tmp_path / "body")
 

@@ -36,7 +36,6 @@ sys.exit(run(body, stopped="go on from here."))
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path: Path) -> Iterator[None]:
-    """A test that fails leaves nothing running either."""
     yield
     for process in psutil.process_iter(["cmdline"]):
         if any(str(tmp_path) in word for word in process.info["cmdline"] or ()):

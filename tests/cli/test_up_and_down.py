@@ -1,7 +1,4 @@
-"""`make up` and `make down` on a checkout of their own, with everything real.
-
-Each test goes on where the one before ended.
-"""
+"""`make up` and `make down` on a separate checkout, with everything real. Each test continues the one before."""
 
 from __future__ import annotations
 
@@ -28,20 +25,13 @@ _NOT_COPIED = shutil.ignore_patterns(".venv", ".git", ".modelstack", "__pycache_
 
 @dataclass
 class Checkout:
-    """A copy of this checkout that shares its environment and has a state of its own.
-
-    Attributes:
-        root: Its folder.
-        stack: The stack's file, as it was before any command.
-        environ: Of every command.
-    """
+    """A copy of this checkout that shares its environment; `stack` is the stack's file before any command."""
 
     root: Path
     stack: str
     environ: dict[str, str] = field(default_factory=dict)
 
     def start(self, command: str) -> subprocess.Popen[str]:
-        """Start `make COMMAND` as the Makefile does after set-up."""
         return subprocess.Popen(
             [".venv/bin/python", "-m", f"cli.local.{command}"],
             cwd=self.root,
@@ -53,13 +43,11 @@ class Checkout:
         )
 
     def run(self, command: str) -> tuple[int, str]:
-        """Run it to its end: exit code and output."""
         process = self.start(command)
         output, _ = process.communicate()
         return process.returncode, output
 
     def processes(self) -> list[psutil.Process]:
-        """What runs on this checkout's behalf."""
         found = []
         for process in psutil.process_iter():
             try:

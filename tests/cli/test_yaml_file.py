@@ -19,7 +19,6 @@ GOOD = (ROOT / "stacks/Pulumi.local.yaml").read_text().splitlines(keepends=True)
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout's files that are YAML."""
     (tmp_path / "stacks").mkdir()
     for name in ("Pulumi.yaml", "pyproject.toml", "stacks/Pulumi.local.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -27,7 +26,6 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def with_line(number: int, line: bytes) -> bytes:
-    """The local stack's file with another line in the place of one."""
     lines = [text.encode() for text in GOOD]
     lines[number - 1] = line + b"\n"
     return b"".join(lines)

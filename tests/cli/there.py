@@ -101,7 +101,6 @@ RULE = {
 
 
 def on_trial(cluster: Cluster, trial: Plan, seconds: float = 25) -> None:
-    """Put release b on trial for so many seconds."""
     world = fresh(clock=ManualClock(time.time() - 125 - seconds))
     world.controller().release(short("a"), None, trial)
     world.clock.sleep(120)

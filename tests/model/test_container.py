@@ -58,7 +58,6 @@ def images(cloud, repository: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def image(images: dict[str, str]) -> str:
-    """The image that serves."""
     return images["image"]
 
 
@@ -87,7 +86,6 @@ def place(cloud) -> str:
 
 @pytest.fixture(scope="module")
 def published(image: str, cloud, place: str, sealed) -> Registered:
-    """The sealed model, registered with the image that serves."""
     return publish(sealed, registry(place, place, image, cache(cloud.client), KeyPair.new()))
 
 
@@ -97,7 +95,6 @@ def role_arn(cloud, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def endpoint(image: str, cloud, place: str, published: Registered) -> Iterator[str]:
-    """An endpoint of the local SageMaker that serves the sealed model from the image."""
     name, sagemaker = place, cloud.client("sagemaker")
     sagemaker.create_model(
         ModelName=name,
@@ -126,7 +123,6 @@ def endpoint(image: str, cloud, place: str, published: Registered) -> Iterator[s
 
 
 def containers(image: str) -> list[dict[str, Any]]:
-    """What the engine says of the running containers of an image."""
     ids = docker("ps", "--quiet", "--no-trunc").stdout.split()
     running = json.loads(docker("inspect", *ids).stdout) if ids else []
     return [one for one in running if one["Config"]["Image"].endswith(image.rpartition("@")[2])]

@@ -59,7 +59,6 @@ DEFAULTS = Parameters()
 
 
 def through(day: str, parameters: Parameters = DEFAULTS) -> Parameters:
-    """The parameters of a retraining."""
     return replace(parameters, **(retrained(parameters, date.fromisoformat(day)) or {}))
 
 

@@ -72,12 +72,10 @@ def key() -> KeyPair:
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> Path:
-    """An archive with two members beside its manifest."""
     path = tmp_path / "model.tar.gz"
     archive.seal({"manifest.json": b'{"files": {}}', "a.json": b"{}", "model.bin": bytes(range(256)) * 40}, path)
     return path
 
 
 def about(path: Path, facts: Facts = FACTS) -> Facts:
-    """The facts, of an archive on disk."""
     return replace(facts, package=SealedArchive(archive.package_digest(path), path.stat().st_size, "b" * 64))

@@ -1,7 +1,6 @@
-"""A small MLflow over real HTTP: what we ask of one, kept in memory, and failures on request.
+"""A small MLflow in memory over real HTTP, with failures on request.
 
-It refuses what it does not know, keeps a metric once however often it is logged, and makes a new run or version
-however often it is asked, as the true one does; that this is so, `tests/e2e/test_mlflow_story.py` shows.
+It is as strict and as idempotent as the real server, which `tests/e2e/test_mlflow_story.py` checks.
 """
 
 from __future__ import annotations
@@ -24,14 +23,12 @@ class Missing(Exception):
 
 @dataclass
 class SmallMlflow:
-    """What it knows.
+    """The state of the server, and its calls.
 
     Attributes:
-        url: Where it answers.
-        calls: What was asked, in order.
         headers: Those of the last request.
-        fails_at: The number of the call, from 0, that it answers with 503; None fails none.
-        takes_it: Whether it does what was asked before it fails: the answer alone is lost.
+        fails_at: The number of the call, from 0, that gets a 503; None: none.
+        takes_it: Whether that call takes effect, so that only its answer is lost.
     """
 
     url: str = ""
@@ -51,12 +48,10 @@ class SmallMlflow:
         )
 
     def one_run(self) -> Any:
-        """The only run."""
         (run,) = self.runs.values()
         return run
 
     def answer(self, method: str, path: str, asked: Answer) -> Answer:
-        """The answer to a call."""
         name = path.replace("/", "_").replace("-", "_")
         return getattr(self, f"{method.lower()}_{name}")(asked)
 
@@ -163,7 +158,6 @@ def _told(version: Answer) -> Answer:
 
 @contextmanager
 def small_mlflow() -> Iterator[SmallMlflow]:
-    """One that answers on a free port of this machine."""
     known = SmallMlflow()
     with listening(type("Handler", (_Handler,), {"known": known})) as known.url:
         yield known

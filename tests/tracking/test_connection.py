@@ -22,7 +22,6 @@ APP = "arn:aws:sagemaker:eu-west-1:111122223333:mlflow-app/app-AB12CD34"
 
 @contextmanager
 def answering(says: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that says what it wants to each who comes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:

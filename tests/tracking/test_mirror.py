@@ -37,31 +37,27 @@ def api(known: SmallMlflow, seconds: float = 10) -> Api:
 
 
 def build(name: str) -> Build:
-    """The build of a release of `tests.rollout.worlds`."""
     facts = replace(FACTS, package=SealedArchive(f"sha256:{name}", 1, "b" * 64))
     uri = f"s3://bucket/{name}/model.tar.gz"
     return Build.of(facts, archive_uri=uri, version=f"arn:{name}", card=b"# A card", release=name)
 
 
 def builds(known: SmallMlflow, names: str) -> None:
-    """Log the build of each of these releases."""
     for name in names:
         log_build(api(known), build(name), SHELF)
 
 
 def mirrored(known: SmallMlflow, state: RolloutState, after: float = 10) -> tuple[str, ...]:
-    """What the mirror says, so many seconds after the rollout began."""
+    """The result of the mirror, so many seconds after the rollout began."""
     return mirror(api(known), SHELF, state, manifest, state.started_at + after)
 
 
 def manifest(release: Release) -> bytes:
-    """The manifest of a package, of which only the parameters are looked at."""
     return json.dumps({"parameters": FACTS.recipe.parameters, "of": release.id}).encode()
 
 
 @cache
 def rolled_back() -> RolloutState:
-    """Release b was on trial beside a, and a person took it back."""
     world = challenged(seconds=15)
     world.controller().roll_back(PERSON)
     world.controller().follow(100, poll=1)
@@ -70,7 +66,7 @@ def rolled_back() -> RolloutState:
 
 @cache
 def promoted(*later: str) -> RolloutState:
-    """Release b was on trial beside a, and passed; so did later ones, each beside the one before."""
+    """Release b was promoted, then each later one after the one before."""
     world = challenged(seconds=600)
     for before, name in zip(("b", *later), later, strict=False):
         world.controller().release(release(name), f"pair-{before}{name}", PLAN, beside=f"solo-{before}")
