@@ -16,10 +16,7 @@ from policy.rule import UNKNOWN, Declared, Values
 _FIELDS = frozenset({"assumeRolePolicy", "policy", "policyDocument", "resourcePolicy"})
 """The properties of `tokens.HOLDERS` that hold only documents."""
 _ELEMENTS = frozenset(
-    {
-        *("Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction"),
-        *("Resource", "NotResource", "Condition"),
-    }
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
 
 

@@ -193,8 +193,7 @@ def _field(name: str, feature: Feature) -> Any:
     if feature.kind == "boolean":
         kind = bool
     elif feature.kind == "number":
-        low, high = max(feature.low, -LARGEST), min(feature.high, LARGEST)
-        kind = Annotated[float, msgspec.Meta(ge=low, le=high)]
+        kind = Annotated[float, msgspec.Meta(ge=feature.low, le=feature.high)]
     elif feature.categories:
         kind = cast(Any, Literal)[feature.categories]
     elif feature.pattern:

@@ -23,15 +23,8 @@ from serving.tables import csv_rows, npy_rows
 
 CSV, NPY = b"text/csv", b"application/x-npy"
 METRICS_TYPE = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
-_KINDS = {
-    400: "bad_request",
-    404: "not_found",
-    405: "not_found",
-    408: "slow_client",
-    413: "too_large",
-    431: "too_large",
-}
-_KINDS |= {415: "media_type"}
+_KINDS = {400: "bad_request", 404: "not_found", 405: "not_found", 408: "slow_client"}
+_KINDS |= {413: "too_large", 415: "media_type", 431: "too_large"}
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _encode = msgspec.json.Encoder().encode
 

@@ -91,10 +91,7 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
 def _rendered(given: Path, table: table.Table, blank: estimator.Blank) -> dict[str, bytes]:
     """Name -> content of each file of a model; `given` is the file with the fitted estimator."""
     known = Environment(  # noqa: S701  Python, and no HTML
-        loader=FileSystemLoader(_TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
+        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     known.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     values = {"given": given, "digest": sha256_of(given), "table": table, "blank": blank, "pickle": PICKLE}

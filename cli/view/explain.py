@@ -98,11 +98,7 @@ class Story:
 
 
 def explain(
-    state: RolloutState,
-    decision: Decision | None,
-    now: float,
-    rollout: str | None = None,
-    commands: Commands = PLAIN,
+    state: RolloutState, decision: Decision | None, now: float, rollout: str | None = None, commands: Commands = PLAIN
 ) -> Story:
     """Explain a rollout at `now`, epoch seconds: by its id or its release's, or else the present or last one.
 

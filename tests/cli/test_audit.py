@@ -113,8 +113,7 @@ def test_a_record_that_is_as_it_was_written_is_said_to_be_so(stack: Stack) -> No
     told = stack.verify()
     assert told.exit_code == 0, told.output
     assert re.fullmatch(
-        r"3 records are in order; the last one is sha256 [0-9a-f]{64}; 1 not signed and put away yet\n",
-        told.output,
+        r"3 records are in order; the last one is sha256 [0-9a-f]{64}; 1 not signed and put away yet\n", told.output
     )
     seen = json.loads(stack.verify("--json").output)
     assert (seen["ok"], seen["records"], seen["waiting"], seen["finding"]) == (True, 3, 1, None)

@@ -214,11 +214,7 @@ def test_an_answer_leads_to_the_commit_and_to_who_released_its_version(stacks: C
     assert (found["made"]["by"], found["rollout"]["id"]) == ("local", "r-1")
     assert [line.partition(":")[0] for line in found["unread"]] == ["looking into the ledger of labels"]
     page = typed("e-order-18", command="trace")
-    assert (page.exit_code, "order-18" in page.output, "assumed-role/deploy/ci" in page.output) == (
-        0,
-        True,
-        True,
-    )
+    assert (page.exit_code, "order-18" in page.output, "assumed-role/deploy/ci" in page.output) == (0, True, True)
 
 
 @pytest.mark.parametrize(

@@ -237,11 +237,7 @@ def test_a_beginning_that_several_ids_have_is_refused_and_of_one_id_it_is_meant(
     [
         ({"percent": 10.0, "oldest": BEGUN}, EVER, ["of 100 requests 10 are", "the oldest capture is of 2023-11-14"]),
         ({"percent": 0.0}, EVER, ["nothing is captured", "no capture is kept yet"]),
-        (
-            {"percent": 100.0, "oldest": BEGUN},
-            Window(BEGUN),
-            ["leave --at and --since out", "with --stack"],
-        ),
+        ({"percent": 100.0, "oldest": BEGUN}, Window(BEGUN), ["leave --at and --since out", "with --stack"]),
     ],
 )
 def test_of_an_id_that_is_not_found_it_is_said_where_was_looked_and_what_may_be_the_reason(

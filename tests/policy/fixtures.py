@@ -359,12 +359,10 @@ FIXTURES: Mapping[str, Pair] = {
         breaks={"no key signs it": [made(tokens.PACKAGE)]},
     ),
     "logs-end": Pair(
-        keeps=[made(tokens.LOG, retentionInDays=30)],
-        breaks={"its lines are kept for ever": [made(tokens.LOG)]},
+        keeps=[made(tokens.LOG, retentionInDays=30)], breaks={"its lines are kept for ever": [made(tokens.LOG)]}
     ),
     "objects-end": Pair(
-        keeps=[lifecycle(EXPIRES)],
-        breaks={NOTHING_ENDS: [lifecycle(), lifecycle({**EXPIRES, "status": "Disabled"})]},
+        keeps=[lifecycle(EXPIRES)], breaks={NOTHING_ENDS: [lifecycle(), lifecycle({**EXPIRES, "status": "Disabled"})]}
     ),
     "recoverable": Pair(
         keeps=[made(tokens.TABLE, pointInTimeRecovery={"enabled": True}), VERSIONED],

@@ -29,12 +29,11 @@ from botocore.credentials import Credentials as BotoCredentials
 from pipeline import archive
 from serving import download as downloading
 from serving import fetch as fetching
-from serving.download import BucketSource, DownloadError, Refused, RegistrySource, download
+from serving.download import BucketSource, Credentials, DownloadError, Refused, RegistrySource, download, signed
 from serving.fetch import PackageSource
 from serving.package import PackageRefused, verify
 from serving.registry import Repository, send
 from serving.registry_protocol import Login, ProtocolError, is_insecure
-from serving.s3_signature import Credentials, signed
 from serving.settings import SettingError
 from tests.serving.packages import write
 from tests.serving.shelf import Shelf, shelf
@@ -122,7 +121,7 @@ def test_a_package_is_fetched_whole_and_a_second_run_asks_nobody(made: Made, at:
     assert (status, said.splitlines()[-1][:13]) == (0, "fetched oci:/")
     verify(folder, made.manifest_sha256)
     assert sorted(one.name for one in folder.iterdir()) == [
-        *("code", "example.json", "features.json", "manifest.json", "metrics.json", "model.bin"),
+        *("code", "example.json", "features.json", "manifest.json", "metrics.json", "model.bin")
     ]
     asked = len(at.asked)
     status, said = run(made.environment(at, folder))
