@@ -46,11 +46,7 @@ class Exemption:
 
 
 def read(text: str, rules: Collection[str], today: date) -> tuple[Exemption, ...]:
-    """Read the file of exemptions; `rules` are the names of all. Expired ones are included, for the text of findings.
-
-    Raises:
-        ExemptionError: An entry has a wrong field, an unknown rule, or is valid for longer than a year.
-    """
+    """Read the file of exemptions, expired ones included for the text of findings; `rules` are the names of all."""
     try:
         entries = yaml.safe_load(text) or []
     except yaml.YAMLError as error:

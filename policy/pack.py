@@ -32,11 +32,7 @@ EXEMPTIONS = Path(__file__).parent / "exemptions.yaml"
 
 
 def start() -> NoReturn:
-    """Serve the pack to the engine that started this process, until the engine ends it.
-
-    Raises:
-        SystemExit: The file of exemptions is wrong; the message says where.
-    """
+    """Serve the pack to the engine that started this process, until it ends it; exits if the exemptions are wrong."""
     today = datetime.now(UTC).date()
     try:
         exemptions = read(EXEMPTIONS.read_text(), [rule.name for rule in RULES], today)

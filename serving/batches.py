@@ -54,11 +54,9 @@ class Limits:
 
 
 class PendingRows(msgspec.Struct, frozen=True):
-    """Rows that wait for a prediction.
+    """Rows that wait for a prediction since `begun`, by `time.monotonic`.
 
-    Attributes:
-        begun: When its last byte arrived, by `time.monotonic`.
-        reply: Called once: with the batch's answers and the request's first row and end in it, or a failure.
+    `reply` is called once: with the batch's answers and the request's first row and end in it, or a failure.
     """
 
     rows: Rows

@@ -111,11 +111,7 @@ class Capture:
 
 
 def sink(url: str, token: str = "", opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
-    """The sink that a URL names; `token` is sent with POSTs in the header `x-modelstack-token`.
-
-    Raises:
-        CaptureRefused: There is none.
-    """
+    """The sink that a URL names, or CaptureRefused; `token` is sent with POSTs in the header `x-modelstack-token`."""
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc and parts.path:
         return _Folder(Path(parts.path))

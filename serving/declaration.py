@@ -86,8 +86,7 @@ class Declaration:
     def from_dict(cls, features: Sequence[Mapping[str, Any]], answer: Mapping[str, Any] | None = None) -> Declaration:
         """Read the contents of `features.json`, with the attributes of `Feature`, and of `answer.json`.
 
-        Raises:
-            ValueError: A feature has an unknown field or a wrong value; the message names it.
+        ValueError names an unknown field or a wrong value.
         """
         return cls(tuple(_feature(one) for one in features), answer or {})
 

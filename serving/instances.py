@@ -32,12 +32,7 @@ class BadRequest(ValueError):
 
 
 class Rows:
-    """Checked instances, in the form that `predict(model, rows)` takes.
-
-    Attributes:
-        values: A tuple for each row, with None for a missing value.
-        texts: Places of the text features.
-    """
+    """Checked instances, as `predict(model, rows)` takes them; `values` has a tuple a row, None where missing."""
 
     def __init__(self, names: Sequence[str], values: list[tuple[Any, ...]], texts: Sequence[int]) -> None:
         self.names = names

@@ -20,11 +20,7 @@ class PackageRefused(Exception):
 
 
 def verify(folder: Path, manifest_sha256: str) -> dict[str, Any]:
-    """Check an unpacked package and return its manifest. Reads bytes only.
-
-    Raises:
-        PackageRefused: A file is missing, changed or added.
-    """
+    """Return the manifest of an unpacked package, or refuse a missing, changed or added file. Reads bytes only."""
     manifest = manifest_of(folder, manifest_sha256)
     files: dict[str, str] = manifest["files"]
     present = {one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_symlink() or not one.is_dir()}

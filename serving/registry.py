@@ -63,11 +63,7 @@ class Repository:
     def of(
         cls, registry: str, name: str, environment: Mapping[str, str], trusted: ssl.SSLContext | None = None
     ) -> Repository:
-        """With the login of the docker config, and without TLS where that is allowed.
-
-        Raises:
-            ProtocolError: The config cannot be read, or the registry must have TLS.
-        """
+        """With the login of the docker config, and without TLS where that is allowed. Raises ProtocolError."""
         insecure = is_insecure(registry, environment)
         return cls(registry, name, login_of(docker_config(environment), registry), insecure, trusted)
 

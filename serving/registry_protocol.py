@@ -75,8 +75,7 @@ def place_of(text: str) -> tuple[str, str]:
 def is_insecure(registry: str, environment: Mapping[str, str]) -> bool:
     """Whether to use a registry without TLS: local ones, and the one that MODELSTACK_INSECURE_REGISTRY names.
 
-    Raises:
-        ProtocolError: The variable names a host outside private networks.
+    ProtocolError means that the variable names a host outside private networks.
     """
     host = urlsplit(f"//{registry}").hostname or ""
     try:

@@ -38,11 +38,7 @@ class Sealed:
 
 
 def read(folder: Path) -> Sealed:
-    """Read the model of an unpacked, verified package.
-
-    Raises:
-        ModuleNotFoundError: It has no fast form, and the estimator's libraries are not installed here.
-    """
+    """Read the model of an unpacked, verified package."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
     if (folder / FAST_FORM).exists():
         from serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not

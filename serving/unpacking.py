@@ -34,11 +34,7 @@ class MemberNames:
         self._folders: set[str] = set()
 
     def add(self, name: str) -> None:
-        """Check one more.
-
-        Raises:
-            ArchiveError: It leaves its folder, is hidden, or clashes with another; or there are too many.
-        """
+        """Check one more: it must stay in its folder, be visible, and clash with no other."""
         if not _NAME.fullmatch(name) or len(name) > 100:
             raise ArchiveError(
                 f"{name!r} cannot be a name in an archive: expected at most 100 letters, digits, dots, dashes and "

@@ -25,13 +25,7 @@ _DASHES = ((), (7, 3), (2, 2), (9, 2, 2, 2))
 
 @dataclass(frozen=True)
 class Style:
-    """The look of a curve.
-
-    Attributes:
-        colour: A colour of `console.css`, without `--c-`.
-        dash: Lengths of lines and gaps, pixels; empty for a solid line.
-        marker: An SVG path, which the canvas takes too; empty for none.
-    """
+    """A colour of `console.css` without `--c-`, a dash (lengths in pixels) and a marker (an SVG path)."""
 
     colour: str
     dash: tuple[int, ...] = ()
@@ -57,12 +51,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Curve:
-    """One curve of a version; without a style its version and measure give one.
-
-    Attributes:
-        points: In order of time.
-        band: Epoch seconds, low and high of the interval around it; empty without one.
-    """
+    """One curve of a version; `band` has epoch seconds, low and high of the interval around it."""
 
     measure: str
     version: Version

@@ -40,11 +40,7 @@ _PATIENCE_S = 180
 
 
 def take(address: str, picture: Path, size: str = _SIZE, *, seconds: int = 0) -> None:
-    """Save a screenshot of one page; `size` is in pixels, `seconds` lets it load for so long by its own clock.
-
-    Raises:
-        OperatorError: There is no Chromium, or it failed.
-    """
+    """Save a screenshot of one page; `size` is in pixels, `seconds` lets it load for so long by its own clock."""
     binary = shutil.which("chromium") or shutil.which("google-chrome")
     if binary is None:
         raise OperatorError("chromium is not on PATH", "On Debian: apt-get install chromium")

@@ -31,11 +31,7 @@ class Range:
 
 
 def requested_range(given: Mapping[str, str], now: float) -> Range:
-    """The requested time range; by default the last hour.
-
-    Raises:
-        OperatorError: A field is not allowed; the message names it.
-    """
+    """The requested time range, by default the last hour; OperatorError names a field that is not allowed."""
     if given.get("from") or given.get("to"):
         return _custom(given, now)
     text = given.get("hours", "1")

@@ -38,11 +38,7 @@ class Blank:
 
 
 def read(path: Path) -> tuple[Any, list[str]]:
-    """Unpickle an estimator, or the best one of a search, with notes for the person.
-
-    Raises:
-        OperatorError: The file holds no fitted classifier or regressor, or cannot be read here.
-    """
+    """Unpickle a classifier or regressor, or the best one of a search, with notes for the person."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -110,11 +106,7 @@ def _of_skops(path: Path) -> Any:
 
 
 def blank(path: Path, fitted: Any) -> Blank:
-    """Clone an estimator without its fit.
-
-    Raises:
-        OperatorError: A part of it cannot be pickled, such as a lambda.
-    """
+    """Clone an estimator without its fit. Raises OperatorError if a part cannot be pickled, such as a lambda."""
     made = clone(fitted)
     parameters = made.get_params(deep=True)
     seeds = sorted(

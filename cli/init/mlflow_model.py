@@ -38,9 +38,6 @@ def fetched(uri: str, say: Callable[[str], None]) -> Generator[Path]:
     """The file of a logged estimator, named after its registered model, in a temporary folder.
 
     `say` gets its version and digest before anyone can read the bytes.
-
-    Raises:
-        OperatorError: There is no such model, or it cannot be used here.
     """
     named = _URI.fullmatch(uri)
     if named is None:

@@ -59,8 +59,7 @@ class NewModel:
 def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> NewModel:
     """Write a model into a checkout, whose folder `model` must have no file; `progress` gets each line of the build.
 
-    Raises:
-        OperatorError: An input cannot be used. Nothing was written.
+    OperatorError means that nothing was written.
     """
     to = root / DATA / inputs.table.name
     _check_nothing_is_overwritten(root, inputs.table, to)

@@ -42,11 +42,7 @@ class Table:
 
 
 def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any) -> Table:
-    """Read a CSV file and check it against the estimator that was fitted on it; `name` is the column of row names.
-
-    Raises:
-        OperatorError: A column is missing, has forbidden values, or is unknown to the estimator.
-    """
+    """Read a CSV file and check it against the estimator that was fitted on it; `name` is the column of row names."""
     try:
         frame = pd.read_csv(path, low_memory=False)
     except OSError as error:

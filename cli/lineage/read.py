@@ -40,11 +40,7 @@ class Fetched:
 
 
 def read(target: Target, word: str | None = None) -> Graph:
-    """The lineage of a package across the stacks of a project; `word` as in `find_digest`.
-
-    Raises:
-        OperatorError: The stack does not answer, knows no such package, or several match.
-    """
+    """The lineage of a package across the stacks of a project; `word` as in `find_digest`."""
     state, listed = journal_state(target), platform_of(target).package_store().digests()
     digest = find_digest(word, listed.values(), state)
     here = fetch(target, digest, listed, state)
@@ -58,8 +54,7 @@ def read(target: Target, word: str | None = None) -> Graph:
 def find_digest(word: str | None, known: Iterable[str], state: RolloutState) -> str:
     """The digest of the package that a digest, its beginning, or a name of its release means; None for the champion's.
 
-    Raises:
-        OperatorError: None matches, or several do.
+    Raises OperatorError where none matches, or several do.
     """
     if word is None:
         if state.champion is None:

@@ -18,11 +18,7 @@ _SECONDS = 30
 
 
 def send(events: Sequence[Event], to: str) -> str:
-    """Write events to a file, one a line, or POST each to a URL; returns a sentence that says so.
-
-    Raises:
-        OperatorError: The file cannot be written, or the service refuses an event.
-    """
+    """Write events to a file, one a line, or POST each to a URL; returns a sentence that says so."""
     if urlsplit(to).scheme not in {"http", "https"}:
         try:
             Path(to).write_text("".join(f"{json.dumps(event)}\n" for event in events))

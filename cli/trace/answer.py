@@ -25,12 +25,7 @@ _RETRAINED = frozenset({"retrained_from", "retrained_through"})
 
 @dataclass(frozen=True)
 class Deed:
-    """What a person or function did to let a version serve.
-
-    Attributes:
-        did: A verb of `records.lineage.graph`, such as `began`, or `training_` and one.
-        who: Credentials or function, as in the audit record.
-    """
+    """What a person or function did: a verb of `records.lineage.graph`, after `training_` for one on a training."""
 
     did: str
     who: str

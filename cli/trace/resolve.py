@@ -12,11 +12,9 @@ from monitoring.predictions import LEAST, Prediction, Searched, Window
 
 @dataclass(frozen=True)
 class Resolved:
-    """The prediction that is meant.
+    """The prediction that is meant; `copied` if a shadow variant answered a copy of the request, for nobody.
 
-    Attributes:
-        copied: Whether its answer was never returned, because a shadow variant answered a copy of the request.
-        others: Others with the same inference id: copies, and answers to a request that was sent again.
+    `others` have the same inference id: copies, and answers to a request that was sent again.
     """
 
     prediction: Prediction
@@ -29,8 +27,7 @@ def resolve(
 ) -> Resolved:
     """The prediction that an id or the beginning of one means; `copied` says whether one answered a copy.
 
-    Raises:
-        OperatorError: None is found; or several are, by different versions.
+    Raises OperatorError where none is found, or several are, by different versions.
     """
     exact = found.exact or _only(word, found.begun)
     if not exact:

@@ -42,11 +42,7 @@ def kept(target: Target) -> list[str]:
 
 
 def proven(target: Target) -> list[AuditRecord]:
-    """Every record, oldest first, including those not stored yet.
-
-    Raises:
-        OperatorError: A record was changed; or record, journal or key cannot be read.
-    """
+    """Every record, oldest first, including those not stored yet; OperatorError if any was changed."""
     seen = verify(target)
     if seen.finding is not None:
         raise OperatorError(

@@ -53,8 +53,7 @@ def known(state: RolloutState) -> list[Name]:
 def find(word: str, names: Iterable[Name], least: int = ID_DIGITS) -> Name | None:
     """The release that `word` names, if any; a prefix needs `least` digits.
 
-    Raises:
-        OperatorError: Several match: a prefix of several names, or a model that several releases serve in other images.
+    OperatorError lists several that match: by a prefix, or by a model that they serve in different images.
     """
     meant = [name for name in names if name.meant_by(word, least)]
     exact = [name for name in meant if name.id == _bare(word)] or meant

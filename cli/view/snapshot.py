@@ -142,11 +142,7 @@ def take(
     packages: tuple[PackageView, ...] | None = None,
     alarms: tuple[AlarmView, ...] | None = None,
 ) -> Snapshot:
-    """Read everything that `modelstack status` shows; what is given was read before, or is not shown.
-
-    Raises:
-        OperatorError: A part cannot be read; the message says which.
-    """
+    """Read everything that `modelstack status` shows; what is given was read before, or is not shown."""
     platform = platform_of(target)
     state = journal_state(target) if state is None else state
     serves = platform.endpoint()

@@ -69,12 +69,7 @@ class Remembered:
 
 
 class Looks:
-    """Takes snapshots of one endpoint; packages are read again only when the phase or champion changed.
-
-    Attributes:
-        state: The journal's at the last look.
-        decision: The controller's on the trial then; None without one.
-    """
+    """Takes snapshots of one endpoint; packages are read again only when the phase or champion changed."""
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
         self._target = target
