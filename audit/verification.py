@@ -54,10 +54,7 @@ class _Item:
 
 
 def verify(lines: Iterable[str], endpoint: str, check: Check, end: Chain | None = None) -> Verified:
-    """Walk the records from the first, given the stored lines in order.
-
-    `end` is the chain's end in the journal, read before the lines; if None, missing newest records go unnoticed.
-    """
+    """Walk the records from the first. Without `end`, read from the journal before, missing new ones go unnoticed."""
     items = [_read(line) for line in lines]
     numbers = {item.record.number for item in items if item.record}
     waiting = [record for record in end.waiting if record.number > len(items)] if end else []

@@ -61,10 +61,7 @@ class RetrainingController:
     def carry_on(
         self, change: Callable[[RetrainingRecord, RetrainingObservation], RetrainingRecord] | None = None
     ) -> RetrainingRecord:
-        """Do what follows from the observations, after `change`, a person's request, which may raise NotNow.
-
-        Raises Moved if others keep writing; nothing is lost, the next call continues.
-        """
+        """Do what follows, after a person's `change`, which may raise NotNow. Moved if others keep writing."""
         for _ in range(_ATTEMPTS):
             record = self.book.read()
             seen = self.world.look(record)

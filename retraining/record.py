@@ -46,12 +46,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Trigger:
-    """Why a new version is wanted.
-
-    Attributes:
-        since: The day from which a schedule counts; else empty.
-        numbers: `evidence` of an alarm; `days` and `every_days` of a schedule.
-    """
+    """Why a new version is wanted; `numbers` has `evidence` of an alarm, or `days` and `every_days` of a schedule."""
 
     kind: Kind
     said: str = ""
@@ -100,13 +95,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A registered version that was better than the champion that it was compared with.
-
-    Attributes:
-        through: The last day of its data.
-        recipe: sha256, in hex, of what determines it.
-        champion: The id of the release that it was compared with.
-    """
+    """A registered version that was better than `champion`; `through` is the last day of its data."""
 
     through: str
     recipe: str

@@ -10,13 +10,7 @@ from audit.record import AuditRecord
 
 @dataclass(frozen=True)
 class LineageVersion:
-    """One registered version.
-
-    Attributes:
-        digest: The package digest, `sha256:<hex>`.
-        recipe: The recipe digest, hex.
-        more: Further metadata, such as `promoted_from` and `retrained_from`.
-    """
+    """One registered version; `more` is metadata such as `promoted_from` and `retrained_from`."""
 
     arn: str
     created: str

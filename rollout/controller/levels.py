@@ -24,11 +24,7 @@ class Levels:
     write: Callable[[RolloutState], RolloutState]
 
     def look(self) -> Reason | None:
-        """Roll back if an alarm fires; returns why the challenger gets no more traffic in this tick, None when it may.
-
-        Unreadable alarms withhold traffic. If the journal does not accept the rollback, the error comes after the
-        traffic.
-        """
+        """Roll back if an alarm fires. Returns why the challenger gets no more traffic in this tick, if it may not."""
         state = self.journal.read()
         ringing, unknown = self._read(state)
         if not ringing:

@@ -28,13 +28,7 @@ _REFUSALS = 5  # the most of one run, each after another controller's change
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a rollout stands.
-
-    Attributes:
-        live: None when the endpoint could not be read.
-        doing: What happens now, or what is awaited.
-        in_time: False when time ran out while waiting for the endpoint.
-    """
+    """Where a rollout stands; `live` is None if unreadable, `in_time` is False if time ran out while waiting."""
 
     state: RolloutState
     live: Live | None
@@ -61,10 +55,7 @@ class Loop:
         enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None,
         withheld: Reason | None = None,
     ) -> Progress:
-        """Perform effects until nothing is left, or only waiting remains and the time is over.
-
-        `enough` stops earlier; `withheld` says why the challenger gets no more traffic.
-        """
+        """Perform effects until nothing is left, or `enough` is done, or only waiting remains and the time is over."""
         last: Effect | None = None
         performed = refused = 0
         while True:

@@ -75,10 +75,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Notice:
-    """An event as it is sent: to people, and as a JSON `document` to programs.
-
-    `attributes` are for filter policies; `outcome` is only in events that end a rollout.
-    """
+    """An event as it is sent: `attributes` are for filter policies, `document` is for programs."""
 
     subject: str
     text: str

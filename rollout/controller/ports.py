@@ -41,10 +41,7 @@ class Mover(Protocol):
     """Continues a change of the endpoint, step by step."""
 
     def advance(self) -> bool:
-        """Do what is due now, and return whether anything changed; cancel a change that the journal no longer wants.
-
-        May be repeated, and called concurrently.
-        """
+        """Do what is due, or cancel what the journal no longer wants; whether anything changed. Safe concurrently."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +90,7 @@ class Alarms(Protocol):
     """The alarms on champion and challenger."""
 
     def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        """Those that fire now, except on a challenger whose champion fails alike: the judge decides on that one.
-
-        RolloutError if they cannot be read.
-        """
+        """Those that fire now, but not on a challenger whose champion fails alike. RolloutError if unreadable."""
 
 
 class Replay(Protocol):

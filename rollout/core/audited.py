@@ -32,10 +32,7 @@ _KINDS: Mapping[str, RecordKind] = {
 def entry(
     event: Event, releases: Iterable[Release], verdicts: Iterable[Verdict], restored: Restored | None = None
 ) -> Entry | None:
-    """The audit entry of an event; None for an event that is not recorded.
-
-    A verdict of this rollout adds its evidence. `restored` may be a release that is not among `releases`.
-    """
+    """The audit entry of an event; None for an event that is not recorded."""
     kind = _KINDS.get(event.kind)
     if kind is None:
         return None

@@ -43,10 +43,7 @@ class UnknownMetric(ValueError):
 
 
 def metric(name: str, **given: Any) -> Metric:
-    """A metric from its name and the fields that the config gives; UnknownMetric or MetricError if a field is missing.
-
-    `absolute_error` needs `high`, because labels have any unit; so does a custom mean.
-    """
+    """A metric from its name and the fields of the config; UnknownMetric or MetricError if a field is missing."""
     known = KNOWN.get(name)
     if known is not None:
         fixed = sorted({"kind", "quantile", "better", "namespace", "metric"} & given.keys())

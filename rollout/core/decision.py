@@ -22,12 +22,7 @@ REQUESTS = "errors"  # its observations are the requests; signals always have it
 
 @dataclass(frozen=True)
 class TrialObservations:
-    """The signals of a trial.
-
-    Attributes:
-        windows: The closed windows since the trial began; None when the metrics are unreachable.
-        counted: How many of the challenger's answers were counted; None when unknown, or when no metric needs captures.
-    """
+    """The signals of a trial; `windows` is None when the metrics are unreachable, `counted` when it is unknown."""
 
     windows: tuple[Window, ...] | None
     problem: str = ""

@@ -90,10 +90,7 @@ Effect = SetWeights | UseConfig | Rehearse | SetApproval | Record | Look | Wait 
 def due(
     state: RolloutState, live: Live | None, approvals: Approvals, now: float, withheld: Reason | None = None
 ) -> Effect:
-    """The next effect. Total: every input has an answer.
-
-    `live` is None when the endpoint cannot be read; `withheld` says why the challenger may not get more traffic.
-    """
+    """The next effect, for every input. `live` is None when the endpoint cannot be read."""
     effect = _due(state, live, approvals, now)
     if withheld is not None and live is not None and _gives(state, live, effect):
         return Look() if state.on_trial else Wait(withheld.text)
@@ -185,10 +182,7 @@ def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
 
 
 def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWeights | Look | None:
-    """The replay gate, while it is ahead; None when it is not, or the challenger cannot be invoked by name.
-
-    After the trial's time it is not tried again. While it waits for more requests, it looks once per window.
-    """
+    """The replay gate while it is ahead, tried once per window; None if the challenger cannot be invoked by name."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None or plan.replay is None or not state.gate_ahead:
         return None

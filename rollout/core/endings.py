@@ -82,10 +82,7 @@ def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant
 
 
 def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> RolloutState:
-    """Bring the previous champion back, because the champion's alarm started firing at `since`, within its watch time.
-
-    Returns `state` itself if a rollout is under way, or the previous champion failed to start since then.
-    """
+    """Bring the previous champion back if the champion's alarm started firing at `since`, within its watch time."""
     champion, previous = state.champion, state.previous
     if state.phase is not Phase.IDLE or champion is None or previous is None:
         return state

@@ -60,10 +60,7 @@ def _adjusted(counted: Counted) -> float:
 
 @dataclass(frozen=True)
 class BothFail:
-    """The windows in which the champion failed more than tolerated, and both versions' requests in them.
-
-    `lasts` says whether the newest windows are among them.
-    """
+    """The windows in which the champion failed more than tolerated; `lasts` says whether the newest are among them."""
 
     tolerated: float
     windows: int

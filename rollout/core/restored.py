@@ -11,13 +11,7 @@ from rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Restored:
-    """The release that replaces the config's, until a person lifts it; times are epoch seconds.
-
-    Attributes:
-        package_digest: `sha256:<hex>` of the sealed archive's bytes.
-        served: Since when it had served.
-        serving: As in `Release`; if empty, the config's applies.
-    """
+    """The release that replaces the config's until a person lifts it; `served` is since when it had served."""
 
     release: str
     recipe: str

@@ -27,10 +27,7 @@ def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejec
 def refuse_unless_restorable(
     state: RolloutState, release: str, serving: Mapping[str, Any], *, although_rejected: bool
 ) -> None:
-    """Raise RolloutError if a release cannot be restored now, regardless of its package.
-
-    The champion may be requested if another release is restored: it stays, and the other one is not released.
-    """
+    """Raise RolloutError if a release cannot be restored now, regardless of its package."""
     if state.phase is not Phase.IDLE or state.challenger is not None:
         tried = f": release {state.challenger.id} is on it" if state.challenger else ""
         raise RolloutError(

@@ -232,10 +232,7 @@ def resumed(state: RolloutState, now: float) -> RolloutState:
 
 
 def skip_trial(state: RolloutState, release: str, reason: Reason, now: float) -> RolloutState:
-    """Let a release (id or recipe digest) that failed to start, through no fault of its own, take over without a trial.
-
-    RolloutError if the last rollout was not that release's, or ended otherwise.
-    """
+    """Let a release (id or recipe digest) that failed to start, without its own fault, take over without a trial."""
     verdict = state.verdict
     if state.phase is not Phase.IDLE or verdict is None or verdict.outcome != "failed":
         ended = f"{verdict.release} {verdict.outcome.replace('_', ' ')}" if verdict else "none yet"

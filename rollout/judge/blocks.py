@@ -1,7 +1,4 @@
-"""Gathers the windows of one metric into blocks.
-
-A block is closed by how many observations there were, never by their outcome, so both sizes are known before it.
-"""
+"""Gathers windows into blocks, which are closed by the number of their observations, never by their outcome."""
 
 from __future__ import annotations
 

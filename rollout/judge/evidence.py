@@ -40,10 +40,7 @@ class Gains(NamedTuple):
 
 
 class Bettor(Protocol):
-    """Turns blocks into e-values. Its bets on a block are fixed by the earlier blocks and this one's counts.
-
-    `shares` are the mixture weights of the bets; each kind sums to 1, or is empty.
-    """
+    """Turns blocks into e-values; its bets on a block are fixed by earlier blocks and this one's counts."""
 
     shares: Gains
 
@@ -77,10 +74,7 @@ class Favour:
 
 
 class Evidence:
-    """The evidence on one metric.
-
-    `segments` is how often evidence for "worse" may start again; `most` limits by what one block multiplies a bet's.
-    """
+    """The evidence on one metric; one block multiplies a bet's evidence for "worse" by at most `most`."""
 
     def __init__(self, bettor: Bettor, *, segments: int = 1, most: float = _MOST) -> None:
         self._bettor, self._segments, self._most = bettor, max(1, segments), most

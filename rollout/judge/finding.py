@@ -43,10 +43,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a trial stands, and the evidence that its answers need; `better` is None if not required.
-
-    `not_worse` is for metrics with `prove`; others need `LIKELY` at most.
-    """
+    """Where a trial stands, and the evidence that its answers need; `not_worse` is that of metrics with `prove`."""
 
     segments: int
     last: bool

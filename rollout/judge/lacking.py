@@ -24,10 +24,7 @@ _FAR = 10.0  # an estimate of more than this many times the known observations i
 def lacking(
     metric: Metric, bettor: Bettor, dependence: Dependence, step: tuple[Column, Column], missing: float
 ) -> float:
-    """About how many more of the challenger's observations show it not worse, if it is as good as the champion.
-
-    Infinite where no number would do, or nothing is known yet. `missing` is the missing evidence in nats.
-    """
+    """About how many more of the challenger's observations show it not worse, if it is as good; infinite if unknown."""
     champion, challenger = (scaled(metric, side.sum()) for side in step)
     if challenger.count < _FIRST or not champion.count:
         return math.inf
