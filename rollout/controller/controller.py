@@ -80,7 +80,7 @@ class Controller:
             return Progress(self._journal.read(), None, str(error))
 
     def tick(self, *, patience: float = 0) -> Progress:
-        """Do all that can be done now, and first roll back if an alarm fires; wait `patience` seconds for the endpoint."""
+        """Do all that can be done now, first a rollback if an alarm fires; waits `patience` seconds."""
         withheld = self._levels.look()
         progress = self._loop.run(self._clock.time() + patience, withheld=withheld)
         return replace(progress, state=self._outbox.send(progress.state))
