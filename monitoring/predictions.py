@@ -50,12 +50,9 @@ EVER = Window()
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer to a request, which may hold several predictions.
+    """One answer to a request, which may hold several predictions, at whole epoch seconds (None if unknown).
 
-    Attributes:
-        event: The platform's id of the invocation; empty if the capture has none.
-        inference: The caller's id; empty if there was none. A shadow variant's copy has the same.
-        at: When it was answered, in whole epoch seconds; None if it is unknown or no time.
+    `event` is the platform's id, `inference` the caller's, which a shadow variant's copy shares; each may be empty.
     """
 
     variant: str

@@ -42,7 +42,6 @@ class Job:
 
     Attributes:
         champion: The serving release, with at least its digests, its archive and its image.
-        group: The model package group to register in.
         report: The key of the report in the bucket.
         min_gain: How much lower the challenger's loss must be, with confidence; below 0, how much higher it may be.
     """
@@ -80,11 +79,7 @@ class Job:
 class Report:
     """The result of a job: `better` with a candidate, `not_better` (not with confidence), `refused` or `nothing_new`.
 
-    Attributes:
-        changes: The parameters that differ from the champion's.
-        recipe: The challenger's recipe digest; None if there is none.
-        package: The registered version; None unless the outcome is `better`.
-        comparison: None if the two were not compared.
+    `changes` are the parameters that differ from the champion's. What the job did not get to is None.
     """
 
     outcome: Literal["better", "not_better", "refused", "nothing_new"]

@@ -23,8 +23,7 @@ class Comparison:
 
     Attributes:
         loss: `log_loss` (nats), `absolute_error` (the label's unit) or `error` (0 or 1).
-        gain: Champion's less challenger's: above 0 the challenger is better.
-        low: Lower end of the gain's interval; None if there is no interval. Likewise `high`.
+        gain: Champion's less challenger's, with the interval `low` to `high`, each None if there is none.
         days: The number of days, UTC; None for rows without a time.
         since: The first day; `until` is the day after the last.
     """

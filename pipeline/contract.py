@@ -37,9 +37,7 @@ class NothingNewer(RecipeError):
 class Part:
     """A part of the contract: a name in a file of `model/`, or the file itself if the name is empty.
 
-    Attributes:
-        buys: Its purpose, in one line.
-        takes: Names of a function's positional arguments; None if it is no function.
+    `takes` has the names of a function's positional arguments; None if it is no function.
     """
 
     file: str

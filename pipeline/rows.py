@@ -31,7 +31,6 @@ class Rows:
         columns: Feature -> values, shape (rows,): numbers with NaN for missing, or texts with None for missing. They
             are the fields of a request's instance, and drift is measured on them.
         label: The correct answers, shape (rows,); None if the table has none.
-        id: A name for each row, shape (rows,).
         event_time: When each prediction is requested, UTC, datetime64; None for rows without a time.
         label_at: When each label is known, UTC, datetime64; None for rows without a time.
     """

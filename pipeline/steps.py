@@ -48,12 +48,9 @@ class PipelineError(ValueError):
 
 @dataclass(frozen=True)
 class Input:
-    """An input of the pipeline.
+    """An input of the pipeline: a text, or a folder, which is optional.
 
     Attributes:
-        kind: A folder, which is optional, or a text.
-        says: Its description for people.
-        default: The default of a text.
         reader: The function that checks the text, `module:function`, see `pipeline.texts`; without one any is allowed.
         required: Whether steps that take the text need another value than its default.
         of: The folder without which the text is useless; it is only required with that.
@@ -97,8 +94,7 @@ class Step:
         beside: Files of the outcome that describe this run, such as times: they are not in its digest.
         cached: Whether an outcome of the same inputs may be reused: the step changes nothing outside.
         only_if: The step, which it takes from, whose `verdict.json` must say `"passed": true`; else it is skipped.
-        retries: Maximum retries after a failure; a refusal is never retried.
-        timeout: Seconds per attempt.
+        retries: Maximum retries after a failure, each within `timeout` seconds; a refusal is never retried.
         group: Steps of one group share a job where starting one is slow.
     """
 

@@ -80,8 +80,7 @@ class BurnRule:
 def rules(objective: Objective, finest: int) -> tuple[BurnRule, ...]:
     """The workbook's three long windows, scaled to the objective's window, most urgent first.
 
-    `finest` is the shortest metric period in seconds. Windows are rounded up to valid alarm periods; the factor is that
-    of the rounded window, so that it fires at the same share of the budget.
+    `finest` is the shortest metric period in seconds. Factors are of the windows as rounded up to valid alarm periods.
     """
     found: list[BurnRule] = []
     for name, severity, share, part in _TABLE:
