@@ -14,7 +14,6 @@ from infra.config.model_settings import ModelSettings
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.plan.releases import DesiredRelease, wanted_release
-from infra.plan.restored import restored_package, serving_of_champion, serving_of_wanted
 from retraining.record import Candidate
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
@@ -60,8 +59,21 @@ class LiveState(ABC):
     @property
     def registered(self) -> dict[str, Any] | None:
         """A package that is registered here: a restored one, or the candidate's."""
-        own = {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
-        return restored_package(self.state) or own
+        if (restored := self.state.restored) is not None:
+            names = ("recipe", "package_digest", "archive_uri")
+            return {**{name: getattr(restored, name) for name in names}, "restored": True}
+        return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
+
+    def serving_of_wanted(self, settings: Settings) -> ServingSettings:
+        """Serving settings of the desired release: of the config, or of a restored release."""
+        restored = self.state.restored
+        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
+
+    def serving_of_champion(self, settings: Settings) -> ServingSettings:
+        """Serving settings of the champion."""
+        champion, restored = self.state.champion, self.state.restored
+        same = champion is not None and restored is not None and champion.id == restored.release
+        return self.serving_of_wanted(settings) if same else settings.serving
 
     def wanted(self, settings: Settings) -> DesiredRelease:
         """The restored release, else the one in the config. A model without a recipe raises pulumi.RunError."""
@@ -69,7 +81,7 @@ class LiveState(ABC):
             recipe = self.state.restored.recipe
         else:
             recipe = self.source["recipe"] if self.source else recipe_of(self.model(settings).parameters)
-        shape = self.shape(serving_of_wanted(self.state, settings))
+        shape = self.shape(self.serving_of_wanted(settings))
         return wanted_release(self.names, recipe, self.image, shape)
 
     def resized(self, settings: Settings) -> Release | None:
@@ -77,6 +89,6 @@ class LiveState(ABC):
         champion = self.state.champion
         if champion is None:
             return None
-        instances, serving = self.shape(serving_of_champion(self.state, settings))
+        instances, serving = self.shape(self.serving_of_champion(settings))
         config = self.names.config_of(champion.model_name, champion.variant, serving)
         return replace(champion, config_name=config, instances=instances, serving=serving)

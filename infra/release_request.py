@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+import pulumi
+
 from infra import update_result
-from infra.agreement import Awaited, awaited
 from infra.config.settings import Settings
 from infra.live_state import LiveState
 from infra.package import Package
-from infra.plan import instances
 from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
-from infra.plan.restored import serving_of_champion, serving_of_wanted
 from infra.trial import Rollout
+from rollout.controller.commands import Commands
+from rollout.core.errors import RolloutError
 from rollout.core.plan import Plan
 from rollout.core.state import RolloutState
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A release that still needs approvals."""
+
+    release: str
+    people: int
+    agreed: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The stack output that `modelstack approve` reads."""
+        return {"release": self.release, "people": self.people}
+
+    def tell(self) -> None:
+        """Warn that the update waits for approvals, with the command to give one."""
+        commands = Commands.of_stack(pulumi.get_stack())
+        pulumi.warn(
+            f"release {self.release} waits for people: {self.agreed} of {self.people} have agreed, so it is not on "
+            f'trial, and what serves stays as it is. To agree: {commands.modelstack} approve --reason "..."; '
+            f"then {commands.pulumi_up}"
+        )
 
 
 @dataclass(frozen=True)
@@ -34,8 +57,8 @@ class ReleaseRequest:
         update_result.tell_restored(now.state)
         update_result.tell_retrained(now.candidate, self.wanted, self.plan)
         update_result.tell(self.plan, now.state, self.trial_plan)
-        serving = serving_of_wanted(now.state, settings)
-        instances.tell(self.plan, now.state, now.shape(serving)[0], serving.capture_percent)
+        serving = now.serving_of_wanted(settings)
+        update_result.tell_instances(self.plan, now.state, now.shape(serving)[0], serving.capture_percent)
 
     async def may_serve(self, package: Package) -> bool:
         """Whether anything serves, or may. A package to be released is awaited first, and a refused one raises."""
@@ -60,8 +83,7 @@ class ReleaseRequest:
 async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
     """The release that the config requests in the current state."""
     wanted, trial = now.wanted(settings), settings.trial
-    agreed = partial(now.agreed, settings, wanted)
-    waits = await awaited(settings.approval.people, now.state, wanted, agreed)
+    waits = await _awaited(now, settings, wanted)
     plan = plan_serving(
         now.state,
         wanted,
@@ -75,11 +97,26 @@ async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
     return ReleaseRequest(wanted, plan, _trial_plan(now, settings, plan), waits, now.state)
 
 
+async def _awaited(now: LiveState, settings: Settings, wanted: DesiredRelease) -> Awaited | None:
+    """None if the release needs no more approvals, already serves, is on trial, or was rejected."""
+    state, people = now.state, settings.approval.people
+    known = [release.id for release in (state.champion, state.challenger) if release is not None]
+    if not people or wanted.id in known or wanted.id in state.rejected:
+        return None
+    try:
+        agreed = await asyncio.to_thread(now.agreed, settings, wanted)
+    except RolloutError as error:
+        raise pulumi.RunError(
+            f"who agreed to release {wanted.id} is not known, so nothing was changed: {error}"
+        ) from None
+    return None if agreed >= people else Awaited(wanted.id, people, agreed)
+
+
 def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:
     champion, guarded = now.state.champion, settings.trial.infrastructure if plan.moves else None
     guard = None
     if guarded and champion:
-        count = serving_of_champion(now.state, settings).instance_count
+        count = now.serving_of_champion(settings).instance_count
         guard = guarded.guard(now.answer_alarms(champion.variant), count)
     monitoring = settings.monitoring
     return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)

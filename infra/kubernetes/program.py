@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 
 from infra import outputs as exported
 from infra.config.settings import Settings
-from infra.kubernetes import kept_bucket, outputs
+from infra.kubernetes import kept_bucket
 from infra.kubernetes.cluster_now import ClusterNow, read_cluster
 from infra.kubernetes.controller import Controller
 from infra.kubernetes.dashboard import Dashboard
@@ -27,6 +28,12 @@ from infra.trial import Rollout
 from platforms.kubernetes.spec import RolloutSpec
 
 Opts = pulumi.ResourceOptions
+OUTPUTS = (
+    *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "ca_config_map"),
+    *("prometheus_url", "registry", "bucket"),
+    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "panels"),
+    "awaits",
+)
 
 
 async def declare(settings: Settings, stack: str) -> None:
@@ -63,7 +70,7 @@ async def declare(settings: Settings, stack: str) -> None:
             opts=Opts(provider=now.provider),
         )
     if not await update.may_serve(package):
-        exported.export(outputs.of_place(site) | update.agreement(), outputs.NAMES)
+        exported.export(_of_place(site) | update.agreement(), OUTPUTS)
         return
     rollout = declare_release(settings, now, update, site=site, package=package, before=before)
     await update.end(package, rollout, waits=settings.trial.wait)
@@ -105,9 +112,9 @@ def declare_release(
         state=now.state,
         opts=Opts(provider=now.provider, depends_on=[endpoint, serving, rules, *controller]),
     )
-    told = outputs.of_place(site) | exported.of_champion(package, rollout)
+    told = _of_place(site) | exported.of_champion(package, rollout)
     told |= exported.of_objective(objective, settings)
-    exported.export(told | update.agreement(), outputs.NAMES)
+    exported.export(told | update.agreement(), OUTPUTS)
     return rollout
 
 
@@ -125,3 +132,20 @@ def _spec(settings: Settings, now: ClusterNow, update: ReleaseRequest) -> Rollou
         sticky_header=now.sticky(update.wanted, settings.trial.sticky_header),
         measuring=settings.measuring(),
     )
+
+
+def _of_place(site: Site) -> dict[str, Any]:
+    """The outputs of a stack before its first release."""
+    settings, names = site.settings, site.names
+    return {
+        "platform": "kubernetes",
+        "endpoint_name": names.prefix,
+        "context": settings.context,
+        "namespace": names.namespace,
+        "gateway": settings.gateway.name or names.prefix,
+        "host": settings.gateway.host,
+        "ca_config_map": settings.gateway.ca_config_map,
+        "prometheus_url": settings.prometheus,
+        "registry": settings.registry,
+        "bucket": settings.bucket.model_dump(exclude={"secret"}) if settings.bucket else None,
+    }

@@ -6,7 +6,7 @@ and between the parts of a call the order does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,15 +162,12 @@ class Standing:
         )
 
 
-def _ranges(kind: str, measures: dict[str, Interval], segment: str | None = None) -> Sequence[Gauge]:
-    return [gauge for name, interval in measures.items() for gauge in _three(f"{kind}{name}", interval, segment)]
-
-
-def _three(name: str, interval: Interval, segment: str | None) -> Iterator[Gauge]:
-    yield Gauge(name, interval.value, segment)
-    yield Gauge(f"{name}Low", interval.low, segment)
-    if interval.high < float("inf"):
-        yield Gauge(f"{name}High", interval.high, segment)
+def _ranges(kind: str, measures: dict[str, Interval], segment: str | None = None) -> Iterator[Gauge]:
+    for name, interval in measures.items():
+        yield Gauge(f"{kind}{name}", interval.value, segment)
+        yield Gauge(f"{kind}{name}Low", interval.low, segment)
+        if interval.high < float("inf"):
+            yield Gauge(f"{kind}{name}High", interval.high, segment)
 
 
 def shown(standing: Standing, promised: Promised | None, at: float) -> dict[str, Any]:

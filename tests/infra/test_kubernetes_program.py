@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.kubernetes.outputs import NAMES as OUTPUTS
+from infra.kubernetes.program import OUTPUTS
 from platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
