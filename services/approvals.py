@@ -79,15 +79,9 @@ def refuse_maker(who: str, release: str, made_by: Iterable[str]) -> None:
         raise ApprovalRefused(f"{who} made release {release}{known} and who made a release may not approve it")
 
 
-def entry(approval: Approval) -> Entry:
-    """The entry of the audit record for an approval; the same approval always has the same key."""
-    one = approval
-    what = {**asdict(one), "event": "agreed", "package": one.package_digest}
-    return Entry(one.at, RecordKind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
-
-
 def record(approvals: Iterable[Approval], journal: Journal) -> None:
     """Add approvals to the journal for the audit record, each once however often this is repeated."""
     for one in approvals:
-        noted = entry(one)
+        what = {**asdict(one), "event": "agreed", "package": one.package_digest}
+        noted = Entry(one.at, RecordKind.APPROVAL, what, f"{one.at}/agreed/{one.release}/{one.who}")
         change(journal, lambda state, noted=noted: state.recording(noted))

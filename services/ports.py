@@ -12,7 +12,9 @@
 | `Invoke`    | one request to one variant                       | SageMaker runtime   | the gateway                |
 | `Identity`  | who the caller is, and a signature in their name | STS and KMS         | a token and a Secret       |
 
-`Identity` is no class yet: it is `services.approvals.Approvals.caller` and `provenance.envelope.Signer`.
+`Traffic` is in `rollout.controller.ports`, `Counters` and `Alarms` are in `services.counters`, `Versions` and `Invoke`
+in modules of their names. `Identity` is no class yet: it is `services.approvals.Approvals.caller` and
+`provenance.envelope.Signer`.
 
 Every call raises `rollout.core.errors.Unreachable` if the platform does not answer, and `Busy` if it takes no change
 now. Every call may be repeated: by several callers, late, or twice.
@@ -23,26 +25,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-from rollout.controller.ports import Traffic
-from services.counters import Alarms, Counters
-from services.invoke import Invoke
-from services.versions import Versions
-
-__all__ = [
-    "LARGEST",
-    "MOST",
-    "TOGETHER",
-    "Alarms",
-    "Blobs",
-    "Counters",
-    "Document",
-    "Documents",
-    "Invoke",
-    "Traffic",
-    "Versions",
-    "names",
-]
 
 MOST = 100
 """Maximum number of documents in one transaction."""

@@ -29,7 +29,7 @@ class S3Records:
 
     def put(self, record: AuditRecord) -> None:
         """Sign and store a record once, see `put_signed`; `Busy` if another writer is storing it."""
-        key = _key(record.number)
+        key = f"{AUDIT}/{record.number:0{_DIGITS}}.json"
         with calling(f"sign audit record {record.number}"):
             put_signed(record, self.signer, partial(self._put_new, key), f"s3://{self.bucket}/{key}")
 
@@ -51,7 +51,3 @@ class S3Records:
     @property
     def _blobs(self) -> S3Blobs:
         return S3Blobs(self.clients, self.bucket)
-
-
-def _key(number: int) -> str:
-    return f"{AUDIT}/{number:0{_DIGITS}}.json"

@@ -11,7 +11,6 @@ from mimetypes import guess_type
 from typing import Any
 
 from platforms.aws.clients import Clients, calling
-from platforms.aws.transient import gone
 from platforms.s3.errors import code_of
 from rollout.core.errors import Busy, Conflict, RolloutError
 
@@ -52,7 +51,7 @@ class S3Blobs:
             with calling(f"read s3://{self.bucket}/{name}"):
                 body = self.clients("s3").get_object(Bucket=self.bucket, Key=name)["Body"]
         except RolloutError as error:
-            if error.__cause__ and gone(error.__cause__):
+            if code_of(error.__cause__) == "NoSuchKey":
                 raise FileNotFoundError(name) from error
             raise
         return self._chunks(name, body)

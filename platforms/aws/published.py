@@ -28,7 +28,10 @@ class CloudWatchMetrics:
 
     def put(self, data: Sequence[measurements.Datum], values: Sequence[Values] = (), once: str = "") -> None:
         """See `Metrics`; in as many requests as needed."""
-        found = [datum(one.name, self._place(one), [one.value], one.unit, one.at) for one in data]
+        found: list[Datum] = []
+        for one in data:
+            of = place(self.endpoint, one.variant, **{FEATURE: one.feature or "", SEGMENT: one.segment or ""})
+            found.append(datum(one.name, of, [one.value], one.unit, one.at))
         found += [part for one in values for part in self._values(one)]
         doing = f"publish metrics of {self.endpoint}"
         for number, part in enumerate(parts(found)):
@@ -39,10 +42,6 @@ class CloudWatchMetrics:
                     if number or not 0 < status_of(error) < AWS_DOWN:
                         raise Unreachable(f"{doing}: {error}") from error
                     raise
-
-    def _place(self, one: measurements.Datum) -> dict[str, str]:
-        more = {FEATURE: one.feature or "", SEGMENT: one.segment or ""}
-        return place(self.endpoint, one.variant, **more)
 
     def _values(self, one: Values) -> Iterator[Datum]:
         """Values by their variant, and those of a trial by the rollout too."""

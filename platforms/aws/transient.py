@@ -12,7 +12,6 @@ from botocore.exceptions import (
 from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
 from rollout.core.errors import Busy, Conflict, Unreachable
 
-_GONE = frozenset({"NoSuchKey", "404"})
 PASSING = (ClientError, ConnectionError, HTTPClientError, IncompleteReadError, Busy, Conflict, Unreachable)
 """What may be transient; `passes` decides."""
 
@@ -22,8 +21,3 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         return status_of(error) >= AWS_DOWN or code_of(error) in THROTTLED
     return isinstance(error, PASSING)
-
-
-def gone(error: BaseException) -> bool:
-    """Whether an object is not in its bucket."""
-    return code_of(error) in _GONE

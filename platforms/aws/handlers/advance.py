@@ -11,7 +11,7 @@ from monitoring.log import log
 from platforms.aws import lineage
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
-from platforms.aws.handlers.worker import worker_of
+from platforms.aws.handlers.worker import impatient_clients, worker_of
 from records.lineage.downstream import ended
 from records.lineage.graph import Graph, Node
 from rollout.controller.controller import Progress
@@ -25,7 +25,7 @@ _FOLLOW_SECONDS = 20.0  # for which a call continues, so that short waits do not
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Do all that can be done now or soon, then record and publish it; after an error the next call continues."""
     settings = HandlerSettings.from_environment()
-    worker = worker_of(settings, _clients(), _impatient_clients())
+    worker = worker_of(settings, _clients(), impatient_clients())
     state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_log)
     _write_lineage(settings, state)
     try:
@@ -42,7 +42,7 @@ def _write_lineage(settings: HandlerSettings, state: RolloutState) -> None:
     for node in ended(state.history, settings.endpoint):
         try:
             if _written.get(node.id) != node:
-                lineage.write(Graph("", (node,)), _impatient_clients(), settings.endpoint)
+                lineage.write(Graph("", (node,)), impatient_clients(), settings.endpoint)
                 _written[node.id] = node
         except Exception as error:  # whatever it is, nothing waits for a lineage
             log("lineage", rollout=node.id.rpartition("/")[2], failed=f"{type(error).__name__}: {error}")
@@ -56,7 +56,7 @@ def _mirror(settings: HandlerSettings, state: RolloutState) -> None:
     from tracking.logged import Shelf  # noqa: PLC0415
 
     def opened() -> AbstractContextManager[Any]:
-        return mlflow(settings.mlflow, credentials(_impatient_clients(), settings.mlflow_secret), TICK_SECONDS)
+        return mlflow(settings.mlflow, credentials(impatient_clients(), settings.mlflow_secret), TICK_SECONDS)
 
     shelf = Shelf(settings.mlflow_experiment or settings.endpoint, settings.endpoint)
     mirror(opened, shelf, state, _manifest, time.time())
@@ -65,7 +65,7 @@ def _mirror(settings: HandlerSettings, state: RolloutState) -> None:
 def _manifest(release: Release) -> bytes:
     from platforms.aws.packages import manifest  # noqa: PLC0415 - see above
 
-    return manifest(_impatient_clients(), release)
+    return manifest(impatient_clients(), release)
 
 
 def _log(progress: Progress) -> None:
@@ -74,8 +74,3 @@ def _log(progress: Progress) -> None:
 
 
 _clients = lru_cache(clients)
-
-
-@lru_cache
-def _impatient_clients() -> Any:
-    return clients(attempts=2, answer_within=3)

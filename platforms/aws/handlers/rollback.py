@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from monitoring.alarms.response import AlarmResponse
 from monitoring.log import log
 from platforms.aws.alarm_events import read
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
-from platforms.aws.handlers.worker import worker_of
+from platforms.aws.handlers.worker import impatient_clients, worker_of
 
 _ACT_SECONDS = 60.0  # for which one alarm's rollback is tried
 _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once the endpoint has taken it
@@ -18,21 +17,16 @@ _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Respond to every alarm in the event; raises if one could not be acted upon, so that it is delivered again."""
-    worker = worker_of(HandlerSettings.from_environment(), _clients(), _impatient_clients())
-    answers = worker.answer(read(event), patience=lambda: seconds_left(context, most=_ACT_SECONDS), each=_log)
+    worker = worker_of(HandlerSettings.from_environment(), _clients(), impatient_clients())
+    answers = worker.answer(
+        read(event),
+        patience=lambda: seconds_left(context, most=_ACT_SECONDS),
+        each=lambda answer: log("alarm", **answer.as_dict()),
+    )
     if any(answer.action == "rolled back" for answer in answers):
         state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=1)
         log("rollback", phase=state.phase.value, rollout_id=state.rollout_id, weights=dict(state.weights))
     return {"answers": [answer.as_dict() for answer in answers]}
 
 
-def _log(answer: AlarmResponse) -> None:
-    log("alarm", **answer.as_dict())
-
-
 _clients = lru_cache(clients)
-
-
-@lru_cache
-def _impatient_clients() -> Any:
-    return clients(attempts=2, answer_within=3)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from monitoring.alarms.outage import Outage
 from platforms.aws.alarm_states import CloudWatchAlarms
 from platforms.aws.audit_records import S3Records
-from platforms.aws.clients import Clients
+from platforms.aws.clients import Clients, clients
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.endpoint import SnsNotify, controller_with
 from platforms.aws.handlers.settings import HandlerSettings
@@ -17,6 +19,12 @@ from rollout.controller.outbox import Outbox
 from rollout.controller.recorder import Recorder
 from services.alarms import JudgedAlarms
 from services.worker import Worker
+
+
+@lru_cache
+def impatient_clients() -> Clients:
+    """Clients that give up early."""
+    return clients(attempts=2, answer_within=3)
 
 
 def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker:

@@ -92,7 +92,7 @@ def an_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
         for module in (advance, drift, rollback):
             monkeypatch.setattr(module, "_clients", lambda: lambda name: fake if name == "sagemaker" else real(name))
         for module in (advance, rollback):
-            monkeypatch.setattr(module, "_impatient_clients", lambda: real)
+            monkeypatch.setattr(module, "impatient_clients", lambda: real)
         monkeypatch.setattr(drift, "_member", remembered(drift._read))
         journal_table(real)
         documents_table(real)

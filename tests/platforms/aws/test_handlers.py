@@ -56,7 +56,7 @@ def test_an_alarm_returns_the_traffic_then_rejects_then_moves_the_endpoint(endpo
 def count(variant: str, requests: int, failed: int, at: datetime) -> None:
     """Requests of a variant in the minute that begins then."""
     place = [{"Name": "EndpointName", "Value": "endpoint"}, {"Name": "VariantName", "Value": variant}]
-    rollback._impatient_clients()("cloudwatch").put_metric_data(
+    rollback.impatient_clients()("cloudwatch").put_metric_data(
         Namespace="AWS/SageMaker",
         MetricData=[
             {"MetricName": name, "Dimensions": place, "Value": value, "Timestamp": at}
@@ -99,7 +99,7 @@ def test_a_champion_that_cannot_be_looked_at_saves_no_challenger(
         count(variant, requests, requests, began)
         put_alarm(variant)
     call, hasty = BaseClient._make_api_call, clients("us-east-1", attempts=1)
-    monkeypatch.setattr(rollback, "_impatient_clients", lambda: hasty)
+    monkeypatch.setattr(rollback, "impatient_clients", lambda: hasty)
 
     def fails(self: Any, name: str, request: dict[str, Any]) -> Any:
         if name == operation and self in (hasty("cloudwatch"), hasty("dynamodb")):
@@ -189,7 +189,7 @@ def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch
 def test_a_tick_puts_away_what_happened_in_the_name_of_the_function(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = advance._impatient_clients()("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
+    key = advance.impatient_clients()("kms").create_key(KeyUsage="SIGN_VERIFY", KeySpec="ECC_NIST_P256")
     monkeypatch.setenv("AUDIT_KEY", key["KeyMetadata"]["Arn"])
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoint-rollback")
     rollback.handler(alarm(), None)
@@ -197,7 +197,7 @@ def test_a_tick_puts_away_what_happened_in_the_name_of_the_function(
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoint-advance")
     advance.handler({}, None)
     assert journal().read().audit.waiting == ()
-    records = [Signed.from_line(line).record for line in S3Records(advance._impatient_clients(), "artifacts").lines()]
+    records = [Signed.from_line(line).record for line in S3Records(advance.impatient_clients(), "artifacts").lines()]
     assert [(one.number, one.kind, one.who) for one in records] == [
         (1, "decision", "function endpoint-rollback"),
         (2, "verdict", "function endpoint-rollback"),

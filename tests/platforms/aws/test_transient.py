@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from platforms.aws.transient import gone, passes
+from platforms.aws.transient import passes
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 
@@ -44,14 +44,15 @@ def test_what_a_service_may_do_better_in_a_moment_passes(error: Exception) -> No
 
 @pytest.mark.parametrize(
     "error",
-    [answer("AccessDenied", 403), answer("NoSuchBucket", 404), NoCredentialsError(), RolloutError("no"), KeyError("x")],
+    [
+        answer("AccessDenied", 403),
+        answer("NoSuchBucket", 404),
+        answer("NoSuchKey", 404),
+        NoCredentialsError(),
+        RolloutError("no"),
+        KeyError("x"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_needs_a_person_does_not_pass(error: Exception) -> None:
     assert not passes(error)
-    assert not gone(error)
-
-
-def test_an_object_that_is_not_there_is_gone_and_will_not_come_back() -> None:
-    assert gone(answer("NoSuchKey", 404))
-    assert not passes(answer("NoSuchKey", 404))
