@@ -20,7 +20,7 @@ from provenance.key_pair import KeyPair
 from services.memory_packages import MemoryPackageStore, MemoryVersions
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 from tests.cli.registered import ClusterApi
-from tests.platforms.aws.either import EITHER, IMAGE, new_registry, root_of
+from tests.platforms.aws.either import EITHER, IMAGE, new_registry
 
 KINDS = ["memory", "toy", *EITHER, "bucket", pytest.param("registry", marks=pytest.mark.needs("registry"))]
 OTHER_IMAGE = IMAGE.replace("process", "other")
@@ -98,6 +98,3 @@ def in_sagemaker(clients: Clients) -> Callable[[str, str], None]:
         )
 
     return decide
-
-
-__all__ = ["ENDPOINT", "IMAGE", "KINDS", "OTHER_IMAGE", "Stack", "root_of", "stack_of"]

@@ -24,7 +24,8 @@ from services import package_registry
 from services.package_registry import ReleaseRecord, check, copy, publish, take
 from services.sealed_packages import PROMOTED_FROM, REGISTERED_BY, TRAINED_BY, RegistryError, Unsigned
 from services.versions import PENDING, find, of_recipe, of_release
-from tests.platform_contract.packages import IMAGE, KINDS, OTHER_IMAGE, Stack, root_of, stack_of
+from tests.platform_contract.packages import KINDS, OTHER_IMAGE, Stack, stack_of
+from tests.platforms.aws.either import IMAGE, root_of
 from tests.platforms.aws.mocked import lead_to_mocks
 from tests.platforms.kubernetes.real_registry import running
 

@@ -24,11 +24,9 @@ from rollout.core.event import Event
 from rollout.core.release import release_id
 from rollout.reason import Reason
 from tests.needed import needed
-from tests.platforms.aws.rights import USED, held_to_rights
+from tests.platforms.aws.rights import USED
 from tests.platforms.aws.stubbed_endpoint import Call, journal
 from tests.provenance.conftest import FACTS
-
-__all__ = ["held_to_rights"]
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flights-serving:process"
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"

@@ -22,10 +22,9 @@ from services.sealed_packages import FORM, DigestMismatch, member_uri
 from tests.captured import answers
 from tests.needed import needed
 from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aws
-from tests.platforms.aws.rights import USED, held_to_rights
+from tests.platforms.aws.rights import USED
 from tests.platforms.aws.sealing import put, sealed_release
 
-__all__ = ["held_to_rights"]
 BUCKET, ROLLOUT = "artifacts", "000002-b"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 

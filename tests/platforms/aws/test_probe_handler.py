@@ -18,10 +18,7 @@ from rollout.core.release import Release
 from services import probe
 from services.sealed_packages import DigestMismatch, member_uri
 from tests.platforms.aws.mocked import journal_table, mocked_aws
-from tests.platforms.aws.rights import held_to_rights
 from tests.platforms.aws.sealing import put, sealed_release
-
-__all__ = ["held_to_rights"]
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'
 BUCKET = "artifacts"
