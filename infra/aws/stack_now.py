@@ -20,9 +20,10 @@ from infra.config.target import is_local
 from infra.live_state import LiveState
 from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
-from platforms.aws.names import Names, prefix
+from platforms.aws.names import Names
 from retraining.record import RetrainingRecord, standing
 from rollout.core.state import RolloutState
+from services.release_names import ReleaseNames
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "scheduler", "sns", "sqs")
 
@@ -79,8 +80,9 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
 async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, RetrainingRecord]:
     gc.disable()  # half a million objects are created that all stay; scanning them doubles the time
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
+    endpoint = ReleaseNames(model, stack).prefix
     reading = asyncio.gather(
-        asyncio.to_thread(recorded, prefix(model, stack), region), asyncio.to_thread(_load), return_exceptions=True
+        asyncio.to_thread(recorded, endpoint, region), asyncio.to_thread(_load), return_exceptions=True
     )
     await asyncio.sleep(0)
     caller, (found, _) = await asyncio.gather(_caller(), reading)

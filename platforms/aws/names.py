@@ -27,11 +27,6 @@ VERSIONS = "versions"
 """The id of the bucket's rule for deleted or overwritten objects."""
 
 
-def prefix(model: str, stack: str) -> str:
-    """The prefix of every name of a stack; also the name of its endpoint."""
-    return f"{model}-{stack}"
-
-
 def journal(endpoint: str) -> str:
     """The DynamoDB table of the rollout journal of an endpoint."""
     return f"{endpoint}-rollouts"

@@ -1,4 +1,4 @@
-"""What tests of the adapters share with those of the rooms whose ports they are."""
+"""Fixtures of the adapters' tests, some of which belong to the packages whose ports they implement."""
 
 from __future__ import annotations
 

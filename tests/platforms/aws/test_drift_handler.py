@@ -146,7 +146,7 @@ def unreachable() -> Release:
 
 @pytest.mark.parametrize("what", ["gone", "without reference.json", "with another form of it"])
 def test_a_release_whose_reference_cannot_be_had_is_counted_and_stops_nothing(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+    endpoint: Endpoint, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
     b = {
         "gone": unreachable(),

@@ -179,7 +179,7 @@ def test_what_answers_an_alarm_may_do_what_the_next_rollout_needs(
     assert (seen.rollout_id, seen.replayed is not None) == ("000002-c", True)
 
 
-def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduled_tick_carries_the_rollout_on(endpoint: Endpoint) -> None:
     state = journal().read()
     journal().write(replace(state, phase=Phase.IDLE, challenger=None, pair_config=None))
     assert advance.handler({}, None) == {"phase": "idle", "rollout_id": "000001-b", "weights": {"v-a": 90, "v-b": 10}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 
-from platforms.aws.names import Names, journal, prefix
+from platforms.aws.names import Names, journal
 from rollout.core.release import variant
 from services.release_names import digest
 
@@ -19,7 +19,6 @@ def test_digest_is_the_same_on_every_machine_and_in_any_order_of_keys() -> None:
 def test_names_of_the_stack_begin_with_its_prefix() -> None:
     for name in (NAMES.endpoint, NAMES.bucket, NAMES.journal, NAMES.alerts, NAMES.dashboard, NAMES.function("drift")):
         assert name.startswith("flight-delay-local")
-    assert prefix("flight-delay", "local") == NAMES.prefix
     assert journal(NAMES.endpoint) == NAMES.journal
 
 

@@ -288,7 +288,7 @@ def test_a_person_is_answered_and_refused_in_words(monkeypatch: pytest.MonkeyPat
     assert retrain.handler({"do": "approve", "reason": "anna: yes"}, None)["refused"] == "nothing waits for a person"
 
 
-def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_needs_no_table_to_be_read_and_a_stranger_writes_first() -> None:
     make = clients()
     assert DynamoBook(make, "none", ENDPOINT).read() == RetrainingRecord()
     mine, other = DynamoBook(make, TABLE, ENDPOINT), DynamoBook(make, TABLE, ENDPOINT)
