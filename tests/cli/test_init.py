@@ -71,13 +71,18 @@ def boosted() -> Any:
     return estimator.fit(frame()[COLUMNS], frame()["churned"])
 
 
+def checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "root" / "model").mkdir(parents=True)
+    for package in new_model.BUILT_FROM:
+        (folder / "root" / package).symlink_to(ROOT / package)
+    monkeypatch.setattr(new_model, "build", built)
+    monkeypatch.setattr("cli.commands.packages.ROOT", folder / "root")
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with an empty model, where nothing is really built, beside a table and an estimator of it."""
-    (tmp_path / "root" / "model").mkdir(parents=True)
-    for room in ("pipeline", "monitoring", "provenance", "serving", "requirements"):
-        (tmp_path / "root" / room).symlink_to(ROOT / room)
-    monkeypatch.setattr(new_model, "build", built)
+    checkout(tmp_path, monkeypatch)
     put(tmp_path, boosted(), frame().drop(columns="since"))
     return tmp_path
 
@@ -393,8 +398,7 @@ def test_code_that_is_not_here_is_told(here: Path, monkeypatch: pytest.MonkeyPat
     refused(here, r"churn.joblib cannot be read \(.*\); expected what joblib.dump, pickle.dump or skops.io.dump wrote")
 
 
-def test_the_command_tells_files_gates_next_commands_and_parts(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.commands.packages.ROOT", here / "root")
+def test_the_command_tells_files_gates_next_commands_and_parts(here: Path) -> None:
     words = ["model", "init", str(here / "churn.joblib"), str(here / "churn.csv"), "--label", "churned"]
     done = CliRunner().invoke(main, [*words, "--id", "customer"])
     assert done.exit_code == 0, done.output

@@ -15,9 +15,9 @@ import skops.io
 import yaml
 from click.testing import CliRunner, Result
 
-from cli.init import mlflow_model, new_model
+from cli.init import mlflow_model
 from cli.main import main
-from tests.cli.test_init import boosted, built, frame
+from tests.cli.test_init import boosted, checkout, frame
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
 
 SKLEARN, PYTHON = metadata.version("scikit-learn"), platform.python_version()
@@ -36,11 +36,7 @@ class Marked:
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallMlflow]:
     """MLflow with version 1 of the model churn, as `log_model` leaves it, and an empty checkout."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "root" / "model").mkdir(parents=True)
-    for room in new_model.BUILT_FROM:
-        (tmp_path / "root" / room).symlink_to(Path(__file__).resolve().parents[2] / room)
-    monkeypatch.setattr("cli.commands.packages.ROOT", tmp_path / "root")
-    monkeypatch.setattr(new_model, "build", built)
+    checkout(tmp_path, monkeypatch)
     frame().drop(columns="since").to_csv(tmp_path / "churn.csv", index=False)
     with small_mlflow() as made:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", made.url)

@@ -29,12 +29,15 @@ def count(name: str, value: float, at: float | None = None, **dimensions: str) -
     )
 
 
-def test_counts_of_a_day_are_summed_over_variants_and_nothing_is_said_of_what_there_was_none(target: Target) -> None:
+def test_counts_of_a_day_are_summed_over_variants_and_zeros_parts_and_others_left_out(target: Target) -> None:
     count("LabelsUnparsable", 7)
     count("LabelsContradicting", 0)
     count("CaptureUnreadable", 4, VariantName="v-a")
     count("CaptureUnreadable", 7, VariantName="v-b")
     count("LabelsUnknown", 3, time.time() - 2 * 86_400)
+    count("InvalidAnswers", 2, VariantName="v-a", RolloutId="000001-a")
+    count("LabelsUnparsable", 9, EndpointName="endpoint-staging")
+    count("Accuracy", 1, VariantName="v-a")
     assert read(target) == {"CaptureUnreadable": 11, "LabelsUnparsable": 7}
 
 
@@ -58,13 +61,6 @@ def test_an_endpoint_that_is_made_again_while_a_console_runs_begins_anew(
     now = time.monotonic() + 61
     monkeypatch.setattr("cli.target.time.monotonic", lambda: now)
     assert target.created == made[0]
-
-
-def test_others_and_parts_are_not_counted(target: Target) -> None:
-    count("InvalidAnswers", 2, VariantName="v-a", RolloutId="000001-a")
-    count("LabelsUnparsable", 9, EndpointName="endpoint-staging")
-    count("Accuracy", 1, VariantName="v-a")
-    assert read(target) == {}
 
 
 def test_it_is_told_with_where_the_reasons_lie() -> None:
