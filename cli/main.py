@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.commands import deciding, looking, packages, pipeline, proving, reporting, returning, sending
+from cli.commands import building, deciding, looking, packages, proving, reporting, returning, sending
 from cli.target_options import Group
 
 _COMMANDS = (
@@ -13,7 +13,7 @@ _COMMANDS = (
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
     *(proving.audit, proving.lineage, proving.trace, reporting.pr_report),
-    *(pipeline.pipeline, packages.serve, packages.loadtest, packages.model),
+    *(building.pipeline, packages.serve, packages.loadtest, packages.model),
 )
 
 
