@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from rollout.controller.agreement import change
-from rollout.controller.levels import Levels
 from rollout.controller.look import Looker
 from rollout.controller.loop import POLL, Loop, Progress
 from rollout.controller.outbox import Outbox
@@ -18,12 +17,14 @@ from rollout.controller.ports import Alarms, Clock, Journal, Mover, Notify, Regi
 from rollout.core import endings, restoring, transitions
 from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
-from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Live
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.restored import Restored
+from rollout.core.ringing import Ringing, heard, matters, withheld
 from rollout.core.state import Phase, RolloutState
+from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
@@ -46,9 +47,8 @@ class Controller:
         notify: Notify | None,
         mover: Mover | None = None,
     ) -> None:
-        self._journal, self._clock, self._looker = journal, clock, Looker(signals, clock)
+        self._alarms, self._journal, self._clock, self._looker = alarms, journal, clock, Looker(signals, clock)
         self._loop = Loop(traffic, self._looker, journal, registry, replay, clock, mover)
-        self._levels = Levels(alarms, journal, clock, self._write_or_shift)
         self._outbox = Outbox(journal, notify, clock)
 
     def release(
@@ -81,8 +81,9 @@ class Controller:
 
     def tick(self, *, patience: float = 0) -> Progress:
         """Do all that can be done now, first a rollback if an alarm fires; waits `patience` seconds."""
-        withheld = self._levels.look()
-        progress = self._loop.run(self._clock.time() + patience, withheld=withheld)
+        # The alarms come first, so that no tick gives traffic to a version whose alarm fires.
+        reason = self._roll_back_if_firing()
+        progress = self._loop.run(self._clock.time() + patience, withheld=reason)
         return replace(progress, state=self._outbox.send(progress.state))
 
     def roll_back(
@@ -111,7 +112,8 @@ class Controller:
         """The state of the rollout, without any effect."""
         state = self._journal.read()
         live = self._loop.live()
-        decision = self._looker.decide(state, self._levels.withheld(state))
+        firing, unknown = self._firing(state)
+        decision = self._looker.decide(state, unknown or withheld(state, firing))
         return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
 
     def follow(
@@ -158,6 +160,23 @@ class Controller:
 
     def _send(self, decide: Callable[[RolloutState], RolloutState]) -> RolloutState:
         return self._outbox.send(change(self._journal, decide))
+
+    def _roll_back_if_firing(self) -> Reason | None:
+        """Why the challenger gets no more traffic in this tick, even if nothing rolls it back; None when it may."""
+        firing, unknown = self._firing(self._journal.read())
+        if not firing:
+            return unknown
+        after = change(self._journal, lambda state: heard(state, firing, self._clock.time()), self._write_or_shift)
+        return withheld(after, firing)
+
+    def _firing(self, state: RolloutState) -> tuple[tuple[Ringing, ...], Reason | None]:
+        """The firing alarms, where one would change anything; and why they are unknown."""
+        if not matters(state, self._clock.time()):
+            return (), None
+        try:
+            return self._alarms.ringing(state), None
+        except RolloutError as error:
+            return (), Reason("alarm", "levels", str(error), kind=Kind.ALARMS_UNREACHABLE)
 
     def _return_traffic(self, until: float) -> Progress:
         progress = self._loop.run(until, _traffic_returned)
