@@ -61,14 +61,17 @@ def test_a_free_name_is_taken(made: Made, preview: bool) -> None:
     assert endpoint.told == []
 
 
-def test_one_that_failed_is_deleted_and_its_reason_told(made: Made) -> None:
-    endpoint = made("Failed")
+@pytest.mark.parametrize("statuses", [("Failed",), ("Creating", "Failed")])
+def test_one_that_failed_or_fails_while_it_is_waited_for_is_deleted_and_its_reason_told(
+    made: Made, statuses: tuple[str, ...]
+) -> None:
+    endpoint = made(*statuses)
     assert standing_endpoint(LOCAL) is None
     assert (endpoint.deleted, endpoint.statuses) == (1, [None]), "it is gone before the name is taken again"
-    assert endpoint.told == [
+    assert endpoint.told[-1] == (
         f"endpoint {NAME} failed when an earlier update made it, and serves nothing: The primary container did not "
         "pass the ping health check. It is deleted and made anew"
-    ]
+    )
 
 
 def test_a_preview_says_what_the_update_will_do_and_does_nothing(made: Made) -> None:
@@ -84,12 +87,6 @@ def test_one_that_is_still_being_made_is_waited_for_and_taken_into_the_state(mad
     assert endpoint.told == [f"endpoint {NAME} is Creating since an earlier update, which is waited for"]
     made("Creating", preview=True)
     assert standing_endpoint(LOCAL) == NAME, "a preview waits for nothing"
-
-
-def test_one_that_fails_while_it_is_waited_for_is_deleted(made: Made) -> None:
-    endpoint = made("Creating", "Failed")
-    assert standing_endpoint(LOCAL) is None
-    assert endpoint.deleted == 1
 
 
 @pytest.mark.parametrize("status", ["InService", "Failed", "Creating"])

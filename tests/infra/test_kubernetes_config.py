@@ -11,57 +11,52 @@ from infra.config.settings import Settings
 from tests.infra.on_cluster import STACK
 from tests.infra.recorded import stack_config
 
-NEEDED = [
-    ({"registry": None}, "modelstack:kubernetes.registry is missing: a stack on a cluster needs it"),
-    ({"prometheus": None}, "modelstack:kubernetes.prometheus is missing: a stack on a cluster needs it"),
-    ({"gateway": {}}, "modelstack:kubernetes.gateway = {}: allowed is one of both"),
+CERTIFICATE = 'modelstack:kubernetes.gateway.tls_secret = "c": '
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"kubernetes": {"registry": None}}, "modelstack:kubernetes.registry is missing: a stack on a cluster needs it"),
+    ({"kubernetes": {"prometheus": None}}, "modelstack:kubernetes.prometheus is missing: a stack on a cluster needs"),
+    ({"kubernetes": {"gateway": {}}}, "modelstack:kubernetes.gateway = {}: allowed is one of both"),
     (
-        {"gateway": {"class": "a", "name": "b"}},
+        {"kubernetes": {"gateway": {"class": "a", "name": "b"}}},
         'modelstack:kubernetes.gateway = {"class": "a", "name": "b"}: allowed is',
     ),
+    ({"kubernetes": {"gateway": {"name": "b", "tls_secret": "c"}}}, f"{CERTIFICATE}the certificate of"),
+    ({"kubernetes": {"gateway": {"class": "a", "tls_secret": "c"}}}, f"{CERTIFICATE}a certificate is for a host, and"),
     (
-        {"gateway": {"name": "b", "tls_secret": "c"}},
-        'modelstack:kubernetes.gateway.tls_secret = "c": the certificate of',
-    ),
-    (
-        {"gateway": {"class": "a", "tls_secret": "c"}},
-        'modelstack:kubernetes.gateway.tls_secret = "c": a certificate is for a host, and',
-    ),
-    (
-        {"alerts": {"page": {"webhook_secret": "pager"}}},
+        {"kubernetes": {"alerts": {"page": {"webhook_secret": "pager"}}}},
         'modelstack:kubernetes.alerts.page.webhook_secret = "pager": without the Prometheus operator',
     ),
-    ({"alerts": {"page": {"email": ["oncall"]}}}, "a list of addresses such as oncall@example.org"),
-    ({"database_secret": None}, "modelstack:serving.capture_percent = 100: kubernetes.database_secret is null"),
+    ({"kubernetes": {"alerts": {"page": {"email": ["oncall"]}}}}, "a list of addresses such as oncall@example.org"),
+    ({"kubernetes": {"database_secret": None}}, "serving.capture_percent = 100: kubernetes.database_secret is null"),
+    ({"pipeline": {"engine": "sagemaker"}}, "a stack on a cluster has no SageMaker; allowed is local"),
+    ({"serving": {"instance_type": "ml.m5.large"}}, "a cluster has no instance types; allowed are cpu and memory"),
+    (
+        {"serving": {"instance_count": 3, "max_instance_count": 3}},
+        "modelstack:serving.max_instance_count = 3: serving.instance_count, the least, is 3",
+    ),
+    ({"retraining": {"enabled": True}}, "on a cluster nothing is retrained yet; allowed is false"),
+    ({"retention": {"log_days": 5}}, "how long logs are kept is the cluster's; allowed is to leave it out"),
+    ({"promotion": {"to": ["111122223333"]}}, "a cluster knows no accounts; allowed are groups of its users"),
+    ({"promotion": {"to": ["system:authenticated"]}}, "allowed are groups of its users, and not everybody"),
+    (
+        {"serving": {"instance_count": 1}, "rollout": {"infrastructure": {"kind": "rolling", "percent": 50}}},
+        "a batch is one instance at least, which is 100% of 1",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("fields", "line"), NEEDED, ids=[str(fields) for fields, _ in NEEDED])
-def test_what_a_stack_on_a_cluster_needs_is_told_before_anything_is_asked(fields: dict[str, Any], line: str) -> None:
+@pytest.mark.parametrize(("sections", "line"), REFUSED, ids=[str(sections) for sections, _ in REFUSED])
+def test_what_a_cluster_needs_or_only_aws_has_is_told_before_anything_is_asked(
+    sections: dict[str, Any], line: str
+) -> None:
     with pytest.raises(pulumi.RunError) as caught:
-        Settings.load(stack_config(STACK, kubernetes=fields), STACK)
+        Settings.load(stack_config(STACK, **sections), STACK)
     assert line in str(caught.value)
 
 
-REFUSED = [
-    ("pipeline", {"engine": "sagemaker"}, "a stack on a cluster has no SageMaker; allowed is local"),
-    ("serving", {"instance_type": "ml.m5.large"}, "a cluster has no instance types; allowed are cpu and memory"),
-    ("retraining", {"enabled": True}, "on a cluster nothing is retrained yet; allowed is false"),
-    ("retention", {"log_days": 5}, "how long logs are kept is the cluster's; allowed is to leave it out"),
-    ("promotion", {"to": ["111122223333"]}, "a cluster knows no accounts; allowed are groups of its users"),
-    ("promotion", {"to": ["system:authenticated"]}, "allowed are groups of its users, and not everybody"),
-]
-
-
-@pytest.mark.parametrize(("section", "fields", "why"), REFUSED, ids=[f"{one[0]} {one[1]}" for one in REFUSED])
-def test_what_only_aws_has_is_refused_and_not_passed_over(section: str, fields: dict[str, Any], why: str) -> None:
-    with pytest.raises(pulumi.RunError) as caught:
-        Settings.load(stack_config(STACK, **{section: fields}), STACK)
-    assert why in str(caught.value)
-
-
 def test_what_only_a_cluster_has_is_refused_on_aws() -> None:
+    serving = {"cpu": "1", "max_instance_count": 4}
     with pytest.raises(pulumi.RunError) as caught:
-        Settings.load(stack_config("local", kubernetes={"namespace": "models"}, serving={"cpu": "1"}), "local")
-    assert 'modelstack:kubernetes.namespace = "models": only stacks on a cluster have it' in str(caught.value)
-    assert 'modelstack:serving.cpu = "1": only stacks on a cluster have it' in str(caught.value)
+        Settings.load(stack_config("local", kubernetes={"namespace": "models"}, serving=serving), "local")
+    for field in ('kubernetes.namespace = "models"', 'serving.cpu = "1"', "serving.max_instance_count = 4"):
+        assert f"modelstack:{field}: only stacks on a cluster have it" in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 from infra.config.settings import Settings
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
-from tests.infra.on_cluster import NAMES, NEW, OLD, STACK, idle, manifests, run_on_cluster
+from tests.infra.on_cluster import NAMES, NEW, OLD, idle, manifests, run_on_cluster
 from tests.infra.recorded import World, stack_config
 
 GROWS = {"instance_count": 2, "max_instance_count": 8}
@@ -109,18 +109,3 @@ def test_without_it_no_stack_changes() -> None:
     assert of_kind(world, "HorizontalPodAutoscaler") == {}
     assert NEW.config_name in of_kind(world, "Deployment")
     assert "max_instance_count" not in NEW.serving
-
-
-@pytest.mark.parametrize("most", [2, 3])
-def test_the_most_is_above_the_least(most: int) -> None:
-    with pytest.raises(pulumi.RunError) as caught:
-        Settings.load(stack_config(STACK, serving={"instance_count": 3, "max_instance_count": most}), STACK)
-    assert f"modelstack:serving.max_instance_count = {most}: serving.instance_count, the least, is 3" in str(
-        caught.value
-    )
-
-
-def test_instances_on_sagemaker_do_not_follow_the_load() -> None:
-    with pytest.raises(pulumi.RunError) as caught:
-        Settings.load(stack_config("local", serving={"max_instance_count": 4}), "local")
-    assert "modelstack:serving.max_instance_count = 4: only stacks on a cluster have it" in str(caught.value)

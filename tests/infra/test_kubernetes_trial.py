@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pulumi
 import pytest
 
-from infra.config.settings import Settings
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
-from tests.infra.on_cluster import NAMES, NEW, OLD, STACK, OnCluster, configs, idle, manifests, release, run_on_cluster
-from tests.infra.recorded import World, stack_config
+from tests.infra.on_cluster import NAMES, NEW, OLD, OnCluster, configs, idle, manifests, release, run_on_cluster
+from tests.infra.recorded import World
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +122,3 @@ def test_a_champion_moves_to_other_pods_in_the_steps_of_the_config_under_its_own
     (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
     assert all(f"alert: {name}\n" in text for name in guard["alarms"])
     assert run_on_cluster(state=idle(OLD)).rollout["plan"]["guard"] is None, "another model is tried"
-
-
-def test_a_guarded_move_that_can_never_come_to_its_end_is_refused_as_on_aws() -> None:
-    rolling = {"serving": {"instance_count": 1}, "rollout": {"infrastructure": {"kind": "rolling", "percent": 50}}}
-    with pytest.raises(pulumi.RunError, match="a batch is one instance at least, which is 100% of 1"):
-        Settings.load(stack_config(STACK, **rolling), STACK)

@@ -61,14 +61,8 @@ def test_a_moved_concept_shows_as_a_difference_that_the_interval_does_not_hold()
 
 
 def test_estimates_are_those_worked_out_by_hand() -> None:
-    sealed = Scores()
-    for score, rows, hits in ((0.2, 400, 100), (0.8, 400, 300)):
-        for place in range(rows):
-            sealed.add(score, decided=score > 0.5, hit=place < hits)
-    answered = Scores()
-    for score in (0.2, 0.2, 0.8):
-        answered.add(score, decided=score > 0.5)
-    found = estimated(True, answered, sealed)
+    sealed = histogram([0.2] * 400 + [0.8] * 400, [n < 100 for n in range(400)] + [n < 300 for n in range(400)])
+    found = estimated(True, histogram([0.2, 0.2, 0.8]), sealed)
     assert found["Accuracy"].value == 0.75
     assert found["LogLoss"].value == pytest.approx(-0.25 * math.log(0.2) - 0.75 * math.log(0.8), abs=1e-6)
     hits, others = (0.5, 0.75), (1.5, 0.25)
@@ -91,12 +85,7 @@ def test_the_error_grows_with_what_is_not_known(name: str) -> None:
 
 
 def test_of_more_than_two_classes_only_the_accuracy_is_estimated() -> None:
-    sealed = Scores()
-    for place in range(FEWEST):
-        sealed.add(0.9, decided=True, hit=place % 10 > 0)
-    answered = Scores()
-    answered.add(0.9, decided=True)
-    found = estimated(False, answered, sealed)
+    found = estimated(False, histogram([0.9]), histogram([0.9] * FEWEST, [n % 10 > 0 for n in range(FEWEST)]))
     assert (list(found), found["Accuracy"].value) == (["Accuracy"], 0.9)
 
 
@@ -109,10 +98,6 @@ def test_without_answers_or_with_a_small_evaluation_there_is_no_estimate() -> No
 
 
 def test_scores_where_training_had_none_take_the_nearest_map_above_or_the_last() -> None:
-    sealed = Scores()
-    for place in range(FEWEST):
-        sealed.add(0.5, decided=True, hit=place % 4 == 0)
-    for score in (0.05, 0.95):
-        answered = Scores()
-        answered.add(score, decided=True)
-        assert estimated(True, answered, sealed)["Accuracy"].value == 0.25
+    sealed = histogram([0.5] * FEWEST, [n % 4 == 0 for n in range(FEWEST)])
+    for score, accuracy in ((0.05, 0.75), (0.95, 0.25)):
+        assert estimated(True, histogram([score]), sealed)["Accuracy"].value == accuracy
