@@ -29,8 +29,7 @@ def waiting(target: Target, release: str | None) -> Waiting | None:
         return Waiting(release, told["people"] if told.get("release") == release else 0)
     if not told:
         return None
-    known = target.outputs.get("journal_table") or target.outputs.get("champion")  # none before the first release
-    if known and journal_state(target).phase in {Phase.PAUSED, Phase.HELD}:
+    if target.has_journal and journal_state(target).phase in {Phase.PAUSED, Phase.HELD}:
         return None
     return Waiting(told["release"], told["people"])
 

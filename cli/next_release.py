@@ -23,7 +23,7 @@ def id_of(target: Target) -> str:
     stack = target.stack
     if not stack:
         raise OperatorError("--next reads the config of a stack, and none is named", "Give --stack, not --endpoint.", 2)
-    restored = journal_state(target).restored if target.outputs.get("journal_table") else None
+    restored = journal_state(target).restored if target.has_journal else None
     if restored is not None:
         return restored.release
     config = config_of(stack)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import POINT_AGAIN, OperatorError, explained
 from rollout.controller.commands import Commands
+from services.platform_registry import DEFAULT
 
 if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
     import boto3
@@ -27,7 +28,6 @@ if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"  # prefix of local stacks' names, and the stack of `make up`
 LOCAL_CLUSTER = "local-kubernetes"  # the stack of `make up-kubernetes`, which needs no local cloud
-KUBERNETES = "kubernetes"  # value of a stack's output `platform`
 Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -53,7 +53,7 @@ class _Creation:
 class Target:
     """One stack's endpoint, its outputs, and AWS clients, with credentials from `keys` or else this process.
 
-    `stack` is empty when the endpoint was named without it, `region` on Kubernetes.
+    `stack` is empty when the endpoint was named without it, `region` on other platforms than AWS.
     """
 
     stack: str
@@ -69,9 +69,14 @@ class Target:
         return commands_of(self.stack, self.endpoint, self.region, self.namespace, self.context)
 
     @property
-    def on_kubernetes(self) -> bool:
-        """Whether it runs on Kubernetes; else on AWS."""
-        return self.outputs.get("platform") == KUBERNETES
+    def platform(self) -> str:
+        """The name of its platform."""
+        return str(self.outputs.get("platform") or DEFAULT)
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether it has a journal: on AWS from the first update on, elsewhere from the first release on."""
+        return bool(self.outputs.get("journal_table") or self.outputs.get("champion"))
 
     @property
     def namespace(self) -> str:
@@ -110,8 +115,8 @@ class Target:
         return boto3.Session(*given, region_name=self.region)
 
     def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client, by default with short time-outs, as a person waits; OperatorError on Kubernetes."""
-        if self.on_kubernetes:
+        """A boto3 client, by default with short time-outs, as a person waits; OperatorError on other platforms."""
+        if self.platform != DEFAULT:
             raise only_aws(self)
         if config is not None:
             return self._session.client(service, config=config)
@@ -132,9 +137,9 @@ class Target:
 
 
 def only_aws(target: Target) -> OperatorError:
-    """The error of an AWS-only command on Kubernetes."""
+    """The error of an AWS-only command on another platform."""
     which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
-    return OperatorError(f"{which} runs on Kubernetes, and this command works on AWS alone so far", None, 2)
+    return OperatorError(f"{which} runs on {target.platform}, and this command works on AWS alone so far", None, 2)
 
 
 def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:
@@ -186,7 +191,7 @@ def of_outputs(stack: str, outputs: Mapping[str, Any]) -> Target | None:
     """The target of a stack's outputs; None when it is not up."""
     if not outputs.get("endpoint_name"):
         return None
-    on_aws = outputs.get("platform") != KUBERNETES
+    on_aws = (outputs.get("platform") or DEFAULT) == DEFAULT
     region = (outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")) if on_aws else ""
     return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
 

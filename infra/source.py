@@ -9,11 +9,6 @@ import pulumi
 
 from services.platform_registry import DEFAULT, platform
 
-_NAMES = (
-    *("platform", "endpoint_name", "journal_table", "region", "promotion_role", "alerts_topic"),
-    *("context", "namespace", "bucket", "signing_key"),
-)
-
 
 async def champion_of(source: str, account: str | None) -> dict[str, Any]:
     """The champion of another stack of this project, by its journal: its outputs are as old as its last update.
@@ -25,15 +20,14 @@ async def champion_of(source: str, account: str | None) -> dict[str, Any]:
         pulumi.RunError: The stack has no champion or no signed package, or its state cannot be read.
     """
     reference = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source}")
-    details = await asyncio.gather(*(reference.get_output_details(name) for name in _NAMES))
-    outputs = {name: one.value for name, one in zip(_NAMES, details, strict=True)}
-    there = outputs["platform"] or DEFAULT
+    outputs = await reference.outputs.future() or {}
+    there = outputs.get("platform") or DEFAULT
     release = await asyncio.to_thread(platform(there).use("champion"), source, outputs, account)
     if release is None:
         raise pulumi.RunError(
             f"modelstack:promotion.from = {source!r}: this stack has no champion to take. Run `pulumi up` on it first"
         )
-    if not outputs["signing_key"]:
+    if not outputs.get("signing_key"):
         raise pulumi.RunError(
             f"modelstack:promotion.from = {source!r}: this stack has signed none of its packages (it has no output "
             "`signing_key`), and only a signed one is taken. Run `pulumi up` on it first, which signs what it serves"

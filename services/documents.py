@@ -17,8 +17,8 @@ from services.ports import LARGEST, MOST, TOGETHER, Document, Documents
 
 KEPT_SECONDS = 45 * 86_400
 """How long an unchanged document is stored."""
-LASTING = ("drift#", "journal#")
-"""Prefixes of keys that are stored for good: no row may be counted again, and no rollout be forgotten."""
+LASTING = ("drift#", "journal#", "version#", "config#", "live#")
+"""Prefixes of keys that are stored for good: no row may be counted again, and no release be forgotten."""
 
 
 def text(body: Mapping[str, Any]) -> str:

@@ -27,15 +27,18 @@ class Platform:
         name: As in `modelstack:platform`.
         declare: `async (settings, stack)`: declares the resources of a stack.
         problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config.
-        champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached.
-        operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands.
+        champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached;
+            `outputs` are all of that stack.
+        origin: `(champion) -> services.package_registry.Origin`: where the package of such a release is read.
+        operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands, if any.
     """
 
     name: str
     declare: str
     problems: str
     champion: str
-    operator: str
+    origin: str
+    operator: str = ""
 
     def use(self, what: str) -> Any:
         """Import the part of this name."""

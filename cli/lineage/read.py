@@ -97,7 +97,7 @@ def _other(name: str, digest: str, here: str) -> Fetched | str | None:
     """
     try:
         target = resolve(name)
-        if not (target.outputs.get("journal_table") or (target.on_kubernetes and target.outputs.get("champion"))):
+        if not target.has_journal:
             return None
         there = _account(target)
         if here and there and there != here:

@@ -14,4 +14,6 @@ def platform_of(target: Target) -> Platform:
         found = platform(target.outputs.get("platform") or DEFAULT)
     except UnknownPlatform as error:
         raise OperatorError(str(error)) from None
+    if not found.operator:
+        raise OperatorError(f"platform {found.name} has no commands", None, 2)
     return found.use("operator")(target)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import OperatorError, explained
+from cli.platform.choose import platform_of
 from cli.report.compared import Answered, Compared, NotComparable, compared
 from cli.report.facts import Missing, PackageFacts
 from cli.target import Target
@@ -27,6 +28,7 @@ from pipeline.gate import GateError, GateRefused, gate
 from pipeline.origin import OriginError
 from pipeline.recipe import canonical, recipe
 from pipeline.step import StepFailed
+from services.platform_registry import platform
 from services.sealed_packages import RegistryError
 
 REFUSALS = (archive.ArchiveError, GateError, OriginError, RecipeError, Refusal, StepFailed)
@@ -68,19 +70,12 @@ def opened(path: Path, digest: str, folder: Path) -> ComparedVersion:
 def bring(target: Target, release: Mapping[str, Any], to: Path) -> None:
     """Write the archive of a release into a file, from a bucket or a registry of images; RegistryError if that fails.
 
-    `release` has `archive_uri` and `package_digest`, and if taken from another stack, that stack's access fields.
+    `release` has `archive_uri` and `package_digest`, and if taken from another stack, its platform and access fields.
     """
     archive_uri, digest = str(release["archive_uri"]), str(release["package_digest"])
-    if "context" in release or (target.on_kubernetes and "region" not in release):
-        from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415 - of a stack on Kubernetes alone
-
-        there = release if "context" in release else target.outputs
-        ClusterPackageStore("", there.get("bucket")).fetch(archive_uri, digest, to)
-        return
-    from platforms.aws.clients import clients  # noqa: PLC0415 - of one on AWS alone
-    from platforms.s3.objects import fetch  # noqa: PLC0415
-
-    fetch(archive_uri, digest, to, clients(None)("s3") if target.on_kubernetes else target.client("s3"))
+    there = release.get("platform")
+    store = platform(there).use("origin")(release).store if there else platform_of(target).package_store().store
+    store.fetch(archive_uri, digest, to)
 
 
 def fetched(

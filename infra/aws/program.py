@@ -70,7 +70,7 @@ async def declare(settings: Settings, stack: str) -> None:
             model=now.names.prefix,
             package=package,
             release=update.wanted.id,
-            place={"region": now.names.region},
+            place={"platform": "aws", "region": now.names.region},
             opts=Opts(provider=now.provider),
         )
     if not await update.may_serve(package):

@@ -23,12 +23,12 @@ def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> di
     from platforms.aws.elsewhere import role_for  # noqa: PLC0415
     from platforms.aws.identity import caller  # noqa: PLC0415
 
-    region, table, endpoint = (outputs[name] for name in ("region", "journal_table", "endpoint_name"))
+    region, table, endpoint = (outputs.get(name) for name in ("region", "journal_table", "endpoint_name"))
     if account is not None:
-        _check_named(source, outputs["alerts_topic"], outputs["promotion_role"], account)
+        _check_named(source, outputs.get("alerts_topic"), outputs.get("promotion_role"), account)
     if not (region and table and endpoint):
         return None
-    role, needed = outputs["promotion_role"], None
+    role, needed = outputs.get("promotion_role"), None
     try:
         if role and account is None:
             with calling("ask AWS whose the credentials are"):

@@ -66,7 +66,7 @@ async def declare(settings: Settings, stack: str) -> None:
             model=now.names.prefix,
             package=package,
             release=update.wanted.id,
-            place={name: place[name] for name in ("context", "bucket")},
+            place={"platform": "kubernetes"} | {name: place[name] for name in ("context", "bucket")},
             opts=Opts(provider=now.provider),
         )
     if not await update.may_serve(package):

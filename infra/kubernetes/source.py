@@ -16,9 +16,9 @@ def champion(source: str, outputs: Mapping[str, Any], _account: str | None) -> d
     from platforms.kubernetes.api import Api  # noqa: PLC0415
     from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
 
-    if not (outputs["endpoint_name"] and outputs["namespace"]):
+    if not (outputs.get("endpoint_name") and outputs.get("namespace")):
         return None
-    context = outputs["context"]
+    context = outputs.get("context")
     try:
         api = Api.of(context or None, outputs["namespace"])
         found = KubernetesJournal(api, outputs["endpoint_name"]).read().champion

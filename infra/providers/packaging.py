@@ -13,6 +13,7 @@ from pulumi.runtime import rpc
 
 from infra.config.whole_numbers import whole
 from infra.providers.progress import Progress
+from services.platform_registry import platform
 
 if TYPE_CHECKING:  # slow to load, and diff needs none
     from services.package_registry import Origin, PackageRegistry, ReleaseRecord
@@ -198,11 +199,7 @@ def _by_step(progress: Progress) -> Callable[[str], None]:
 
 def origin_of(source: Values) -> Origin:
     """The location of another stack's champion; see `services.package_registry.Origin`."""
-    if "context" in source:
-        from platforms.kubernetes.package_store import origin_of  # noqa: PLC0415  see outcome
-    else:
-        from platforms.aws.package_registry import origin_of  # noqa: PLC0415
-    return origin_of(source)
+    return platform(source["platform"]).use("origin")(source)
 
 
 def sdk_errors() -> tuple[type[Exception], ...]:

@@ -9,5 +9,6 @@ PLATFORM = Platform(
     declare="infra.aws.program:declare",
     problems="infra.aws.config_checks:problems",
     champion="infra.aws.source:champion",
+    origin="platforms.aws.package_registry:origin_of",
     operator="cli.platform.aws.platform:Aws",
 )

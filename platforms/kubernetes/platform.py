@@ -9,5 +9,6 @@ PLATFORM = Platform(
     declare="infra.kubernetes.program:declare",
     problems="infra.kubernetes.config_checks:problems",
     champion="infra.kubernetes.source:champion",
+    origin="platforms.kubernetes.package_store:origin_of",
     operator="cli.platform.kubernetes.platform:Kubernetes",
 )

@@ -342,7 +342,7 @@ def record_run(
     def champion(_: str, outputs: Any, account: str) -> Any:
         if "release" not in world.answers.source:
             return None
-        role = role_for(outputs["promotion_role"], account)
+        role = role_for(outputs.get("promotion_role"), account)
         return {**world.answers.source["release"], "region": outputs["region"], "role": role}
 
     world = World(answers or Answers())

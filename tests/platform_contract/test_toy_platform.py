@@ -22,7 +22,7 @@ IMAGE = "registry.example/serving:1"
 
 
 def test_it_is_one_of_the_platforms_and_says_what_it_refuses(toy: Any) -> None:
-    assert names() == ["aws", "kubernetes", "toy"]
+    assert {"aws", "kubernetes", "toy"} <= {*names()}
     assert load("dev", None, platform="toy", rollout={"replay": None}).platform == "toy"
     (refused,) = refusal("dev", None, platform="toy")
     assert "modelstack:rollout.replay" in refused

@@ -37,7 +37,7 @@ PLATFORM = Platform(
     declare="toy_platform:declare",
     problems="toy_platform:problems",
     champion="toy_platform:champion",
-    operator="toy_platform:operator",
+    origin="toy_platform:origin",
 )
 _TABLES = """
 create table if not exists documents (key text primary key, body blob, revision integer, queue text, since real);
@@ -283,8 +283,3 @@ def champion(_stack: str, outputs: Mapping[str, Any], _account: str | None) -> d
     """What serves on a stack here."""
     found = DocumentJournal(ToyDocuments(File(Path(outputs["file"]))), "toy").read().champion
     return json.loads(json.dumps(found.as_dict())) if found else None
-
-
-def operator(_target: object) -> object:
-    """The toy has no commands."""
-    raise RolloutError("the toy platform has no commands")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from cli.errors import OperatorError, explained
-from cli.target import KUBERNETES, Target
+from cli.target import Target
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
@@ -31,7 +31,7 @@ def named(word: str, context: str) -> Target:
     with explained(f"reading Rollout {word}"):
         spec = RolloutSpec.from_dict(_rollout(api, name)["spec"])
     outputs = {
-        "platform": KUBERNETES,
+        "platform": "kubernetes",
         "endpoint_name": name,
         "context": context,
         "namespace": namespace,
