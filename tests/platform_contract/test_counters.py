@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
+from uuid import uuid4
 
+import boto3
+import httpx
 import pytest
 
-from monitoring.measurements import Values
+from monitoring.measurements import Datum, Values
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
 from platforms.aws.published import CloudWatchMetrics
 from platforms.kubernetes.counters import PrometheusCounters
+from platforms.kubernetes.measured import PostgresMetrics, text
 from platforms.kubernetes.prometheus import Prometheus
+from rollout.controller.ports import Quantile
 from rollout.core.catalogue import KNOWN
+from rollout.core.errors import Unreachable
 from rollout.judge.metrics import Tally
 from services.counters import COUNTED, CountedWindow, Counters, CountQuery
+from services.memory import MemoryMetrics
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.kubernetes import scrapes
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb, every, played
@@ -27,12 +34,14 @@ from tests.simulator.platform import MemoryCounters, World
 
 START = int(time.time()) // 60 * 60 - 600  # CloudWatch takes no metrics of long ago
 MINUTE, WIDTH = 60, 60
+NOBODY = "http://127.0.0.1:9"
 CLUSTERS = {"v-a": ("a",), "v-b": ("b",)}
 LOSS, RIGHT = KNOWN["log_loss"], KNOWN["accuracy"]
 
 
 @dataclass
 class Memory:
+    nothing: ClassVar[Tally | None] = Tally()  # in a window without requests
     world: World = field(default_factory=lambda: World({"solo": {"v-a": 1}}, "solo"))
 
     @property
@@ -46,9 +55,14 @@ class Memory:
 
     def play(self) -> None: ...
 
+    def unreachable(self) -> Counters:
+        self.world.metrics_problem = "no answer"
+        return self.counters
+
 
 @dataclass
 class CloudWatch:
+    nothing: ClassVar[Tally | None] = None
     clients: Any
     endpoint: str = field(default_factory=lambda: f"endpoint-{time.time_ns()}")
 
@@ -65,9 +79,13 @@ class CloudWatch:
 
     def play(self) -> None: ...
 
+    def unreachable(self) -> Counters:
+        return CloudWatchCounters(lambda name: boto3.client(name, "us-east-1", endpoint_url=NOBODY), self.endpoint)
+
 
 @dataclass
 class Gateway:
+    nothing: ClassVar[Tally | None] = Tally()
     tsdb: Tsdb = field(default_factory=Tsdb)
     events: dict[float, Any] = field(default_factory=dict[float, Any])
 
@@ -88,6 +106,10 @@ class Gateway:
         shift = START - scrapes.START
         events = {at + shift: event for at, event in self.events.items()}
         played(self.envoy, events, every(5, shift - 58, shift + 400))
+
+    def unreachable(self) -> Counters:
+        nobody = Prometheus(httpx.Client(base_url=NOBODY))
+        return PrometheusCounters(nobody, "models", "endpoint", CLUSTERS.__getitem__)
 
 
 Platform = Memory | CloudWatch | Gateway
@@ -112,8 +134,9 @@ def query(minutes: float = 3, **more: Any) -> CountQuery:
     return CountQuery(("v-a", "v-b"), START, START + minutes * MINUTE, WIDTH, **more)
 
 
-def tallies(windows: list[CountedWindow], variant: str, name: str) -> list[Tally]:
-    return [window.of(variant).get(name, Tally()) for window in windows if window.closed]
+def tallies(windows: Sequence[CountedWindow], variant: str, name: str) -> list[Tally | None]:
+    """None where a count is unknown, which is not 0."""
+    return [window.of(variant).get(name) for window in windows if window.closed]
 
 
 def test_each_request_is_counted_once_in_its_window_and_for_its_variant(platform: Platform) -> None:
@@ -123,22 +146,44 @@ def test_each_request_is_counted_once_in_its_window_and_for_its_variant(platform
     platform.answer("v-b", 72, 503, 3)
     platform.answer("v-a", 130, 200, 7)
     platform.play()
-    windows = list(platform.counters.counts(query()))
+    windows, nothing = list(platform.counters.counts(query())), platform.nothing
     assert [window.start - START for window in windows if window.closed] == [0, 60, 120]
-    assert tallies(windows, "v-a", "errors") == [Tally(32, 2), Tally(), Tally(7)]
-    assert tallies(windows, "v-b", "errors") == [Tally(), Tally(7, 3), Tally()]
-    assert tallies(windows, "v-b", "failed") == [Tally(), Tally(7, 3), Tally()]
+    assert tallies(windows, "v-a", "errors") == [Tally(32, 2), nothing, Tally(7)]
+    assert tallies(windows, "v-b", "errors") == [nothing, Tally(7, 3), nothing]
+    assert tallies(windows, "v-b", "failed") == [nothing, Tally(7, 3), nothing]
     whole = CountQuery(("v-a",), START + 61, START + 239, WIDTH)
     assert [window.start - START for window in platform.counters.counts(whole)] == [120], "between the times"
+
+
+def test_an_answer_between_two_windows_counts_in_one_of_them(platform: Platform) -> None:
+    platform.answer("v-a", 60, 200, 1)
+    platform.play()
+    found = tallies(platform.counters.counts(query()), "v-a", "errors")
+    assert sum(one.count for one in found if one) == 1
+
+
+def test_a_window_that_goes_on_is_not_closed(platform: Platform) -> None:
+    for at in (2, 62, 122):
+        platform.answer("v-a", at, 200, 1)
+    platform.play()
+    windows = platform.counters.counts(query(2.5, captured=isinstance(platform, Memory)))
+    assert [window.start - START for window in windows if window.closed] == [0, 60]
+
+
+def test_counts_that_cannot_be_read_are_unreachable(platform: Platform) -> None:
+    counters = platform.unreachable()
+    for read in (lambda: counters.counts(query()), lambda: counters.quantile("v-a", 0.5, START)):
+        with pytest.raises(Unreachable):
+            read()
 
 
 @pytest.mark.parametrize("platform", ["memory", "prometheus"], indirect=True)
 def test_answers_are_slow_from_a_cut_on_at_which_counts_are_exact(platform: Platform) -> None:
     """moto has no statistic for that: on AWS the row `slow-tail` of the fault table needs it."""
-    for milliseconds, times in ((40, 5), (90, 4), (400, 3)):
+    for milliseconds, times in ((40, 5), (100, 4), (400, 3)):
         platform.answer("v-b", 2, 200, times, milliseconds)
     platform.play()
-    cut = platform.counters.cut(95_000.0)
+    cut = platform.counters.cut(100_000.0)
     assert cut is not None
     windows = list(platform.counters.counts(query(1, cuts={"v-b": {"latency_p99": cut}})))
     assert tallies(windows, "v-b", "latency_p99") == [Tally(12, 3)]
@@ -161,13 +206,13 @@ def test_metrics_are_counted_by_rollout_and_captured_answers_by_variant(platform
     """Of a cluster: tests/platforms/kubernetes/test_counters.py; in PostgreSQL they are not scraped here."""
     metrics = CloudWatchMetrics(platform.clients("cloudwatch"), platform.endpoint)
     at = START + 70.0
-    published = [("LogLoss", [0.5, 1.5]), ("LogLossSquared", [0.25, 2.25]), ("Accuracy", [1, 0]),
+    published = [("LogLoss", [0.5, 1.5]), ("LogLossSquared", [0.25, 2.25]), ("Accuracy", [0, 0]),
                  ("InvalidAnswers", [0, 0, 1])]  # fmt: skip
     metrics.put([], [Values(name, "v-b", rollout, values, at) for rollout in ("r", "s") for name, values in published])
     windows = list(platform.counters.counts(query(metrics=(LOSS, RIGHT), rollout_id="r", captured=True)))
-    assert tallies(windows, "v-b", "log_loss") == [Tally(), Tally(2, 2.0, 2.5), Tally()]
-    assert tallies(windows, "v-b", "accuracy") == [Tally(), Tally(2, 1.0), Tally()]
-    assert tallies(windows, "v-b", COUNTED) == [Tally(), Tally(6), Tally()]
+    assert tallies(windows, "v-b", "log_loss") == [None, Tally(2, 2.0, 2.5), None]
+    assert tallies(windows, "v-b", "accuracy") == [None, Tally(2), None]
+    assert tallies(windows, "v-b", COUNTED) == [None, Tally(6), None]
     assert "log_loss" not in windows[1].of("v-a")
 
 
@@ -175,3 +220,36 @@ def test_without_a_request_there_is_no_quantile(platform: Platform) -> None:
     if isinstance(platform, Gateway):
         platform.tsdb.said["sum by (le)"] = {"resultType": "vector", "result": []}
     assert platform.counters.quantile("v-a", 0.5, START) is None
+
+
+@pytest.mark.parametrize("platform", ["memory"], indirect=True)
+def test_a_quantile_says_of_how_many_requests_it_is(platform: Platform) -> None:
+    """Of a histogram: tests/platforms/kubernetes/test_counters.py. moto has no quantiles."""
+    platform.answer("v-a", -60, 200, 8, 50)
+    assert platform.counters.quantile("v-a", 0.5, START) == Quantile(50_000, 8)
+
+
+@pytest.mark.parametrize("platform", ["memory", "prometheus"], indirect=True)
+def test_what_is_captured_is_a_share(platform: Platform) -> None:
+    """Of an endpoint of SageMaker: tests/platforms/aws/test_counters.py."""
+    assert 0 <= platform.counters.captured() <= 1
+
+
+@pytest.mark.parametrize("kind", ["memory", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def test_a_batch_that_is_published_twice_counts_once(kind: str, request: pytest.FixtureRequest) -> None:
+    """CloudWatch cannot tell: `CloudWatchMetrics` does not say that it is repeatable."""
+    metrics, name = MemoryMetrics(repeatable=True), uuid4().hex
+    if kind == "postgresql":
+        metrics = PostgresMetrics(request.getfixturevalue("store"), name, 60)
+    for batch in ("first", "first", "second"):
+        metrics.put(
+            [Datum("CaptureRows", "v-a", 3, "Count", START)], [Values("Accuracy", "v-a", "", [1, 0], START)], batch
+        )
+    assert metrics.repeatable
+    if isinstance(metrics, MemoryMetrics):
+        assert (len(metrics.data), len(metrics.values)) == (2, 2)
+    else:
+        counts = {
+            line.split("{")[0]: line.split()[-1] for line in text(metrics.database, "models", [name]).splitlines()
+        }
+        assert (counts["modelstack_capture_rows_total"], counts["modelstack_accuracy_count"]) == ("6", "4")
