@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +43,36 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture(params=EVERY)
-def documents(request: pytest.FixtureRequest) -> Documents:
+def opened(request: pytest.FixtureRequest) -> Callable[[], Documents]:
+    """Opens the same empty store of documents, as each process does."""
     name = f"documents-{uuid.uuid4().hex[:8]}"
     if request.param == "memory":
-        return MemoryDocuments()
+        return partial(lambda one: one, MemoryDocuments())
     if request.param == "toy":
-        made = request.getfixturevalue("toy")
-        return made.ToyDocuments(made.File(request.getfixturevalue("tmp_path") / name))
+        made, file = request.getfixturevalue("toy"), request.getfixturevalue("tmp_path") / name
+        return lambda: made.ToyDocuments(made.File(file))
     if request.param == "postgresql":
-        return PostgresDocuments(request.getfixturevalue("store"), name)
+        return partial(PostgresDocuments, request.getfixturevalue("store"), name)
     clients = clients_of(request)
     documents_table(clients, name)
-    return DynamoDocuments(clients, name)
+    return partial(DynamoDocuments, clients, name)
+
+
+@pytest.fixture
+def documents(opened: Callable[[], Documents]) -> Documents:
+    return opened()
+
+
+def race(rounds: int, *attempts: Callable[[int], bool]) -> list[list[int]]:
+    """Run all attempts at the same time, round by round; the rounds that each one won."""
+    start, interval = threading.Barrier(len(attempts), timeout=60), sys.getswitchinterval()
+
+    def won(attempt: Callable[[int], bool]) -> list[int]:
+        return [turn for turn in range(rounds) if start.wait() is not None and attempt(turn)]
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            return [*pool.map(won, attempts)]
+    finally:
+        sys.setswitchinterval(interval)
