@@ -101,6 +101,8 @@ def test_a_version_is_found_by_its_name_package_recipe_and_release(sealed: Seale
     name = publish(sealed, here.here).model_package_arn
     other = publish(sealed, here.with_image(OTHER_IMAGE)).model_package_arn
     assert {*here.names()} == {name, other} == versions.digests().keys()
+    made = [one.created for one in versions.list()]
+    assert made == sorted(made, reverse=True), "newest first"
     assert {*versions.digests().values()} == {sealed.digest}
     found = [find(versions, sealed.digest, IMAGE), of_release(versions, release_id(sealed.recipe, IMAGE))]
     assert [one and one.name for one in found] == [name, name]
