@@ -25,8 +25,7 @@ class Reader:
 
     Attributes:
         form: The form of the release's predictions, or why it is unknown.
-        written: When the file was written, epoch seconds.
-        now: Epoch seconds.
+        written: When the file was written, epoch seconds; `now` likewise.
         segments: Columns of an instance by which predictions are grouped.
     """
 

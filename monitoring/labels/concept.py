@@ -64,12 +64,10 @@ _LEAST = 1e-3  # of the greatest loss: a model without errors in its evaluation 
 
 @dataclass(frozen=True)
 class Usual:
-    """The distribution of the evaluation's block losses, sealed in the package.
+    """The block losses of the evaluation, sealed in the package; `high` is the largest possible loss.
 
     Attributes:
         cut: How blocks were cut, also for later labels. A span of 0: rows had no times, or those of waves.
-        high: The largest possible loss.
-        means: The mean losses of blocks.
         wave: Epoch seconds of the newest wave, if rows had times of waves: see `bulk.are_waves`.
     """
 
@@ -103,12 +101,9 @@ class Usual:
 
 @dataclass(frozen=True)
 class Tolerated:
-    """The null hypothesis that losses are tested against.
+    """The null hypothesis that losses are tested against: `rise` is tolerated, a wealth of `bound` is an alarm.
 
     Attributes:
-        cut: How later losses are cut.
-        rise: Tolerated rise of a block's mean loss.
-        bound: The wealth that is an alarm.
         late: Seconds after the end of a span in which its labels still come.
         wave: Epoch seconds of the evaluation's newest wave; None without waves.
     """

@@ -1,11 +1,8 @@
 """Estimates of quality before labels come, from scores, with confidence intervals.
 
-    estimated(form.binary, answered, sealed)    # {"Accuracy": Interval(0.71, 0.68, 0.74), "LogLoss": ..., "AUC": ...}
-
 Confidence-based performance estimation: the sealed histogram of scores and outcomes maps each score to a share of
-hits, made ascending by the pool-adjacent-violators algorithm. It assumes that the share of hits at a score is still
-that of the evaluation. The inputs may change; a changed concept shows only in labels, so the difference between
-estimate and labels measures it.
+hits, made ascending by the pool-adjacent-violators algorithm. It assumes that this share is still that of the
+evaluation. Inputs may change; a changed concept shows only in labels, as a difference from the estimate.
 
 For a measure with the derivative g_k by the share p_k of bin k, of n_k answers and v_b evaluated rows in block b,
 

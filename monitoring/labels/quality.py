@@ -35,12 +35,7 @@ class UnreadableLabel(ValueError):
 
 @dataclass(frozen=True)
 class Scored:
-    """The score of a prediction.
-
-    Attributes:
-        score: Probability of the last of two classes; of more classes, of the decided one.
-        decided: Whether it decided for that class; always true with more than two classes.
-    """
+    """The probability of the last of two classes, or of the decided one of more; `decided`: it chose that class."""
 
     score: float
     decided: bool

@@ -29,12 +29,9 @@ COURSES, OF_THESE = 20, 18
 
 @dataclass(frozen=True)
 class Reach:
-    """When rises of several sizes are detected.
+    """Rises as shares of the evaluation's loss -> time to detection, None beyond `most`.
 
-    Attributes:
-        unit: `days`; with waves `labels`; for rows without times `blocks`.
-        most: In that unit, the limit of detection.
-        after: Rise as a share of the evaluation's loss -> time to detection, None for not detected.
+    `unit` is `days`; with waves `labels`; for rows without times `blocks`.
     """
 
     unit: str

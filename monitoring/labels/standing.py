@@ -28,12 +28,7 @@ FEWEST = 30  # pairs for a report: intervals of fewer cover less than their leve
 
 @dataclass(frozen=True)
 class Promised:
-    """What a release was sealed with.
-
-    Attributes:
-        sealed: Its performance in the evaluation; None if not sealed.
-        tolerated: The reference for its losses; None if too little was sealed.
-    """
+    """What a release was sealed with; None for what was not sealed or is too little."""
 
     form: Form
     sealed: Performance | None = None

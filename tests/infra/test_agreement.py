@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.infra import on_cluster
 from tests.infra.recorded import LOCAL, OLD, Answers, World, idle, release, run_program, stopped, verdict
@@ -17,18 +19,22 @@ def run(agreed: int, people: int = 2, **given: Any) -> World:
     return run_program(agreed=agreed, approval={"people": people}, **given)
 
 
-def test_a_release_that_waits_is_registered_and_the_champion_stays() -> None:
-    world = run(1, state=idle(OLD))
-    assert f"release {NEW.id} waits for people: 1 of 2 have agreed" in world.warned
-    assert 'modelstack approve --reason "..."' in world.warned
-    assert world.package["recipe"] == NEW.recipe
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, OLD.id)
-    assert world.exported["awaits"] == {"release": NEW.id, "people": 2}
-
-
-def test_enough_people_let_it_go_on_trial() -> None:
-    world = run(2, state=idle(OLD))
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, NEW.id)
+@pytest.mark.parametrize(
+    ("platform", "old", "new", "journal"),
+    [(run_program, OLD, NEW, idle), (on_cluster.run_on_cluster, on_cluster.OLD, on_cluster.NEW, on_cluster.idle)],
+    ids=["aws", "kubernetes"],
+)
+def test_a_release_that_waits_is_registered_and_goes_on_trial_when_enough_people_agree(
+    platform: Callable[..., World], old: Release, new: Release, journal: Callable[..., RolloutState]
+) -> None:
+    world = platform(agreed=1, approval={"people": 2}, state=journal(old))
+    assert f"release {new.id} waits for people: 1 of 2 have agreed" in world.warned
+    assert 'approve --reason "..."' in world.warned
+    assert world.package["recipe"] == new.recipe
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, old.id)
+    assert world.exported["awaits"] == {"release": new.id, "people": 2}
+    world = platform(agreed=2, approval={"people": 2}, state=journal(old))
+    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, new.id)
     assert world.exported["awaits"]["value"] is None
     assert "waits for people" not in world.told
 
@@ -71,18 +77,6 @@ def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
 def test_nobody_is_asked_about_what_serves_is_on_trial_or_was_rejected(state: RolloutState) -> None:
     assert "waits for people" not in run(0, state=state).told
     assert "waits for people" not in run(0, people=0, state=idle(OLD)).told
-
-
-@pytest.mark.slow
-def test_a_release_on_a_cluster_waits_as_on_aws() -> None:
-    old, new = on_cluster.release("1" * 64), on_cluster.release()
-    world = on_cluster.run_on_cluster(agreed=1, approval={"people": 2}, state=on_cluster.idle(old))
-    assert f"release {new.id} waits for people: 1 of 2 have agreed" in world.warned
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, old.id)
-    assert world.exported["awaits"] == {"release": new.id, "people": 2}
-    world = on_cluster.run_on_cluster(agreed=2, approval={"people": 2}, state=on_cluster.idle(old))
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, new.id)
-    assert world.exported["awaits"]["value"] is None
 
 
 def test_the_first_release_of_a_stack_on_a_cluster_makes_a_package_and_nothing_that_serves() -> None:

@@ -314,4 +314,4 @@ def test_champion_that_was_rejected_elsewhere_is_still_the_champion() -> None:
     made = plan(state, wanted(1))
     assert made.verdict is None
     assert not made.starts
-    assert not plan(replace(EMPTY, champion=V1, phase=Phase.IDLE, rejected={V1.id: verdict(V1)}), wanted(1, 1)).starts
+    assert not plan(state, wanted(1, 1)).starts
