@@ -16,7 +16,7 @@ from rollout.controller.ports import Quantile
 from rollout.judge.metrics import Metric, Tally
 
 COUNTED = "counted"
-"""The tally of captured responses whose metrics were published."""
+"""The tally of captured responses whose metrics were published: one value of `InvalidAnswers` each, in any rollout."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class CountQuery:
         end: Epoch seconds. Counts that do not reach up to here are unreachable.
         seconds: The width of a window.
         cuts: Variant -> name of a tally -> latency, one that `Counters.cut` returned.
-        metrics: The project's and users' metrics to count besides requests.
+        metrics: The project's and users' metrics to count besides requests; a mean also needs `<metric>Squared`.
         captured: Whether to count captured responses too, as `COUNTED`.
         provisional: Whether to include requests counted by `end`, though their windows may still change. Otherwise
-            windows begin at multiples of `seconds` since 1970, and lie between the times.
+            windows begin at multiples of `seconds` since 1970, and lie between the times. A last window that `end`
+            cuts is always left out.
     """
 
     variants: tuple[str, ...]

@@ -26,7 +26,8 @@ class Platform:
     Attributes:
         name: As in `modelstack:platform`.
         declare: `async (settings, stack)`: declares the resources of a stack.
-        problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config.
+        problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config. It must refuse
+            settings that the platform does not support; nothing else does.
         champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached;
             `outputs` are all of that stack.
         origin: `(champion) -> services.package_registry.Origin`: where the package of such a release is read.

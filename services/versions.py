@@ -23,7 +23,7 @@ class Version:
     """A registered package in an image.
 
     Attributes:
-        name: An ARN on AWS, NAMESPACE/NAME on Kubernetes.
+        name: Unique over all stacks that promote to each other: an ARN on AWS, NAMESPACE/NAME on Kubernetes.
         number: Its place in the order of creation, from 1; 0 if it was not fetched.
         recipe: The digest of its recipe; empty if modelstack has not registered it.
         package_digest: `sha256:<hex>` of its archive.
