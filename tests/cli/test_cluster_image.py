@@ -70,7 +70,7 @@ def repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, d
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setattr(cluster_image, "wheels", lambda *_: tmp_path / "wheels")
-    monkeypatch.setattr(cluster_image, "Registry", Registered)
+    monkeypatch.setattr(cluster_image, "OciRepository", Registered)
     monkeypatch.setattr(Registered, "repositories", {}, raising=False)
     return Registered.repositories
 

@@ -226,7 +226,7 @@ def test_a_model_that_was_logged_in_mlflow_is_fetched_by_alias_and_by_version(
         said: list[str] = []
         with fetched(uri, said.append) as path:
             assert path.name == ("churn.pkl" if more else "churn.skops")
-            assert read(path).estimator.steps[-1][1].C == 0.5
+            assert read(path)[0].steps[-1][1].C == 0.5
         assert f"{uri} is version {version}, of run " in said[0] and ": sha256 " in said[0]
 
 
