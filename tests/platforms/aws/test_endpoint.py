@@ -83,16 +83,6 @@ def test_every_status_of_the_service_model_is_known(traffic: SageMakerTraffic, s
         assert (live.status, live.detail) == (kind, f"{status}: no capacity")
 
 
-def test_a_zero_weight_is_sent(traffic: SageMakerTraffic, stub: Stubber) -> None:
-    wanted = [{"VariantName": "v-a", "DesiredWeight": 100.0}, {"VariantName": "v-b", "DesiredWeight": 0.0}]
-    stub.add_response(
-        "update_endpoint_weights_and_capacities",
-        {"EndpointArn": ARN},
-        {"EndpointName": "endpoint", "DesiredWeightsAndCapacities": wanted},
-    )
-    traffic.set_weights({"v-a": 100, "v-b": 0})
-
-
 @pytest.mark.parametrize(("kind", "waits"), [("all_at_once", 1), ("canary", 2), ("linear", 2), ("rolling", 2)])
 def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
     traffic: SageMakerTraffic, stub: Stubber, kind: str, waits: int

@@ -63,13 +63,6 @@ def test_before_the_first_release_nothing_serves_and_changes_are_taken(traffic: 
 
 
 @on_both
-def test_weights_are_those_that_were_asked_for(world: World, traffic: RouteTraffic) -> None:
-    on_trial(world, traffic, 25)
-    assert world.weights() == {"w-old": 75, "w-new": 25}
-    assert traffic.read().shares() == {"v-old": 75, "v-new": 25}
-
-
-@on_both
 def test_a_shadow_gets_copies_and_no_answer_of_it_is_returned(world: World, traffic: RouteTraffic) -> None:
     serving(world, traffic)
     traffic.use_config(SHADOW.name)
