@@ -40,9 +40,21 @@ INPUTS: dict[str, Any] = {
     "source": None,
     "urn": "urn",
 }
-ON_AWS = {"archive_uri": "s3://b/k", "package_digest": DIGEST, "model_package_arn": "arn:o", "region": "us-east-1"}
+ON_AWS = {
+    "platform": "aws",
+    "archive_uri": "s3://b/k",
+    "package_digest": DIGEST,
+    "model_package_arn": "arn:o",
+    "region": "us-east-1",
+}
 ON_AWS["signed_by"] = "PEM"
-IN_CLUSTER = {**ON_AWS, "archive_uri": URI, "model_package_arn": "others/x", "context": "other"}
+IN_CLUSTER = {
+    **ON_AWS,
+    "platform": "kubernetes",
+    "archive_uri": URI,
+    "model_package_arn": "others/x",
+    "context": "other",
+}
 
 
 @pytest.fixture

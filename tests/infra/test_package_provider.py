@@ -58,7 +58,10 @@ CANDIDATE = {
     "manifest_sha256": "m",
     "model_package_arn": "arn:1",
 }
-SOURCE = {"package_digest": "sha256:d", "archive_uri": "s3://o/x", "model_package_arn": "arn:o", "region": "us-east-1"}
+SOURCE = {
+    "platform": "aws", "package_digest": "sha256:d", "archive_uri": "s3://o/x", "model_package_arn": "arn:o",
+    "region": "us-east-1",
+}  # fmt: skip
 KEY = KeyPair.new()
 SOURCE["signed_by"] = KEY.public_key.decode()
 

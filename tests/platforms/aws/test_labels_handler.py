@@ -25,6 +25,8 @@ from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aw
 from tests.platforms.aws.rights import USED
 from tests.platforms.aws.sealing import put, sealed_release
 
+pytestmark = pytest.mark.slow  # its last test looks at what all of them used
+
 BUCKET, ROLLOUT = "artifacts", "000002-b"
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
@@ -104,7 +106,6 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         yield Stack(monkeypatch, real)
 
 
-@pytest.mark.slow
 def test_pairs_become_metrics_of_the_variant_and_of_the_trial_and_unknown_labels_are_given_up(stack: Stack) -> None:
     keys = (
         stack.captured("v-a", *((f"x{n}", n % 2 == 0, 0.8) for n in range(200))),
