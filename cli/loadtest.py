@@ -122,7 +122,6 @@ class _PreciseSelector(selectors.DefaultSelector):
     """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """See `selectors`."""
         if timeout is None or timeout > 0:
             select.select([self.fileno()], [], [], timeout)
         return super().select(0)

@@ -40,19 +40,15 @@ class Approvals(Protocol):
 
     def caller(self) -> str:
         """The identity of the caller."""
-        ...
 
     def given(self, release: str) -> Sequence[Approval]:
         """The approvals of a release, oldest first."""
-        ...
 
     def count(self, release: str) -> int:
         """The number of approvals, which needs fewer rights than reading them."""
-        ...
 
     def add(self, approval: Approval) -> None:
         """Store the caller's approval, unless the same person has approved the release before, or `ApprovalRefused`."""
-        ...
 
 
 def approve(

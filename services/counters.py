@@ -82,19 +82,15 @@ class Counters(Protocol):
 
     def counts(self, query: CountQuery) -> Sequence[CountedWindow]:
         """The windows of a query, in order."""
-        ...
 
     def cut(self, latency: float) -> float | None:
         """The smallest latency, at or above a given one, at which counts are exact; None if there is none."""
-        ...
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
         """A quantile of a variant's latency in the hours before `end`; None without a request."""
-        ...
 
     def captured(self) -> float:
         """The share of responses that is captured, 0 to 1."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -127,8 +123,6 @@ class Alarms(Protocol):
 
     def firing(self, variants: Collection[str]) -> Sequence[FiringAlarm]:
         """The firing alarms on the responses of variants, or `rollout.core.errors.RolloutError` if unreachable."""
-        ...
 
     def rules(self, names: Collection[str]) -> Mapping[str, ShareRule]:
         """The rules of alarms by name; unknown alarms, and those on something else than a share, are left out."""
-        ...

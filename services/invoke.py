@@ -83,4 +83,3 @@ class Invoke(Protocol):
             Unreachable: There is no response; `TimedOut` if the request was taken.
             RolloutError: The platform refuses the request.
         """
-        ...

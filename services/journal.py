@@ -22,13 +22,11 @@ class DocumentJournal:
     by: str = ""
 
     def read(self) -> RolloutState:
-        """See `Journal`."""
         key = f"journal#{self.endpoint}"
         found = self.documents.get([key])[key]
         return RolloutState.from_json(found.body["state"]) if found.revision else RolloutState(self.endpoint)
 
     def write(self, state: RolloutState) -> RolloutState:
-        """See `Journal`."""
         after = state.written(self.by)
         body = {"state": after.to_json()}
         if self.documents.transact([Document(f"journal#{self.endpoint}", body, state.revision)]):

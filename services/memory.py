@@ -25,12 +25,10 @@ class MemoryDocuments:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
-        """See `Documents`."""
         with self._lock:
             return {key: self._read(key) for key in keys}
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """See `Documents`."""
         if not queue:
             raise ValueError("queue: got an empty name, expected one")
         with self._lock:
@@ -38,7 +36,6 @@ class MemoryDocuments:
         yield from sorted(listed, key=lambda document: document.since)
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """See `Documents`."""
         check_limits(puts, deletes)
         for document in puts:
             if not 0 < len(document.key.encode()) <= _LONGEST_KEY:
@@ -71,7 +68,6 @@ class MemoryMetrics:
     _once: set[str] = field(default_factory=set[str], repr=False)
 
     def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
-        """See `Metrics`."""
         if not (self.repeatable and once in self._once):
             self.data += data
             self.values += values
@@ -85,18 +81,15 @@ class MemoryBlobs:
     stored: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def put_new(self, name: str, content: bytes) -> None:
-        """See `Blobs`."""
         if self.stored.setdefault(name, content) != content:
             raise Conflict(f"{name}: other bytes are stored under this name")
 
     def get(self, name: str) -> Iterable[bytes]:
-        """See `Blobs`."""
         if name not in self.stored:
             raise FileNotFoundError(name)
         return [self.stored[name]]
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
-        """See `Blobs`."""
         return sorted(name for name in self.stored if name.startswith(prefix) and name > after)[:most]
 
 
@@ -112,7 +105,6 @@ class MemoryInvoke:
     sent: list[Request] = field(default_factory=list[Request])
 
     def send(self, request: Request) -> Response:
-        """See `Invoke`."""
         self.sent.append(request)
         variant = request.variant or next(iter(self.models), "")
         if variant not in self.models:

@@ -26,37 +26,30 @@ class MemoryPackageStore:
     signed: dict[tuple[str, str], Attestation] = field(default_factory=dict[tuple[str, str], Attestation])
 
     def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
         return f"memory://{self.name}/{package_digest}"
 
     def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
         return archive_uri in self.archives
 
     def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
         return [key[:_DIGITS] for uri, key in self.signed if uri == archive_uri]
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        """See `PackageStore`."""
         key = key_id(public_key)
         if (archive_uri, key) not in self.signed:
             raise Unsigned(f"{archive_uri} is not signed with the key {key[:_DIGITS]}")
         return self.signed[archive_uri, key]
 
     def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
         self.signed.setdefault((self.uri(sealed.digest), key_id(public_key)), evidence)
 
     def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`."""
         uri, content = self.uri(sealed.digest), sealed.path.read_bytes()
         if self.archives.setdefault(uri, content) != content:
             raise RegistryError(f"{uri} is there with other bytes, expected {sealed.digest}")
         return uri
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
         content = self.archives.get(archive_uri)
         if content is None:
             raise RegistryError(f"cannot read {archive_uri}: it is not there")
@@ -74,19 +67,15 @@ class MemoryVersions:
     stored: MutableSequence[Version] = field(default_factory=list[Version])
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """See `Versions`."""
         return (one for one in reversed(self.stored) if about in {"", one.recipe, one.package_digest})
 
     def get(self, name: str) -> Version | None:
-        """See `Versions`."""
         return next((one for one in self.stored if one.name == name), None)
 
     def digests(self) -> Mapping[str, str]:
-        """See `Versions`."""
         return {one.name: one.package_digest for one in self.list()}
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
-        """See `Versions`."""
         same = (package.package_digest, package.image_uri)
         for one in self.stored:
             if (one.package_digest, one.image_uri) == same:

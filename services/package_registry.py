@@ -46,34 +46,27 @@ class PackageStore(Protocol):
 
     def uri(self, package_digest: str) -> str:
         """The URI of the archive of a digest in this store, whether or not it exists."""
-        ...
 
     def has(self, archive_uri: str) -> bool:
         """Whether an archive exists; nothing of it is read."""
-        ...
 
     def signers(self, archive_uri: str) -> list[str]:
         """The first 12 digits of the id of each key that has signed an archive; nothing is verified."""
-        ...
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
         """The evidence that a key has signed of an archive; only the statement that names the documents is verified.
 
         Raises `Unsigned` without a signature of that key, and `RegistryError` if a document is missing or too long.
         """
-        ...
 
     def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
         """Store documents and signatures next to an archive, or raise `RegistryError` if other bytes are there."""
-        ...
 
     def put(self, sealed: SealedPackage) -> str:
         """Store an archive and the JSON files of its top; returns its URI. `RegistryError` if other bytes are there."""
-        ...
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
         """Write an archive into a file, which appears only if the bytes have the digest (else `RegistryError`)."""
-        ...
 
 
 class StackPackageStore(PackageStore, Protocol):
@@ -81,15 +74,12 @@ class StackPackageStore(PackageStore, Protocol):
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
         """Why an archive is at none of its possible URIs, and how it is restored."""
-        ...
 
     def restoring(self, archive_uri: str) -> str:
         """How a changed archive is restored, in a sentence or two."""
-        ...
 
     def check_image(self, image: str) -> None:
         """Raise `Gone` if a serving image is not in its repository; one that may not be read passes."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,9 @@ class Documents(Protocol):
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
         """Read documents consistently; one that does not exist is an empty one of revision 0."""
-        ...
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
         """The documents of a queue with `since` at most `before`, oldest first; they may be late by a second."""
-        ...
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
         """Write or delete documents together, each at its revision, or none of them.
@@ -70,7 +68,6 @@ class Documents(Protocol):
         Writes at most `MOST` documents and `TOGETHER` bytes; the stored ones have the next revision. Returns keys at
         which another writer was first, at least one of them; empty if everything was written.
         """
-        ...
 
 
 class Blobs(Protocol):
@@ -78,15 +75,12 @@ class Blobs(Protocol):
 
     def put_new(self, name: str, content: bytes) -> None:
         """Write bytes under a name, or raise `rollout.core.errors.Conflict` if it has other bytes."""
-        ...
 
     def get(self, name: str) -> Iterable[bytes]:
         """Read a blob in chunks of about a megabyte, or raise `FileNotFoundError`."""
-        ...
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
         """Up to `most` names with a prefix that sort after a name, in order."""
-        ...
 
 
 def names(blobs: Blobs, prefix: str, after: str = "") -> Iterator[str]:

@@ -55,12 +55,10 @@ class Sealed(Protocol):
     @property
     def archive_uri(self) -> str:
         """`s3://bucket/key`, or `oci://HOST[:PORT]/REPOSITORY@sha256:<hex>`."""
-        ...
 
     @property
     def manifest_sha256(self) -> str:
         """The sha256 of its manifest, hex."""
-        ...
 
 
 def folder_of(package_digest: str) -> str:

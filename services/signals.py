@@ -54,7 +54,6 @@ class CountedSignals:
         return TrialObservations(windows, counted=_of_all(answers, share) if share else None)
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """See `Signals`."""
         try:
             return self.counters.quantile(variant, quantile, end)
         except RolloutError:

@@ -12,7 +12,6 @@ class Sender(Protocol):
 
     def answered(self, exchange: Exchange, status: int, body: bytes, kind: bytes, also: bytes) -> None:
         """Send the answer."""
-        ...
 
 
 class Exchange:

@@ -41,7 +41,6 @@ class Looked(Protocol):
 
     def look(self, now: float) -> None:
         """Time out."""
-        ...
 
 
 class Server:

@@ -53,7 +53,6 @@ class Remembered:
     _last: tuple[object, float, TrialObservations] | None = field(default=None, repr=False)
 
     def read(self, ask: SignalQuery) -> TrialObservations:
-        """See `Signals`."""
         key = (ask.rollout_id, ask.start, ask.end // ask.window_seconds, ask.metrics, tuple(ask.pivots.items()))
         if self._last is not None and self._last[0] == key:
             _, at, seen = self._last
@@ -64,7 +63,6 @@ class Remembered:
         return seen
 
     def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """See `Signals`."""
         return self.signals.quantile(variant, quantile, end)
 
 

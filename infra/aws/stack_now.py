@@ -40,7 +40,6 @@ class StackNow(LiveState):
         return serving.instances, shape_of(serving)
 
     def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        """See `LiveState`."""
         return self.names.answer_alarms(variant)
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:

@@ -75,7 +75,6 @@ class ClusterNow(LiveState):
         return (self.there.sticky_header if same else "") or header
 
     def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        """See `LiveState`."""
         return answer_alarms(self.names.prefix, variant)
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:

@@ -27,11 +27,9 @@ class Record(Protocol):
 
     def read(self, variant: str) -> Reading:
         """The reading of a variant, or an empty one."""
-        ...
 
     def counted(self, keys: Collection[str]) -> set[str]:
         """Those of the given files that were counted."""
-        ...
 
     def write(
         self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
@@ -40,26 +38,21 @@ class Record(Protocol):
 
         `begun` is the number that `begins` continues from. Returns what was stored; None if another writer was first.
         """
-        ...
 
     def begins(self, variant: str) -> int:
         """Record the start of reading a variant's files; returns the number of such calls since the last `write`.
 
         Calls that `failed` do not count. All but this one were cut off, or are still running.
         """
-        ...
 
     def failed(self, variant: str) -> None:
         """Record that the call that `begins` counted ended with an error, so it was not cut off."""
-        ...
 
     def sent(self, variant: str, revision: int) -> None:
         """Record that a revision's metrics were sent. This is no revision, and repeating it changes nothing."""
-        ...
 
     def unsent(self, variant: str, before: float) -> Iterable[tuple[int, Sequence[Datum]]]:
         """Revisions with metrics from before this time that were not sent."""
-        ...
 
 
 def newest_day(reading: Reading) -> date | None:

@@ -49,19 +49,15 @@ class Captures(Protocol):
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         """At most `most` keys of a variant's files after a key, in order."""
-        ...
 
     def recent(self, variant: str, until: str) -> Collection[str]:
         """The keys of the last hours up to one."""
-        ...
 
     def exchanges(self, key: str) -> Iterable[tuple[bytes, Recorded | Malformed]]:
         """The exchanges in one file, each with its line; raises FileNotFoundError if it was deleted meanwhile."""
-        ...
 
     def keep(self, key: str, lines: Sequence[str]) -> None:
         """Set aside the unreadable lines of one file; a repeated call replaces the first."""
-        ...
 
 
 @dataclass

@@ -146,27 +146,21 @@ class Ledger(Protocol):
 
     def answers(self, variant: str, given: Sequence[tuple[str, CapturedAnswer]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each answer unless its id has one of the variant; returns entries, and whether each was stored."""
-        ...
 
     def labels(self, given: Sequence[tuple[str, Label]]) -> Sequence[tuple[LedgerEntry, bool]]:
         """Store each label unless its id has a usable one; returns entries, and whether each was stored."""
-        ...
 
     def seen(self, once: str) -> bool:
         """Whether a batch with this name was accepted."""
-        ...
 
     def commit(self, batch: Batch) -> None:
         """Claim what is unclaimed, and send it: all of both, or nothing and an error."""
-        ...
 
     def waiting(self, seconds: float) -> Iterable[LedgerEntry]:
         """Labels that have waited longer for their answer."""
-        ...
 
     def finish(self) -> None:
         """Send the batches of killed calls."""
-        ...
 
 
 class Aside(Protocol):
@@ -174,7 +168,6 @@ class Aside(Protocol):
 
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write a file of lines; the same name twice is one file."""
-        ...
 
 
 @dataclass(frozen=True)

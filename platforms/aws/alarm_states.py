@@ -43,7 +43,6 @@ class CloudWatchAlarms:
         ]
 
     def rules(self, names: Collection[str]) -> dict[str, ShareRule]:
-        """See `Alarms`."""
         found = {item["AlarmName"]: _rule(item) for item in self._described(names)}
         return {name: rule for name, rule in found.items() if rule is not None}
 

@@ -31,7 +31,6 @@ class BucketApprovals:
         return caller(self.clients)
 
     def given(self, release: str) -> list[Approval]:
-        """See `Approvals`."""
         blobs = S3Blobs(self.clients, self.bucket)
         found = list[Approval]()
         for key in names(blobs, f"{APPROVALS}/{release}/"):
@@ -49,7 +48,6 @@ class BucketApprovals:
             raise
 
     def add(self, approval: Approval) -> None:
-        """See `Approvals`."""
         name = hashlib.sha256(person(approval.who).encode()).hexdigest()[:16]
         key, body = f"{APPROVALS}/{approval.release}/{name}.json", json.dumps(asdict(approval), indent=2).encode()
         new = {"ContentType": "application/json", "IfNoneMatch": "*"}

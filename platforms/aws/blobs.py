@@ -26,7 +26,6 @@ class S3Blobs:
     bucket: str
 
     def put_new(self, name: str, content: bytes) -> None:
-        """See `Blobs`."""
         try:
             with calling(f"put s3://{self.bucket}/{name}"):
                 self.clients("s3").put_object(
@@ -46,7 +45,6 @@ class S3Blobs:
                 raise Conflict(f"s3://{self.bucket}/{name}: other bytes are stored under this name") from error
 
     def get(self, name: str) -> Iterable[bytes]:
-        """See `Blobs`."""
         try:
             with calling(f"read s3://{self.bucket}/{name}"):
                 body = self.clients("s3").get_object(Bucket=self.bucket, Key=name)["Body"]
@@ -61,7 +59,6 @@ class S3Blobs:
             yield from body.iter_chunks(_CHUNK)
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
-        """See `Blobs`."""
         with calling(f"list s3://{self.bucket}/{prefix}"):
             answer = self.clients("s3").list_objects_v2(
                 Bucket=self.bucket, Prefix=prefix, StartAfter=after or prefix, MaxKeys=most

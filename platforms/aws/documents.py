@@ -44,7 +44,6 @@ class DynamoDocuments:
     now: Callable[[], float] = time.time
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
-        """See `Documents`."""
         found = {key: Document(key) for key in keys}
         wanted = [{"id": {"S": key}} for key in found]
         with calling(f"read {self.table}"):
@@ -59,7 +58,6 @@ class DynamoDocuments:
             keys = answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """See `Documents`."""
         more: dict[str, Any] = {}
         while True:
             with calling(f"read the queue {queue} of {self.table}"):
@@ -76,7 +74,6 @@ class DynamoDocuments:
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """See `Documents`."""
         actions = [{"Put": {"Item": self._item(one), **self._on_revision(one)}} for one in puts]
         actions += [{"Delete": {"Key": {"id": {"S": one.key}}, **self._on_revision(one)}} for one in deletes]
         keys = [one.key for one in (*puts, *deletes)]

@@ -28,7 +28,6 @@ class SageMakerInvoke:
     endpoint: str
 
     def send(self, request: Request) -> Response:
-        """See `Invoke`."""
         size = len(request.body)
         if size > MOST_BYTES:
             raise TooLarge(

@@ -104,11 +104,9 @@ class Names(ReleaseNames):
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:
-        """See `alarm_name`."""
         return alarm_name(self.prefix, subject, measure)
 
     def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
-        """See `answer_alarms`."""
         return answer_alarms(self.prefix, variant_name)
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:

@@ -32,12 +32,10 @@ class Executions:
         executions.begin(self.clients, asked(start, self.settings))
 
     def stop(self, job: str) -> None:
-        """See `Trainer`."""
         if arn := executions.find(self.clients, self.settings.pipeline, job, UNDER_WAY):
             executions.stop(self.clients, arn)
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
-        """See `Trainer`."""
         arn = executions.find(self.clients, self.settings.pipeline, record.job)
         if arn is None:
             return JobSeen("missing")

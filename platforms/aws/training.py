@@ -71,15 +71,12 @@ class Trainer(Protocol):
 
     def create(self, start: Start) -> None:
         """Create a job, unless there is one of that name."""
-        ...
 
     def stop(self, job: str) -> None:
         """Stop a job, unless it has ended or is stopping."""
-        ...
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
         """The state of the record's job."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -106,11 +103,9 @@ class AwsWorld:
         )
 
     def create(self, start: Start) -> None:
-        """See `World`."""
         self.trainer.create(start)
 
     def stop(self, job: str) -> None:
-        """See `World`."""
         self.trainer.stop(job)
 
     def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
@@ -131,7 +126,6 @@ class TrainingJobs:
     settings: JobSettings
 
     def create(self, start: Start) -> None:
-        """See `Trainer`."""
         settings, champion = self.settings, start.champion
         source = {"S3DataType": "S3Prefix", "S3Uri": champion.archive_uri, "S3DataDistributionType": "FullyReplicated"}
         try:
@@ -161,7 +155,6 @@ class TrainingJobs:
                 raise
 
     def stop(self, job: str) -> None:
-        """See `Trainer`."""
         try:
             with calling(f"stop training job {job}"):
                 self.clients("sagemaker").stop_training_job(TrainingJobName=job)
@@ -170,7 +163,6 @@ class TrainingJobs:
                 raise
 
     def seen(self, record: RetrainingRecord) -> JobSeen:
-        """See `Trainer`."""
         name = record.job
         try:
             with calling(f"read training job {name}"):

@@ -64,7 +64,6 @@ class PrometheusAlarms:
         return found
 
     def rules(self, names: Collection[str]) -> dict[str, ShareRule]:
-        """See `Alarms`."""
         rules = [rule for group in self._groups() for rule in group.get("rules", [])]
         found = {rule.get("name"): _share(rule) for rule in rules if rule.get("name") in names}
         return {str(name): rule for name, rule in found.items() if rule is not None}

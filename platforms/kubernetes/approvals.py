@@ -33,7 +33,6 @@ class PackageApprovals:
         return _given(found, release) if found else []
 
     def count(self, release: str) -> int:
-        """See `Approvals`."""
         return len(self.given(release))
 
     def add(self, approval: Approval) -> None:

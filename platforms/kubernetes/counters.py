@@ -80,7 +80,6 @@ class PrometheusCounters:
         return None if edge is None else edge * _MICROSECONDS
 
     def captured(self) -> float:
-        """See `Counters`."""
         return self.share
 
     def _closed(self, query: CountQuery) -> list[Counted]:

@@ -42,7 +42,6 @@ class Run(Protocol):
 
     def __call__(self, statement: str, **values: Any) -> list[list[Any]]:
         """The rows of the result."""
-        ...
 
 
 @dataclass(frozen=True)

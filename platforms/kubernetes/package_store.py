@@ -53,7 +53,6 @@ class ClusterPackageStore:
     bucket: Mapping[str, Any] | None = None
 
     def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
         if self.bucket is None:
             if not self.registry:
                 raise OciError("the registry of this endpoint is not known: give --stack, not --endpoint")
@@ -63,37 +62,30 @@ class ClusterPackageStore:
         return BucketPackageStore(self.bucket["name"], None).uri(package_digest)
 
     def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
         with self._at(archive_uri) as store:
             return store.has(archive_uri)
 
     def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
         with self._at(archive_uri) as store:
             return store.signers(archive_uri)
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        """See `PackageStore`."""
         with self._at(archive_uri) as store:
             return store.evidence(archive_uri, public_key)
 
     def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
         with self._at(self.uri(sealed.digest)) as store:
             store.put_evidence(evidence, sealed, public_key)
 
     def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`."""
         with self._at(self.uri(sealed.digest)) as store:
             return store.put(sealed)
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
         with self._at(archive_uri) as store:
             store.fetch(archive_uri, package_digest, to)
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
-        """See `StackPackageStore`."""
         where = "the bucket" if archive_uris[0].startswith("s3://") else "the registry"
         return (
             f"{' and '.join(archive_uris)} {'is' if len(archive_uris) == 1 else 'are'} gone. No rule of modelstack "
@@ -101,7 +93,6 @@ class ClusterPackageStore:
         )
 
     def restoring(self, archive_uri: str) -> str:
-        """See `StackPackageStore`."""
         if archive_uri.startswith(SCHEME):
             return (
                 f"A registry keeps bytes under their digests. Bring back what lay at {archive_uri} from the registry's "
@@ -119,7 +110,6 @@ class ClusterPackageStore:
         )
 
     def check_image(self, image: str) -> None:
-        """See `StackPackageStore`."""
         repository, _, digest = image.partition("@")
         if digest:
             with suppress(OciError):

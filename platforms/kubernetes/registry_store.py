@@ -50,7 +50,6 @@ class RegistryPackageStore:
     registry: OciRepository
 
     def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
         return self.registry.uri(package_digest)
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
@@ -82,18 +81,15 @@ class RegistryPackageStore:
         )
 
     def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
         return self.registry.has(self._here(archive_uri))
 
     def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
         subject = self._manifest(self._here(archive_uri))
         found = referrers(self.registry, subject.digest, artifacts.EVIDENCE_TYPE) if subject else []
         signed = dict.fromkeys(one for one in map(_signed_by, found) if isinstance(one, str))
         return [one[:_KEY_DIGITS] for one in signed]
 
     def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
         files, subject = evidence.files(), self._manifest(sealed.digest)
         about = subject.content if subject else _manifest_of(sealed)
         for content in (artifacts.EMPTY, *files.values()):
@@ -110,7 +106,6 @@ class RegistryPackageStore:
         return self.uri(sealed.digest)
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
         if self._here(archive_uri) != package_digest:
             raise OciError(f"{archive_uri} does not name the package {package_digest}: nothing was read")
         self.registry.download(package_digest, to)

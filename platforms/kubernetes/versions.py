@@ -43,7 +43,6 @@ class ModelPackages:
     clock: Clock = field(default_factory=SystemClock)
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """See `Versions`."""
         found = sorted(self.api.list(PACKAGE, {names.ENDPOINT: self.endpoint}), key=_made)
         every = [version_of(item, number) for number, item in enumerate(found, 1)]
         return (one for one in reversed(every) if about in {"", one.recipe, one.package_digest})
@@ -55,7 +54,6 @@ class ModelPackages:
         return version_of(found) if found else None
 
     def digests(self) -> Mapping[str, str]:
-        """See `Versions`."""
         return {one.name: one.package_digest for one in self.list() if one.package_digest}
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:

@@ -48,22 +48,18 @@ class BucketPackageStore:
     s3: Any
 
     def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
         return f"s3://{self.bucket}/{folder_of(package_digest)}/model.tar.gz"
 
     def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
         return is_there(archive_uri, self.s3)
 
     def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
         place = urlsplit(member_uri(archive_uri, f"{_SIGNATURES}/"))
         prefix = place.path.lstrip("/")
         listed = self.s3.list_objects_v2(Bucket=place.netloc, Prefix=prefix, Delimiter="/")
         return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in listed.get("CommonPrefixes", [])]
 
     def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        """See `PackageStore`."""
         signed = [
             self._get(member_uri(archive_uri, f"{_signed_by(public_key)}/{name}")) for name in (MODEL, PROVENANCE)
         ]
@@ -85,7 +81,6 @@ class BucketPackageStore:
         return Attestation({name: content for name, content in found.items() if content is not None}, model, provenance)
 
     def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
         signed, documents = _signed_by(public_key), _documents(opened(evidence.provenance, public_key))
         files = {f"{documents}/{name}": content for name, content in sorted(evidence.documents.items())}
         # An interrupted call may have left a signature of the model: no two of one archive have the same bytes.
@@ -103,7 +98,6 @@ class BucketPackageStore:
         return self._put(sealed.digest, "model.tar.gz", sealed.path)
 
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
         fetch(archive_uri, package_digest, to, self.s3)
 
     def _put(self, package_digest: str, name: str, content: bytes | Path) -> str:

@@ -20,15 +20,12 @@ class CloudWatchGraphs:
     target: Target
 
     def panels(self, interval: int) -> list[Panel]:
-        """See `Graphs`."""
         return panels.panels(self.target.endpoint, PanelSettings.from_outputs(self.target.outputs), interval)
 
     def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
-        """See `Graphs`."""
         return panels.comparison(self.target.endpoint, variants, interval)
 
     def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
-        """See `Graphs`."""
         start = end - panel.spec.seconds if panel.spec.kind == "budget" else start
         return curves(self.target, list(_requests(panel)), start, end)
 

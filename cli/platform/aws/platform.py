@@ -49,13 +49,11 @@ class Aws:
     target: Target
 
     def state(self) -> RolloutState:
-        """See `Platform`."""
         target = self.target
         with explained(f"reading the journal of {target.endpoint}"):
             return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
 
     def endpoint(self) -> EndpointState:
-        """See `Platform`."""
         from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
 
         with explained(f"reading endpoint {self.target.endpoint}"):
@@ -80,11 +78,9 @@ class Aws:
         return configured or (f":{PROCESS}" if self.target.stack.startswith(LOCAL) else taken)
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """See `Platform`."""
         return alarms.telling(self.target)
 
     def alarms_in_full(self) -> list[AlarmInFull]:
-        """See `Platform`."""
         return alarms.in_full(self.target)
 
     def versions(self) -> GroupVersions:
@@ -94,7 +90,6 @@ class Aws:
         return GroupVersions(self.registry_name(), self.target.client)
 
     def package_store(self) -> PackageStore:
-        """See `Platform`."""
         from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
         from platforms.aws.package_store import AwsPackageStore  # noqa: PLC0415
 
@@ -106,11 +101,9 @@ class Aws:
         return self.target.output("package_group")
 
     def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-        """See `Platform`."""
         return counted.served(self.target, variants, start, end)
 
     def spent(self, objective: Objective) -> Spent:
-        """See `Platform`."""
         return counted.spent(self.target, objective)
 
     def quality(self, variants: Sequence[str]) -> tuple[QualityView, ...]:
@@ -132,19 +125,16 @@ class Aws:
         return f"s3://{bucket}/{key}"
 
     def records(self) -> list[str]:
-        """See `Platform`."""
         from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())
 
     def records_key(self) -> bytes:
-        """See `Platform`."""
         with explained(f"reading the key of the audit record of {self.target.endpoint}"):
             return self.target.client("kms").get_public_key(KeyId=self.target.output("audit_key"))["PublicKey"]
 
     def prediction(self, word: str, window: Window) -> Searched:
-        """See `Platform`."""
         from platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
         from services.ledger import entry_of  # noqa: PLC0415
 
@@ -175,35 +165,29 @@ class Aws:
         return (capture.get("CurrentSamplingPercentage") if capture["EnableCapture"] else 0.0) if capture else None
 
     def graphs(self) -> CloudWatchGraphs:
-        """See `Platform`."""
         from cli.platform.aws.graphs import CloudWatchGraphs  # noqa: PLC0415 - the console alone needs it
 
         return CloudWatchGraphs(self.target)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-        """See `Platform`."""
         return counted.kept_aside(self.target, names, seconds)
 
     def delay(self) -> float:
-        """See `Platform`."""
         return counted.delay(self.target)
 
     def signals(self) -> Signals:
-        """See `Platform`."""
         from platforms.aws.counters import CloudWatchCounters  # noqa: PLC0415 - it loads the judge
         from services.signals import CountedSignals  # noqa: PLC0415
 
         return CountedSignals(CloudWatchCounters(self.target.client, self.target.endpoint))
 
     def observer(self, signals: Signals) -> Controller:
-        """See `Platform`."""
         from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
         target = self.target
         return controller_with(target.client, target.endpoint, target.output("journal_table"), signals=signals)
 
     def controller(self, who: str) -> Controller:
-        """See `Platform`."""
         from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
         target = self.target
@@ -217,17 +201,14 @@ class Aws:
         )
 
     def caller(self) -> str:
-        """See `Platform`."""
         return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
 
     def approvals(self) -> BucketApprovals:
-        """See `Platform`."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
         return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
 
     def retraining(self) -> tuple[RetrainingRecord, bool]:
-        """See `Platform`."""
         target = self.target
         with explained(f"reading the retraining of {target.endpoint}"):
             try:
@@ -245,7 +226,6 @@ class Aws:
         return True
 
     def retrain(self, action: str, reason: str) -> str:
-        """See `Platform`."""
         target = self.target
         client = target.client("lambda")
         try:
@@ -269,7 +249,6 @@ class Aws:
         return said["held"] or said["latest"]
 
     def invoke(self, at_once: int = 1) -> SageMakerInvoke:
-        """See `Platform`."""
         if at_once == 1:
             return SageMakerInvoke(self.target.client, self.target.endpoint)
         once = {"total_max_attempts": 1}

@@ -26,11 +26,9 @@ class PrometheusGraphs:
     clusters: Callable[[], Mapping[str, tuple[str, ...]]]
 
     def panels(self, interval: int) -> list[Panel]:
-        """See `Graphs`."""
         return _paced(self._of(interval).all(PanelSettings.from_outputs(self.target.outputs)), interval)
 
     def comparison(self, variants: Sequence[str], interval: int) -> list[Panel]:
-        """See `Graphs`."""
         known = self.clusters()
         names = [name for variant in variants for name in known.get(variant, ())]
         return _paced(self._of(interval).comparison(names), interval) if names else []
@@ -40,7 +38,6 @@ class PrometheusGraphs:
         return Panels(target.namespace, target.endpoint, f"{interval}s", f"{rated}s")
 
     def curves(self, panel: Panel, start: float, end: float) -> list[Series]:
-        """See `Graphs`."""
         single, step = panel.spec.kind == "budget", panel.spec.seconds
         start = math.floor(end) if single else math.ceil(start / step) * step
         named = {cluster: variant for variant, names in self.clusters().items() for cluster in names}

@@ -68,7 +68,6 @@ class Kubernetes:
         return self.target.once("prometheus", lambda: Prometheus(self.api().reach(url)))
 
     def state(self) -> RolloutState:
-        """See `Platform`."""
         with explained(f"reading the journal of {self.target.endpoint}"):
             return KubernetesJournal(self.api(), self.target.endpoint).read()
 
@@ -80,7 +79,6 @@ class Kubernetes:
         return EndpointState(_STATUS[live.status] if live.config else "Creating", live, images)
 
     def champion(self) -> Release | None:
-        """See `Platform`."""
         return self.state().champion
 
     def next_image(self, configured: str | None, taken: str | None) -> str | None:
@@ -102,11 +100,9 @@ class Kubernetes:
         return found
 
     def alarms(self) -> tuple[AlarmView, ...]:
-        """See `Platform`."""
         return tuple(item.alarm for item in self.alarms_in_full())
 
     def alarms_in_full(self) -> list[AlarmInFull]:
-        """See `Platform`."""
         try:
             with explained("reading the alarms"):
                 found = alarms.read(self.prometheus(), self.target.namespace, self.target.endpoint)
@@ -127,7 +123,6 @@ class Kubernetes:
         return ModelPackages(self.api(), self.target.endpoint)
 
     def package_store(self) -> PackageStore:
-        """See `Platform`."""
         from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
         from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415
 
@@ -136,11 +131,9 @@ class Kubernetes:
         return PackageStore(store, self.versions(), self.state)
 
     def registry_name(self) -> str:
-        """See `Platform`."""
         return f"{self.target.namespace}/{self.target.endpoint}"
 
     def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-        """See `Platform`."""
         from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         known = self.clusters()
@@ -150,7 +143,6 @@ class Kubernetes:
         return []
 
     def spent(self, objective: Objective) -> Spent | None:
-        """See `Platform`."""
         from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         with explained("reading the error budgets"), suppress(Unreachable):
@@ -172,7 +164,6 @@ class Kubernetes:
             return self.client().bring_labels(self.target.endpoint, name, content)
 
     def records(self) -> list[str]:
-        """See `Platform`."""
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(self.client().records(self.target.endpoint))
 
@@ -181,7 +172,6 @@ class Kubernetes:
         return self.target.output("signing_key").encode()
 
     def prediction(self, word: str, window: Window) -> Searched:
-        """See `Platform`."""
         exact: dict[Prediction, None] = {}
         begun: dict[Prediction, None] = {}
         files, oldest, percent, endpoint = 0, None, None, self.target.endpoint
@@ -202,13 +192,11 @@ class Kubernetes:
         return self.target.once("controller", lambda: ControllerClient.of(self.api()))
 
     def graphs(self) -> PrometheusGraphs:
-        """See `Platform`."""
         from cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
 
         return PrometheusGraphs(self.target, self.prometheus, self.clusters)
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-        """See `Platform`."""
         found: dict[str, float] = {}
         with explained("reading what was kept aside"), suppress(Unreachable):
             for name in names:
@@ -218,18 +206,15 @@ class Kubernetes:
         return found
 
     def delay(self) -> float:
-        """See `Platform`."""
         gauge = matched(f"{series(DELAY)}_seconds", whose(self.target.namespace, self.target.endpoint))
         with explained("reading how late captures are counted"), suppress(Unreachable):
             return next((value for _, value in self.prometheus().values(f"max({gauge})", time.time())), 0.0)
         return 0.0
 
     def signals(self) -> Signals:
-        """See `Platform`."""
         return self._assembled().signals
 
     def observer(self, signals: Signals) -> Controller:
-        """See `Platform`."""
         return self._assembled(signals=signals).controller
 
     def controller(self, who: str) -> Controller:
@@ -244,13 +229,11 @@ class Kubernetes:
             return assembled(api, name, spec_of(api, name), by=by, prometheus=self.prometheus(), signals=signals)
 
     def caller(self) -> str:
-        """See `Platform`."""
         with suppress(OperatorError, RolloutError):
             return self.api().user()
         return ""
 
     def approvals(self) -> PackageApprovals:
-        """See `Platform`."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
 
         return PackageApprovals(self.api(), self.target.endpoint)
@@ -260,15 +243,12 @@ class Kubernetes:
         return RetrainingRecord(), False
 
     def retrain(self, action: str, reason: str) -> str:
-        """See `Platform`."""
         raise only_aws(self.target)
 
     def invoke(self, at_once: int = 1) -> GatewayInvoke:
-        """See `Platform`."""
         return GatewayInvoke(self._entrance().client(httpx.Timeout(65, connect=3), at_once))
 
     def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
-        """See `Platform`."""
         there = self._entrance()
         return there.url, there.host, there.verify
 

@@ -19,7 +19,6 @@ class Context(Protocol):
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the call is cut off."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,6 @@ class _StackKey:
     _key: Signer | None = None
 
     def sign(self, message: bytes) -> bytes:
-        """See `Signer`."""
         if self._key is None:
             from platforms.kubernetes.signing import signing_key  # noqa: PLC0415 - most processes sign nothing
 
