@@ -64,8 +64,8 @@ def test_of_many_that_put_a_name_at_once_one_is_stored(opened: Callable[[], Blob
 
         return put
 
-    won = race(30, *map(writer, range(3)))
-    stored = [b"".join(opened().get(f"{turn}")) for turn in range(30)]
+    won = race(10, *map(writer, range(3)))
+    stored = [b"".join(opened().get(f"{turn}")) for turn in range(10)]
     assert [[turn for turn, one in enumerate(stored) if one == b"%d" % number] for number in range(3)] == won
 
 

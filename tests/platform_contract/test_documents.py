@@ -89,7 +89,7 @@ def test_of_many_that_write_the_same_documents_at_once_one_writes_all_of_its_own
 
         return write
 
-    rounds = 30
+    rounds = 10
     won = race(rounds, *map(writer, range(3)))
     assert sorted(turn for turns in won for turn in turns) == [*range(rounds)]
     documents, (last,) = opened(), (number for number, turns in enumerate(won) if rounds - 1 in turns)
