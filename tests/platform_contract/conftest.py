@@ -70,12 +70,17 @@ def race(rounds: int, *attempts: Callable[[int], bool]) -> list[list[int]]:
     start = threading.Barrier(len(attempts), timeout=60)
 
     def another_goes_on(frame: FrameType, *_: object) -> Any:
-        time.sleep(0)
+        time.sleep(1e-5)
         return None if "/lib/python" in frame.f_code.co_filename else another_goes_on
 
     def won(attempt: Callable[[int], bool]) -> list[int]:
         sys.settrace(another_goes_on)  # after each line, else one often ends before the next one begins
-        return [turn for turn in range(rounds) if start.wait() is not None and attempt(turn)]
+        turns = list[int]()
+        for turn in range(rounds):
+            start.wait()
+            time.sleep(0.01 - time.time() % 0.01)  # a barrier lets one go long before the others
+            turns += [turn] * attempt(turn)
+        return turns
 
     with ThreadPoolExecutor(len(attempts)) as pool:
         return [*pool.map(won, attempts)]
