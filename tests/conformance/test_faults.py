@@ -27,7 +27,6 @@ PLAYED = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_fault_ends_in_memory_as_the_table_says(row: Row) -> None:
     stage = MemoryStage()
