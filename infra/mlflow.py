@@ -15,7 +15,7 @@ TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
 
 
 class Mlflow(Resource, module="modelstack", name="Mlflow"):
-    """The stack's packages in MLflow; `place` is the registry's location: `region`, or `context` and `bucket`.
+    """The stack's packages in MLflow; `place` is where they are read: `platform`, and what its `origin` needs.
 
     Creates:
         In MLflow: a run of the build, and a version of the registered model, whose source is the sealed archive.

@@ -16,6 +16,7 @@ from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.controller import Controller
+from rollout.controller.notice import Notice
 from tests.conformance.mortal import Die, of_state
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -34,12 +35,12 @@ def controllers(where: Mapping[str, Any], die: Die) -> Callable[[], Controller]:
         api._client.event_hooks["response"].append(after)
         prometheus = Prometheus(httpx.Client(base_url=where["prometheus"], timeout=10))
 
-        def post(url: str, **asked: Any) -> httpx.Response:
-            answer = httpx.post(url, **asked)
-            die("webhook")
-            return answer
+        class Mortal(Webhook):
+            def send(self, told: Notice) -> None:
+                super().send(told)
+                die("webhook")
 
-        notify = KubernetesNotify(api, endpoint, Webhook(where["webhook"], post))
+        notify = KubernetesNotify(api, endpoint, Mortal(where["webhook"]))
         return assembled(api, endpoint, spec, by="test", notify=notify, prometheus=prometheus).controller
 
     return made
