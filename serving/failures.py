@@ -46,7 +46,9 @@ class FailureLog:
             line |= _facts(exchange)
         if self._left_out:
             line["lines_left_out"], self._left_out = self._left_out, 0
-        print(json.dumps(line, sort_keys=True), file=sys.stderr, flush=True)
+        # `print` writes the end of the line by itself, and the lines of several workers would mix.
+        sys.stderr.write(json.dumps(line, sort_keys=True) + "\n")
+        sys.stderr.flush()
 
 
 def _facts(exchange: Exchange) -> dict[str, Any]:
