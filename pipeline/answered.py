@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     times = None if rows.event_time is None else rows.event_time.astype("datetime64[s]").astype(str)
     told = {
         "loss": NAMES[name],
+        "rows": rows.id.tolist(),
         "keys": rows.id.tolist() if times is None else [f"{one} {at}" for one, at in zip(rows.id, times, strict=True)],
         "days": None if times is None else [str(at)[:10] for at in times],
         "losses": [outcome.loss(name) for outcome in found],

@@ -70,7 +70,7 @@ def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dic
 
     from pipeline.comparison import compare  # noqa: PLC0415
 
-    if any(champion[name] != challenger[name] for name in ("loss", "keys", "days")):
+    if any(champion[name] != challenger[name] for name in ("loss", "rows", "days")):
         why = "champion and challenger did not answer the same rows: model/data.py gives each others to evaluate on"
         return _none(why)
     found = compare(

@@ -79,7 +79,7 @@ def replaced(folder: Path, name: str, content: bytes) -> None:
 
 
 def verified(folder: Path, step: str) -> Outcome:
-    """The outcome of a step in a folder; raises Spoiled if files are changed or missing, or it is another step's."""
+    """The outcome of a step in a folder; raises Spoiled if it is not exactly as that step left it."""
     made = read(folder)
     if made.step != step:
         raise Spoiled(f"{folder} holds the outcome of {made.step}, expected that of {step}")

@@ -66,7 +66,7 @@ class RetrainingObservation:
 
 @dataclass(frozen=True)
 class Start:
-    """A training job to create, unless there is one of that name; `through` is the last day of its data."""
+    """A training job to create, unless it exists; it learns from what is known when day `through` begins."""
 
     job: str
     champion: Release
@@ -207,7 +207,7 @@ def _begun(
 
 
 def _of_job(record: RetrainingRecord, seen: RetrainingObservation) -> tuple[RetrainingRecord, Start | Stop | None]:
-    """The record after its job's status. A missing job was lost before its creation, so it is created now."""
+    """The record after its job's status. A missing job is created now, unless another champion serves."""
     job = seen.job or JobSeen("missing")
     if job.status == "running":
         return record, Stop(record.job) if record.stopping else None

@@ -95,7 +95,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A registered version that was better than `champion`; `through` is the last day of its data."""
+    """A registered version that was better than `champion`; it learned from what was known when `through` began."""
 
     through: str
     recipe: str
@@ -114,7 +114,7 @@ class RetrainingEvent:
         at: Epoch seconds.
         kind: A key of `_WHAT`.
         numbers: The comparison of challenger and champion, if there was one.
-        through: The last day of the job's data.
+        through: The job learns from what is known when this day begins.
         champion: The release that the job started from, if it no longer serves.
         serves: The release that replaced it, empty for none; None if the champion stayed.
     """
@@ -172,7 +172,7 @@ class RetrainingRecord:
     """The retraining of one endpoint. Strings are empty if there is no such thing.
 
     Attributes:
-        through: The last day of the job's data.
+        through: The job learns from what is known when this day begins.
         champion: The id of the release that the job starts from.
         requested: A person's request that has not begun yet.
         stopping: Why a person stops the job.

@@ -13,7 +13,8 @@ _T = TypeVar("_T")
 
 
 def read(kind: type[_T], stored: Any, *, newer: bool = False, whole: bool = False) -> _T:
-    """An object from its fields; a class with `from_dict` reads itself. Raises various errors on another form.
+    """An object from its fields; a class with `from_dict` reads itself. Another form raises AttributeError,
+    KeyError, TypeError or ValueError.
 
     `newer` ignores unknown fields, as those of a newer version. `whole` requires every field, so that a lost field is
     not taken for its default.

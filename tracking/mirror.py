@@ -1,4 +1,4 @@
-"""Updates aliases, weights and verdicts in MLflow to match the journal. Idempotent; reads nothing back."""
+"""Updates aliases, weights and verdicts in MLflow to match the journal. Idempotent; what it reads decides nothing."""
 
 from __future__ import annotations
 

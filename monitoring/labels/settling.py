@@ -1,7 +1,7 @@
 """Cuts losses of labelled answers into blocks once their labels have come, in any order, each counted once.
 
-A span of time (a day) is settled when a label has come for a request that was answered `late` seconds or more after
-its end. Later labels count in the next block, and a span with too few labels is merged into the next. Time is that
+A span of time (a day) is settled when a label has come for a request about a time `late` seconds or more after its
+end. Later labels count in the next block, and a span with too few labels is merged into the next. Time is that
 which requests are about (`monitoring.captured.when`), up to the newest labelled answer. A larger step back than late
 labels explain means that a replay of the past restarted.
 

@@ -21,7 +21,10 @@ class Looker:
     clock: Clock
 
     def look(self, state: RolloutState, withheld: Reason | None = None) -> tuple[Decision | None, RolloutState]:
-        """The decision on a trial unless it is `withheld`, and the state after it; None when pivots are fixed first."""
+        """The decision on a trial, None when pivots are fixed first, and the state after it.
+
+        With `withheld` the challenger gets no more traffic, for this reason.
+        """
         pivots = self._new_pivots(state)
         if pivots:
             return None, transitions.pivoted(state, pivots, self.clock.time())

@@ -55,7 +55,10 @@ class Loop:
         enough: Callable[[RolloutState, Live | None, Effect], bool] | None = None,
         withheld: Reason | None = None,
     ) -> Progress:
-        """Perform effects until nothing is left, or `enough` is done, or only waiting remains and the time is over."""
+        """Perform effects until none is left, `enough` is true, or only waiting remains and the time is over.
+
+        `withheld` is why the challenger gets no more traffic.
+        """
         last: Effect | None = None
         performed = refused = 0
         while True:

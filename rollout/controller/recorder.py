@@ -20,7 +20,10 @@ class Records(Protocol):
     """Stores signed records for good, each under its number."""
 
     def put(self, record: AuditRecord) -> None:
-        """Store a record; the same record again is no error, another one under its number is a RolloutError."""
+        """Store a record; the same record again is no error, another one under its number is a RolloutError.
+
+        After Unreachable the record may or may not be stored.
+        """
 
 
 @dataclass(frozen=True)

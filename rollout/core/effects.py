@@ -182,7 +182,7 @@ def _ready_for_traffic(state: RolloutState, live: Live) -> bool:
 
 
 def _rehearsal(state: RolloutState, live: Live, now: float) -> Rehearse | SetWeights | Look | None:
-    """The replay gate while it is ahead, tried once per window; None if the challenger cannot be invoked by name."""
+    """The effect of the replay gate while it is ahead, None without one; a gate that waits is tried once per window."""
     champion, challenger, plan = state.champion, state.challenger, state.plan
     if champion is None or challenger is None or plan is None or plan.replay is None or not state.gate_ahead:
         return None

@@ -38,7 +38,8 @@ def turn_back(
 ) -> RolloutState | Ignored:
     """Decide to roll back: the trial if there is one, else the last promotion.
 
-    Returns `state` itself when it is already under way. RolloutError if a person requests it and there is no way back.
+    Returns `state` itself when it is already under way, and `Ignored` if the reason is about something else.
+    RolloutError if a person requests it and there is no way back.
 
     Args:
         state: The present state.
@@ -82,7 +83,10 @@ def _turn_back_champion(state: RolloutState, reason: Reason, now: float, variant
 
 
 def recalled(state: RolloutState, reason: Reason, now: float, since: float) -> RolloutState:
-    """Bring the previous champion back if the champion's alarm started firing at `since`, within its watch time."""
+    """Bring the previous champion back if the champion's alarm started firing at `since`, within its watch time.
+
+    The result is `state` itself if nothing follows.
+    """
     champion, previous = state.champion, state.previous
     if state.phase is not Phase.IDLE or champion is None or previous is None:
         return state

@@ -40,7 +40,7 @@ def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> Rollou
     """The state after the firing alarms: a challenger is rolled back, or a champion within its watch time.
 
     An alarm that fired before the rollout says nothing about it, and does not request a previous champion again that
-    failed to start.
+    failed to start. The result is `state` itself if nothing follows.
     """
     for alarm in ringing:
         if state.decided is not None and alarm.since <= state.decided.at:

@@ -2,16 +2,17 @@
 
 What makes the evidence valid at any time:
 
-- Both sizes of a block are known before its outcome (see `blocks`), and so is every bet on it. - Each bet's product
-over the blocks is a test supermartingale; so is a mixture of them with fixed weights. - Evidence for "worse" also
-starts again with each block, since a failure may begin at any time. With S planned segments, between which the
-challenger gets more traffic, each has the stake 1/S: half of it is bet from its first block on, and 1/(2k(k+1)) of it
-from its k-th later one. Stakes not yet bet count as themselves. So this is a mixture of test supermartingales that
-begin at different times. - Evidence for "not worse" and "better" is kept for the whole trial and for the present
-segment alone. The latter begins at 1 and is a test supermartingale while the challenger is worse in this segment,
-whatever happened before.
+- Both sizes of a block are known before its outcome (see `blocks`), and so is every bet on it.
+- Each bet's product over the blocks is a test supermartingale; so is a mixture of them with fixed weights.
+- Evidence for "worse" also starts again with each block, since a failure may begin at any time. With S planned
+  segments, between which the challenger gets more traffic, each has the stake 1/S: half of it is bet from its first
+  block on, and 1/(2k(k+1)) of it from its k-th later one. Stakes not yet bet count as themselves. So this is a mixture
+  of test supermartingales that begin at different times.
+- Evidence for "not worse" and "better" is kept for the whole trial and for the present segment alone. The latter begins
+  at 1 and is a test supermartingale while the challenger is worse in this segment, whatever happened before.
 
 A block compares averages over itself, so rates and means may change, as long as the share of traffic stays the same.
+Therefore a change of the weights closes the block, and a window in which one version had almost no traffic is left out.
 
 The assumption: given the past, a request's outcome does not depend on how many requests each version got in the block,
 nor on its other requests. The latter is not true, so a block is bet on at its effective size (see `dependence`). That

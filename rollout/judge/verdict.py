@@ -42,20 +42,21 @@ def judge(
     The promises, over the whole trial and however often it is called:
 
     - a challenger that is worse by more than the margin on no metric is found `worse` with probability at most alpha:
-    each of the K metrics needs evidence of K/alpha (Bonferroni; the metrics may depend on each other in any way); - one
-    that is worse by more than the margin on any metric with `prove` is found `not worse` with probability at most
-    alpha: each of these metrics needs evidence of 1/alpha (an intersection-union test; Berger, Technometrics 1982). In
-    the last step, which decides on the promotion, the step's own evidence must reach that, because a challenger may
-    fail only under the last step's load. In an earlier step the whole trial's evidence suffices, unless the step's own
-    is below 1, that is, speaks against it; - with `promote_when="better"`, also, one that is better on none of the B
-    metrics with `prove` that can show it is found `not worse` in the last step with probability at most alpha. Each
-    null hypothesis is that the versions do not differ in the good direction, whatever the margin; one metric needs
-    evidence of B/alpha against it, from the whole trial, and the last step alone must show every metric with `prove`
-    not worse. A quantile with a margin above 0 cannot show it, as its counts are of answers slower than the margin
-    allows.
+      each of the K metrics needs evidence of K/alpha (Bonferroni; the metrics may depend on each other in any way);
+    - one that is worse by more than the margin on any metric with `prove` is found `not worse` with probability at most
+      alpha: each of these metrics needs evidence of 1/alpha (an intersection-union test; Berger, Technometrics 1982).
+      In the last step, which decides on the promotion, the step's own evidence must reach that, because a challenger
+      may fail only under the last step's load. In an earlier step the whole trial's evidence suffices, unless the
+      step's own is below 1, that is, speaks against it;
+    - with `promote_when="better"`, also, one that is better on none of the B metrics with `prove` that can show it is
+      found `not worse` in the last step with probability at most alpha. Each null hypothesis is that the versions do
+      not differ in the good direction, whatever the margin; one metric needs evidence of B/alpha against it, from the
+      whole trial, and the last step alone must show every metric with `prove` not worse. A quantile with a margin above
+      0 cannot show it, as its counts are of answers slower than the margin allows.
 
     The answer is `unknown` without data on a metric with `prove`, unless another is `worse`; also if any metric has a
-    window whose sums cannot be of values within its range. `windows` may be in any order; `starts` are those of each
+    window whose sums cannot be of values within its range. `windows` are the closed ones since the trial
+    began, of quantiles those since their pivots were fixed, in any order; `starts` are those of each
     step so far, epoch seconds; `segments` is the number of steps in all.
     """
     able = [metric for metric in metrics if metric.prove and can_be_better(metric)]

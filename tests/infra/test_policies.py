@@ -208,7 +208,7 @@ def test_no_function_may_read_an_archive(function: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_that_looks_for_files_may_list_the_bucket_without_a_prefix(role: str) -> None:
     """S3 answers 404 for a file that is not there only to who may list the bucket; a condition on a prefix, which no
-    GetObject has, makes it 403, and `platforms.aws.transient.gone` no longer tells what has gone from what is refused.
+    GetObject has, makes it 403, and what has gone is no longer told from what is refused.
 
     Source: GetObject, Amazon S3 API Reference, "Permissions".
     """

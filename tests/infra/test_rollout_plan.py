@@ -33,6 +33,7 @@ def plan(**section: Any) -> Plan:
         (strategy("all_at_once"), (Step(100, 60),)),
         (strategy("canary"), (Step(10, 1),)),
         (strategy("linear"), (Step(25, 60), Step(50, 60), Step(75, 60))),
+        (strategy("linear", step_percent=30), (Step(30, 60), Step(60, 60), Step(90, 60))),
         (
             strategy("steps", steps=[{**STEP, "approve": True}, {"weight": 50, "bake_seconds": 2}]),
             (Step(10, 1, approve=True), Step(50, 2)),

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.measured import add, counter, gauge, tell, text
+from rollout.core.errors import Unreachable
 
 
 def samples(store: Database, *endpoints: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -81,3 +82,9 @@ class TestOnPostgres:
     def test_a_count_is_never_taken_off(self, store: Database, endpoint: str) -> None:
         with pytest.raises(Exception, match="counters_value_check"):
             store.together("add", lambda run: add(run, endpoint, {counter("CaptureRows"): -1}))
+
+
+def test_without_the_database_the_metrics_are_unreachable_and_not_a_part_of_them() -> None:
+    nowhere = Database.of("postgresql://me@127.0.0.1:1/x?sslmode=disable")
+    with pytest.raises(Unreachable):
+        text(nowhere, "models", ["e"])

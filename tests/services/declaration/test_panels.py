@@ -10,6 +10,7 @@ from cli.view.kept_aside import FOLDERS
 from infra.config.monitoring_settings import MonitoringSettings
 from monitoring.objectives.slo import Objective
 from platforms.aws import panels as aws
+from platforms.aws.metrics import slower_than
 from platforms.kubernetes import panels as kubernetes
 from services.declaration.panels import Panel, PanelSettings, model_input, quality, service
 
@@ -73,6 +74,7 @@ def test_cloudwatch_searches_for_variants_in_one_period_and_counts_the_budget_in
     available, quick = found["Error budget left, % of 7 days"]
     assert "Invocation5XXErrors" in available.text and available.text.endswith("/ 0.001)")
     assert "'TC(250000:)', 604800)" in quick.text
+    assert slower_than(250.5) == "TC(250500:)"
 
 
 def test_cloudwatch_is_queried_in_longer_intervals_for_a_longer_time_but_for_the_budget() -> None:
