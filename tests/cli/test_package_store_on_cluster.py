@@ -185,9 +185,12 @@ def test_a_store_that_does_not_answer_is_no_proof_of_anything(in_bucket: Stack, 
     assert [node.kind for node in graph.nodes if node.kind in ("version", "endpoint")], "the rest is shown"
 
 
-def test_it_reads_what_another_stack_has_in_its_own_bucket(in_bucket: Stack, tmp_path: Path) -> None:
+def test_it_reads_what_another_stack_has_in_its_own_bucket(
+    in_bucket: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Api, "of", lambda *_: in_bucket.api)
     bucket = in_bucket.target.outputs["bucket"]
-    source = {**champion(in_bucket), "context": "other", "bucket": bucket}
+    source = {**champion(in_bucket), "platform": "kubernetes", "context": "other", "bucket": bucket}
     for taking in (in_bucket.told(bucket=None), in_bucket.told(bucket={**bucket, "endpoint": NOWHERE})):
         bring(taking, source, tmp_path / "taken")
         assert (tmp_path / "taken").stat().st_size

@@ -280,7 +280,11 @@ def test_a_checkout_that_changes_during_training_is_refused_and_nothing_is_kept(
     assert [path.name for path in (root / "work").rglob("train")] == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_made(daily: Path, champion: SealedPackage, tmp_path: Path):
+def test_a_full_disk_is_told_and_leaves_nothing_half_made(
+    daily: Path, champion: SealedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Python would leave cut bytecode in the checkout, which other tests share, and read it ever after.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     folder = copy_of(champion, tmp_path / "work")
     shutil.rmtree(folder / "seal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
