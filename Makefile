@@ -117,6 +117,7 @@ lint: setup-dev ## Format, lint, import rules, dependencies, dead code and lines
 
 types: setup-dev ## The type checker alone
 	@$(RUN) -m pyrefly check
+	@$(RUN) -m pyrefly check --config requirements/pyrefly-tests.toml
 	@+$(CLOUD) types
 
 STACK ?= local

@@ -53,7 +53,7 @@ def test_what_an_answer_means_is_found_out_from_the_estimator_and_its_labels(
     rows = Rows.of({"x": table[:, 0], "label": np.array(labels)})
     found = json.loads(parts.form(estimator, rows) or "null")
     assert found == expected
-    (said, *_) = parts.answers(estimator, rows, {}) or ()
+    (said, *_) = parts.answers(estimator, rows, {}) or [{}]
     assert said == answer
     read = Form.from_dict(json.loads(json.dumps(found)))
     assert all(0 <= loss <= 5 for loss in read.losses(read.said(said), read.label(labels[0])).values())

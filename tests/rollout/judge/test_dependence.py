@@ -19,14 +19,14 @@ ANSWERS = 200  # of each version in a block of one window
 
 
 def block(champion: float, challenger: float, windows: int = 1) -> Block:
-    ones = (round(ANSWERS * share) for share in (champion, challenger))
-    return Block(*(Tally(ANSWERS, count, count) for count in ones), windows)
+    old, new = (round(ANSWERS * share) for share in (champion, challenger))
+    return Block(Tally(ANSWERS, old, old), Tally(ANSWERS, new, new), windows)
 
 
 def binomial(source: np.random.Generator, blocks: int, *, shares: np.ndarray) -> Iterator[Block]:
     for at in range(blocks):
-        ones = (int(source.binomial(ANSWERS, share)) for share in shares[at])
-        yield Block(*(Tally(ANSWERS, count, count) for count in ones), 1)
+        old, new = (int(source.binomial(ANSWERS, share)) for share in shares[at])
+        yield Block(Tally(ANSWERS, old, old), Tally(ANSWERS, new, new), 1)
 
 
 def worth_after(blocks: Iterator[Block]) -> float:
