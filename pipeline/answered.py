@@ -63,12 +63,13 @@ def main(arguments: list[str] | None = None) -> None:
     times = None if rows.event_time is None else rows.event_time.astype("datetime64[s]").astype(str)
     told = {
         "loss": NAMES[name],
-        "rows": rows.id.tolist(),
         "keys": rows.id.tolist() if times is None else [f"{one} {at}" for one, at in zip(rows.id, times, strict=True)],
         "days": None if times is None else [str(at)[:10] for at in times],
         "losses": [outcome.loss(name) for outcome in found],
     }
-    given.out.write_text(canonical({**told, **(details(form, answers, found, rows) if given.details else {})}))
+    given.out.write_text(
+        canonical({**told, **(details(form, answers, found, rows) if given.details else {"rows": rows.id.tolist()})})
+    )
 
 
 def asked(sealed: Path, parameters: Mapping[str, Any], *, evaluated: bool) -> tuple[Rows, Any]:
