@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pulumi
 import pytest
 
+from infra import source as any_source
 from infra.aws import source
 from platforms.aws import elsewhere
 from platforms.aws.elsewhere import role_for
@@ -79,3 +84,21 @@ def test_a_source_of_another_account_that_names_none_is_told_which_field_to_set(
 def test_an_account_is_twelve_digits(account: object) -> None:
     with pytest.raises(pulumi.RunError, match=r"modelstack:promotion.to"):
         run("dev", promotion={"to": [account]})
+
+
+def test_a_platform_finds_its_champion_by_outputs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"platform": "files", "folder": "/models", "signing_key": "PEM"}
+
+    async def told() -> dict[str, str]:
+        return outputs
+
+    def use(_: str) -> Any:
+        return lambda _stack, outputs, _account: {"archive_uri": outputs["folder"]}
+
+    reference = SimpleNamespace(outputs=SimpleNamespace(future=told))
+    monkeypatch.setattr(pulumi, "StackReference", lambda _: reference)
+    monkeypatch.setattr(pulumi, "get_organization", lambda: "organization")
+    monkeypatch.setattr(pulumi, "get_project", lambda: "project")
+    monkeypatch.setattr(any_source, "platform", lambda _: SimpleNamespace(use=use))
+    found = asyncio.run(any_source.champion_of("dev", None))
+    assert found == {"archive_uri": "/models", "platform": "files", "signed_by": "PEM"}
