@@ -23,7 +23,7 @@ from ministack import app as ministack_app
 from ministack.core import lambda_runtime
 
 from localcloud import cloudwatch, sagemaker
-from localcloud.server import asgi, background, crossing, deliveries, gateway, mappings, repairs
+from localcloud.server import asgi, background, crossing, deliveries, gateway, mappings, repairs, state_machines
 from localcloud.server.accounts import Accounts
 from localcloud.server.clients import clients
 from localcloud.server.configuration import Configuration
@@ -143,6 +143,7 @@ class Host:
         mappings.guard(self._durability)
         handlers = {name: self._regions.handler(name) for name in gateway.NAMESPACES}
         gateway.install(handlers, self._started)
+        state_machines.install()
         crossing.install(self._accounts, self._regions.running)
         application = asgi.application(
             self._durability,

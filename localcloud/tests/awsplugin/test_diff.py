@@ -148,6 +148,17 @@ def test_the_providers_tags_count_as_the_resources_own() -> None:
 REPLACED = [
     ("aws:kms/key:Key", {"keyUsage": "SIGN_VERIFY"}, {}, False, "keys have no name of their own"),
     (ROLE_POLICY, {"role": "s", "name": "n"}, {"role": "r", "name": "n"}, False, "another role, another identity"),
+    (
+        "aws:sagemaker/endpoint:Endpoint",
+        {"name": "e", "endpointConfigName": "c"},
+        {
+            "name": "e",
+            "endpointConfigName": "c",
+            "deploymentConfig": {"autoRollbackConfiguration": {"alarms": [{"alarmName": "a"}]}},
+        },
+        True,
+        "the genuine provider reads it back after anybody's guarded update",
+    ),
     ("aws:iam/role:Role", {"name": "n", "path": "/b/"}, {"name": "n", "path": "/"}, True, "the same fixed name"),
     ("aws:iam/role:Role", {"name": "m", "path": "/b/"}, {"name": "n", "path": "/"}, False, "another fixed name"),
     (TABLE, {"name": "t", "hashKey": "b"}, {"name": "t", "hashKey": "a"}, True, "the same fixed name"),

@@ -8,6 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
+from localcloud.awsplugin.services.sagemaker import ENDPOINT as ENDPOINT_NAMES
+
 pytestmark = pytest.mark.e2e
 
 CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
@@ -72,6 +74,26 @@ def test_an_update_is_done_as_its_deployment_config_says(world: Any, plugin: Any
     policy = live["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert policy["CanarySize"] == {"Type": "CAPACITY_PERCENT", "Value": 50}
     assert plugin.changes(plugin.refresh(updated)) == set()
+
+
+def test_a_guarded_update_by_anybody_is_read_back_and_would_replace_the_endpoint_unless_it_is_ignored(
+    world: Any, plugin: Any
+) -> None:
+    """hashicorp/terraform-provider-aws, internal/service/sagemaker/endpoint.go: Optional, not Computed, ForceNew."""
+    first, second = world.config("first"), world.config("second")
+    made = plugin.create(ENDPOINT, {"name": world.name("moved"), "endpointConfigName": first})
+    world.made.append(made)
+    deployment = ENDPOINT_NAMES.request({"deploymentConfig": guard(alarm_of(world))}, "deploymentConfig")
+    sagemaker = world.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=made.ident, EndpointConfigName=second, **deployment)
+    while sagemaker.describe_endpoint(EndpointName=made.ident)["EndpointStatus"] != "InService":
+        time.sleep(0.2)
+    refreshed = plugin.refresh(made)
+    found = plugin.diff(refreshed, made.inputs)
+    assert list(found.replaces) == ["deploymentConfig"]
+    assert found.deleteBeforeReplace
+    ignored = plugin.diff(refreshed, made.inputs, ignore=["endpointConfigName", "deploymentConfig"])
+    assert (list(ignored.diffs), list(ignored.replaces)) == ([], [])
 
 
 def test_an_update_that_an_alarm_rolls_back_is_an_error_that_names_it(world: Any, plugin: Any) -> None:

@@ -117,7 +117,7 @@ def function(cloud: Any, name: str) -> tuple[str, Queue]:
         FunctionName=name, Runtime="python3.11", Role=role, Handler="sender.handler",
         Code={"ZipFile": archive.getvalue()}, Timeout=20,
     )["FunctionArn"]  # fmt: skip
-    functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600})
     return arn, queue
 
 

@@ -48,6 +48,19 @@ def test_the_name_of_a_service_becomes_its_address_and_any_other_stays() -> None
         assert url in merged([routes("a", url)], SERVICES)
 
 
+def test_the_file_of_an_authorization_becomes_the_content_of_the_secret_that_it_names() -> None:
+    name = "credentials_file: secrets/models/e-token/token"
+    maps = [
+        {
+            "metadata": {"namespace": "a", "name": "a"},
+            "data": {"x.yml": f"{{route: {{}}, receivers: [{{name: a, {name}}}]}}"},
+        }
+    ]
+    for namespace, found in (("models", "credentials: secret\n"), ("others", name)):
+        secret = {"metadata": {"namespace": namespace, "name": "e-token"}, "data": {"token": "c2VjcmV0"}}
+        assert found in merged(maps, [], [secret])
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "receivers: []", "route: {routes: 3}\nreceivers: []", "a"])
 def test_a_map_that_is_no_config_stops_no_other(text: str) -> None:
     wrong = {"metadata": {"namespace": "a", "name": "wrong"}, "data": {"x.yml": text}}

@@ -29,7 +29,9 @@ def test_boto3_takes_an_endpoint_through_its_life(stage):
     endpoint = stage.name("e")
     config = stage.config("e", {"a": 1, "b": 0}, DataCaptureConfig=capture)
     stage.sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-    stage.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+    stage.sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName=endpoint, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+    )
     answer = stage.runtime.invoke_endpoint(
         EndpointName=endpoint,
         ContentType=JSON,
@@ -67,7 +69,9 @@ def test_boto3_takes_an_endpoint_through_its_life(stage):
     assert 0 < metric(stage, endpoint, "b", "OverheadLatency", "Average") < 1e6
 
     stage.sagemaker.delete_endpoint(EndpointName=endpoint)
-    stage.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig={"Delay": 1})
+    stage.sagemaker.get_waiter("endpoint_deleted").wait(
+        EndpointName=endpoint, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+    )
 
 
 def metric(stage: Any, endpoint: str, variant: str, name: str, statistic: str) -> float:

@@ -124,7 +124,7 @@ def test_an_invocation_of_an_sdk_takes_the_short_way_and_is_answered_as_on_the_g
     assert (json.loads(answered["Body"].read()), answered["CustomAttributes"]) == (PREDICTION, "seen")
     status, plain, content = caller.send()
     assert (status, short(plain), content) == (200, True, PREDICTION)
-    status, general, content = caller.send(query="?x=1")
+    status, general, content = caller.send(gzip.compress(BODY), Content_Encoding="gzip")
     assert (status, short(general), content) == (200, False, PREDICTION)
     own = ("content-type", "content-length", "x-amzn-invoked-production-variant")
     assert [plain[name] for name in own] == [general[name] for name in own]

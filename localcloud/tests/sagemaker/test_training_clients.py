@@ -55,7 +55,7 @@ def test_boto3_takes_a_job_through_its_life(stage, allowed):
     job["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "loss", "Regex": "loss=([0-9.]+)"}]
     stage.sagemaker.create_training_job(**job)
     stage.sagemaker.get_waiter("training_job_completed_or_stopped").wait(
-        TrainingJobName=stage.name("j"), WaiterConfig={"Delay": 1}
+        TrainingJobName=stage.name("j"), WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
     )
     described = stage.over(stage.name("j"))
     assert described["TrainingJobStatus"] == "Completed"

@@ -65,7 +65,9 @@ class Functions:
             Timeout=20,
             **settings,
         )["FunctionArn"]
-        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        functions.get_waiter("function_active_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+        )
         return arn
 
     def allow(self, name: str, **statements: Any) -> None:

@@ -70,7 +70,9 @@ class Owned:
             Handler="f.handler",
             Code={"ZipFile": code.getvalue()},
         )
-        functions.get_waiter("function_active_v2").wait(FunctionName="shared", WaiterConfig={"Delay": 1})
+        functions.get_waiter("function_active_v2").wait(
+            FunctionName="shared", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+        )
         return made["FunctionArn"]
 
     def open_bucket(self, *statements: dict[str, Any]) -> None:

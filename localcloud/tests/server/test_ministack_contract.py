@@ -65,6 +65,36 @@ def test_tables_are_saved_whole_and_only_what_changed_of_them_is_written_again()
 
 
 @pytest.mark.e2e
+def test_policies_are_evaluated_as_iam_does_and_what_cannot_be_decided_is_refused():
+    assert told_by("policies_read.py") == {
+        "a newline in a denied name": "Deny",
+        "a newline behind an allowed name": "ImplicitDeny",
+        "an own name": "Allow",
+        "another name": "ImplicitDeny",
+        "an own name denied": "Deny",
+        "a star in a tag is no pattern": "ImplicitDeny",
+        "a star in a tag": "Allow",
+        "no value": "ImplicitDeny",
+        "no value, the rest": "ImplicitDeny",
+        "a default": "Allow",
+        "a star itself": "ImplicitDeny",
+        "a name in a condition": "Allow",
+        "an unknown operator allows": "ImplicitDeny",
+        "an unknown operator denies": "Deny",
+        "no set operator allows": "ImplicitDeny",
+        "no set operator denies": "Deny",
+        "all of a set": "ImplicitDeny",
+        "any of a set": "Allow",
+        "any of no set": "ImplicitDeny",
+        "if it exists": "Allow",
+        "no service calls": "Deny",
+        "denied to all but another": "Deny",
+        "denied to all but her": "Allow",
+        "denied to all but a service": "Deny",
+    }
+
+
+@pytest.mark.e2e
 def test_events_outlast_a_disk_that_is_full_for_a_while():
     assert told_by("events_kept.py") == {"tried again, not in a rush": True, "left once there is room": 0}
 

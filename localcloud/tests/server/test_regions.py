@@ -79,7 +79,9 @@ def test_a_function_is_metered_in_its_region(mortal, eventually):
     functions.create_function(
         FunctionName="metered", Runtime="python3.11", Role=role, Handler="f.handler", Code={"ZipFile": code.getvalue()}
     )
-    functions.get_waiter("function_active_v2").wait(FunctionName="metered", WaiterConfig={"Delay": 1})
+    functions.get_waiter("function_active_v2").wait(
+        FunctionName="metered", WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+    )
     for kind in ("RequestResponse", "Event"):
         functions.invoke(FunctionName="metered", InvocationType=kind)
 

@@ -65,11 +65,12 @@ def delete_first(spec: Resource, differences: list[Difference], wanted: Props) -
 
 def _differences(name: str, prop: Prop, new: Any, old: Any) -> Iterable[Difference]:
     left, right = comparable(prop, new, old)
+    replace = prop.replace or any((m in (left or {})) != (m in (right or {})) for m in prop.replace_on)
     if prop.json or prop.unordered or not isinstance(left, (dict, list)) or not isinstance(right, type(left)):
-        yield Difference(name, _kind(new, old), prop.replace)
+        yield Difference(name, _kind(new, old), replace)
         return
     for path, kind in _leaves(name, left, right):
-        yield Difference(path, kind, prop.replace)
+        yield Difference(path, kind, replace)
 
 
 def _leaves(path: str, new: Any, old: Any) -> Iterable[tuple[str, str]]:

@@ -38,6 +38,8 @@ class Prop:
 
     replace: bool = False
     """A change makes a new resource."""
+    replace_on: tuple[str, ...] = ()
+    """Members of the object that make a new resource when they appear or disappear."""
     default: Any = None
     """What absence means; also what the cloud then reports."""
     computed: bool = False

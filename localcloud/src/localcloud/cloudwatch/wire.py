@@ -20,8 +20,9 @@ from typing import Any
 import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
-from localcloud.cloudwatch import cbor, querystring
+from localcloud.cloudwatch import querystring
 from localcloud.cloudwatch.errors import CloudWatchError, internal, validation_error
+from localcloud.server import cbor
 from localcloud.server.platform import Answer
 from localcloud.server.shapes import summary, validate
 

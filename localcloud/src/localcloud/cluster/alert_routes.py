@@ -4,11 +4,13 @@
 
 Each key of a ConfigMap with the label `localcluster/alertmanager: "true"` that ends in .yml or .yaml is a whole
 alertmanager.yml. Its routes and receivers are put beside those of all others. Alertmanager runs on the node, outside
-the cluster's DNS: so the name of a service becomes its address. What Alertmanager does not take changes nothing.
+the cluster's DNS: so the name of a service becomes its address, and the file `secrets/NAMESPACE/SECRET/KEY` of an
+authorization its content. What Alertmanager does not take changes nothing.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -26,12 +28,20 @@ _ENDS = (".yml", ".yaml")
 _SERVICE = re.compile(r"(?<=://)([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?=[:/])")
 
 
-def merged(maps: Iterable[Mapping[str, Any]], services: Iterable[Mapping[str, Any]]) -> str:
+_CREDENTIALS = re.compile(r"credentials_file: secrets/([^/\s]+)/([^/\s]+)/(\S+)")
+
+
+def merged(
+    maps: Iterable[Mapping[str, Any]],
+    services: Iterable[Mapping[str, Any]],
+    secrets: Iterable[Mapping[str, Any]] = (),
+) -> str:
     """The alertmanager.yml of all maps together.
 
     Args:
         maps: ConfigMaps, as the API server lists them. One that is no config of an Alertmanager is passed over.
         services: The services of the cluster.
+        secrets: The secrets of the cluster.
     """
     whole = yaml.safe_load(configs.alertmanager())
     routes, receivers = whole["route"].setdefault("routes", []), {one["name"]: one for one in whole["receivers"]}
@@ -55,6 +65,14 @@ def merged(maps: Iterable[Mapping[str, Any]], services: Iterable[Mapping[str, An
         (one["metadata"]["name"], one["metadata"]["namespace"]): one["spec"].get("clusterIP", "") for one in services
     }
     text = yaml.safe_dump(whole, sort_keys=False, width=1000)
+    held = {
+        (one["metadata"]["namespace"], one["metadata"]["name"], key): base64.b64decode(value).decode(errors="replace")
+        for one in secrets
+        for key, value in (one.get("data") or {}).items()
+    }
+    text = _CREDENTIALS.sub(
+        lambda found: f"credentials: {token}" if (token := held.get((found[1], found[2], found[3]))) else found[0], text
+    )
     return _SERVICE.sub(lambda found: known.get((found[1], found[2])) or found[0], text)
 
 
@@ -63,9 +81,9 @@ def main(arguments: list[str]) -> None:
     pki, file = map(Path, arguments)
     for maps in listings(pki, f"/api/v1/configmaps?labelSelector={LABEL}%3Dtrue"):
         try:
-            text = merged(maps, listed(pki, "/api/v1/services"))
+            text = merged(maps, listed(pki, "/api/v1/services"), listed(pki, "/api/v1/secrets"))
         except OSError as error:
-            print(f"the services are not listed: {error}", file=sys.stderr, flush=True)
+            print(f"services and secrets are not listed: {error}", file=sys.stderr, flush=True)
             continue
         before = file.read_text()
         if keep(file, text) and (said := reload(ALERTMANAGER)):

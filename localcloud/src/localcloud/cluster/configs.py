@@ -42,7 +42,8 @@ def kubelet(layout: Layout, authority: Path, certificate: Path, key: Path) -> st
     """The KubeletConfiguration.
 
     The node shares its machine with other work, whose control groups it may not arrange: so it makes none of its own
-    for the classes of pods. Images are not cleared away: a disk that others fill is no reason to.
+    for the classes of pods. Without these, Kubernetes 1.34 ends with a nil pointer when it resizes a pod in place.
+    Images are not cleared away: a disk that others fill is no reason to.
     """
     settings: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -59,6 +60,7 @@ def kubelet(layout: Layout, authority: Path, certificate: Path, key: Path) -> st
         "clusterDomain": DOMAIN,
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": False,
+        "featureGates": {"InPlacePodVerticalScaling": False},
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,

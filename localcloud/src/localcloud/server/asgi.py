@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 
-from localcloud.server import authorization, fault_requests
+from localcloud.server import fault_requests, requests
 from localcloud.server.doors import Doors
 from localcloud.server.durability import Durability, Touched, failures, touched
 from localcloud.server.faults import Faults
@@ -166,10 +166,11 @@ class _Request:
 
     def touched(self) -> Touched:
         """What this request may have changed."""
-        if self.method in ("GET", "HEAD", "OPTIONS"):
+        if self.method in ("GET", "HEAD", "OPTIONS") and "Action" not in self.query:
             return Touched()
-        found = authorization.read(self.path, self.headers, b"", self._parameters())
-        return touched(self.service(), self.method, self.path, found.action if found else None)
+        return touched(
+            self.service(), self.method, self.path, requests.name_of(self.path, self.headers, self._parameters())
+        )
 
     def failure(self, text: str, code: str = "InternalFailure", status: int = 500) -> tuple[int, bytes, str]:
         """Status, body and content type of a failure in the service's own form."""

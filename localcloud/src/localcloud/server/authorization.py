@@ -6,18 +6,10 @@ Amazon CloudWatch.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qsl
 
-from botocore.parsers import BaseCBORParser, ResponseParserError
+from localcloud.server.requests import Request
 
-_CBOR_MAP, _CBOR_OPEN_MAP = 0xA0, 0xBF
-# Compiled, and made once: each invocation needs them.
-_RUNTIME = re.compile(r"/endpoints/([^/]+)/(invocations|async-invocations|invocations-response-stream)")
 # In this order: what a request makes or changes stands before what it is made of or in.
 _KINDS = {
     "EndpointName": "endpoint",
@@ -59,73 +51,6 @@ _OF_ANY = {
 """Actions that need not name the resource, as SageMaker makes its ARN or knows it by a token: any is meant."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """The parts of a request that say what it asks for.
-
-    Attributes:
-        action: IAM action without its service prefix, e.g. `InvokeEndpoint`.
-        members: The operation's input as far as it is readable without a model.
-    """
-
-    action: str
-    members: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read(path: str, headers: Mapping[str, str], body: bytes, parameters: Mapping[str, Any]) -> Request | None:
-    """Read a request in any of the protocols that SageMaker, its runtime and CloudWatch speak.
-
-    Args:
-        path: Percent-decoded path.
-        headers: By lower-case name.
-        body: Uncompressed.
-        parameters: Those of the query string.
-    """
-    runtime = _RUNTIME.fullmatch(path)
-    if runtime:
-        action = "InvokeEndpointAsync" if runtime[2] == "async-invocations" else "InvokeEndpoint"
-        return Request(action, {"EndpointName": runtime[1]})
-    rpc = re.search(r"/service/[^/]+/operation/([^/]+)$", path)
-    if rpc:
-        return Request(rpc[1], members(body, parameters))
-    target = headers.get("x-amz-target", "")
-    if "." in target:
-        return Request(target.rsplit(".", 1)[1], members(body, parameters))
-    form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    found = _form({**parameters, **dict(form)})  # as CloudWatch reads them: of two of one name the last, the body's
-    return Request(str(found["Action"]), found) if found.get("Action") else None
-
-
-def members(body: bytes, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation's input: of a JSON or CBOR body, or of a form's parameters; empty when it cannot be read."""
-    if body[:1] == b"{":
-        value = _json(body)
-    elif body and (body[0] == _CBOR_OPEN_MAP or body[0] & 0xE0 == _CBOR_MAP):
-        value = _cbor(body)
-    else:
-        value = _form(parameters)
-    return value if isinstance(value, dict) else {}
-
-
-def asked_about(service: str, read: str, given: Mapping[str, Any], region: str, account: str) -> str:
-    """The resource that a request must be allowed on, where ministack reads another one, or none (`*`).
-
-    Source: the Service Authorization Reference of AWS, "Resource types" of each action.
-    """
-    if service == "events" and given.get("Rule") and given.get("EventBusName", "default") == "default":
-        return f"arn:aws:events:{region}:{account}:rule/{given['Rule']}"
-    if read != "*":
-        return read.replace(":rule/default/", ":rule/")  # a rule of the default bus has no bus in its ARN
-    tagged = next((str(given[name]) for name in ("ResourceArn", "ResourceARN", "resourceArn") if given.get(name)), "")
-    if service == "sns" and (subscription := str(given.get("SubscriptionArn", ""))):
-        return subscription.rpartition(":")[0]  # its topic
-    if service == "ecr" and (names := given.get("repositoryNames")):
-        return f"arn:aws:ecr:{region}:{account}:repository/{names[0]}"
-    if service == "lambda" and (function := given.get("FunctionName")) and "EventSourceArn" not in given:
-        return f"arn:aws:lambda:{region}:{account}:function:{function}"
-    return tagged or read
-
-
 def sagemaker_resources(request: Request, region: str, account: str) -> list[str]:
     """ARNs of the resources that a SageMaker request must be allowed on, the one to name in a refusal first."""
 
@@ -159,8 +84,7 @@ def cloudwatch_resources(request: Request, region: str, account: str) -> list[st
 
 def passed_roles(request: Request) -> list[str]:
     """Roles that the request hands to the service, each of which needs `iam:PassRole`."""
-    role = request.members.get("ExecutionRoleArn") or request.members.get("RoleArn")
-    return [str(role)] if role and request.action.startswith(("Create", "UpdatePipeline")) else []
+    return [str(role) for name in ("ExecutionRoleArn", "RoleArn") if (role := request.members.get(name))]
 
 
 def needed_beside(service: str, request: Request, resources: list[str]) -> list[tuple[str, str]]:
@@ -180,55 +104,3 @@ def needed_beside(service: str, request: Request, resources: list[str]) -> list[
     if isinstance(place, Mapping):
         needed.append(("s3:GetObject", f"arn:aws:s3:::{place.get('Bucket')}/{place.get('ObjectKey')}"))
     return needed
-
-
-def condition_context(service: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Condition keys of the service itself, from an operation's input."""
-    namespace = found.get("Namespace")
-    return {"cloudwatch:namespace": str(namespace)} if service == "monitoring" and namespace else {}
-
-
-def role_of(principal: str) -> str:
-    """The principal as `aws:PrincipalArn` has it: of a session of a role it is the role, not the session.
-
-    Source: IAM User Guide, "AWS global condition context keys".
-    """
-    session = re.fullmatch(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/[^/]+", principal)
-    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else principal
-
-
-def s3_conditions(action: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """Condition keys of S3 that ministack does not read: on what there is a write depends.
-
-    Source: AWS Service Authorization Reference, "Condition keys for Amazon S3".
-    """
-    names = ("if-match", "if-none-match")
-    return {f"s3:{name}": headers[name] for name in names if headers.get(name)} if action == "s3:PutObject" else {}
-
-
-def _cbor(body: bytes) -> object:
-    parser = BaseCBORParser()
-    try:
-        return parser.parse_data_item(parser.get_peekable_stream_from_bytes(body))
-    except (ResponseParserError, ValueError, EOFError, IndexError):
-        return {}
-
-
-def _json(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return {}
-
-
-def _form(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters by name, `AlarmNames.member.1` and so on gathered into a list."""
-    gathered: dict[str, Any] = {}
-    for key, value in parameters.items():
-        one = value[-1] if isinstance(value, list) and value else value
-        item = re.fullmatch(r"(\w+)\.member\.\d+", key)
-        if item:
-            gathered.setdefault(item[1], []).append(one)
-        else:
-            gathered[key] = one
-    return gathered

@@ -189,7 +189,7 @@ def touched(service: str, method: str, path: str, action: str | None) -> Touched
         action: Name of the operation where the protocol has one (JSON, query, CBOR); None for REST.
     """
     entry = ministack_app.SERVICE_REGISTRY.get(service)
-    if entry is None or method in ("GET", "HEAD", "OPTIONS") or (action is not None and action.startswith(_READS)):
+    if entry is None or (action.startswith(_READS) if action else method in ("GET", "HEAD", "OPTIONS")):
         return Touched()
     key = entry.get("state_key", entry["module"])
     if action == "PutLogEvents":

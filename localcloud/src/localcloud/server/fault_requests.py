@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
-from localcloud.server import authorization
+from localcloud.server import requests
 from localcloud.server.faults import Fault, FaultError, Faults
 from localcloud.server.messages import App, Message, Receive, Scope, Send, again, body_of
 
@@ -80,11 +80,12 @@ def _named(scope: Scope, body: bytes) -> tuple[str, str, str, dict[str, str]]:
     method, path = scope["method"], scope["path"]
     service = router.detect_service(method, path, headers, parameters)
     account = _account_of(router.extract_access_key_id(headers, parameters))
-    found = authorization.read(path, headers, b"", parameters)
-    if found is not None:
-        return account, service, found.action, headers
-    action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or ""
-    return account, service, action.rpartition(":")[2], headers
+    action = requests.name_of(path, headers, parameters)
+    if action is None:
+        action = (iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or "").rpartition(
+            ":"
+        )[2]
+    return account, service, action, headers
 
 
 def _account_of(access_key_id: str) -> str:

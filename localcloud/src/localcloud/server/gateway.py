@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
+from itertools import islice
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
-from localcloud.server import authorization, beside, objects, owners
+from localcloud.server import authorization, beside, dispatch, objects, owners, policies, requests, s3_requests
+from localcloud.server.condition_keys import condition_keys, role_of, s3_conditions
 from localcloud.server.platform import Answer
 from localcloud.server.refusals import Asked, refusal
 from localcloud.server.regions import Handle
+from localcloud.server.resource_arns import check_place, resource_arns, table_arn
 
 NAMESPACES = {"sagemaker": "sagemaker", "monitoring": "cloudwatch"}
 """Router name of each of our services, and what IAM calls it."""
@@ -72,10 +75,25 @@ PROTOCOLS = {
 """Protocol and JSON version of ministack's services. Our own are missing on purpose: they choose their content type."""
 
 _RESOURCES = {"sagemaker": authorization.sagemaker_resources, "monitoring": authorization.cloudwatch_resources}
+_ACTIONS = {
+    "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+    "DeleteMessageBatch": "DeleteMessage",
+    "GetLayerVersionByArn": "GetLayerVersion",
+    "Invoke": "InvokeFunction",
+    "InvokeAsync": "InvokeFunction",
+    "InvokeWithResponseStream": "InvokeFunction",
+    "PublishBatch": "Publish",
+    "ReEncrypt": "ReEncryptFrom",
+    "SendMessageBatch": "SendMessage",
+}
+"""Actions of IAM whose names are not those of the operations."""
+
 _WITH_POLICIES = ("ecr", "kms", "lambda")
 """Services of ministack whose resources another account may use by its ARN; S3, SNS and SQS see to it themselves."""
 
 _START_SECONDS = 30.0
+
+Found = TypeVar("Found")
 
 
 def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
@@ -83,13 +101,15 @@ def install(services: Mapping[str, Handle], started: asyncio.Event) -> None:
     router.SERVICE_PATTERNS["sagemaker"] = {"host_patterns": [r"sagemaker\."], "target_prefixes": ["SageMaker."]}
     _keep_botocore_models_out()
     iam_actions.SERVICE_TO_IAM_NAMESPACE.update(NAMESPACES)
-    _read_our_requests()
+    dispatch.install({*PROTOCOLS, *NAMESPACES})
+    _authorize_as_read()
+    policies.install()
     _refuse_like_aws()
     handlers = _Handlers(ministack_app.SERVICE_HANDLERS)
     handlers.update({name: _handler(name, service, started) for name, service in services.items()})
     for name in _WITH_POLICIES:
         handlers[name] = owners.served_by_owner(name, handlers[name])
-    handlers |= {name: _asking_beside(name, handlers[name]) for name in beside.SERVICES}
+    handlers |= {name: _authorized(name, handlers[name]) for name in PROTOCOLS if name != "s3"}
     handlers["s3"] = objects.guarded(handlers["s3"])
     ministack_app.SERVICE_HANDLERS = handlers
 
@@ -106,58 +126,80 @@ def _keep_botocore_models_out() -> None:
     responses._service_model = models.get
 
 
-def _read_our_requests() -> None:
-    action_of = iam_actions.extract_iam_action
-    resource_of = iam_actions.extract_resource_arn
-    context_of = iam_actions.request_tag_context
+def _authorize_as_read() -> None:
+    """Have IAM decide on the requests as they were read, with the names and the resources of AWS."""
+    action_of, resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
+    tags_of, s3_context_of = iam_actions.request_tag_context, iam_actions.s3_service_context
 
-    def extract_iam_action(service: str, *request: Any) -> str | None:
-        if service not in NAMESPACES:
-            return action_of(service, *request)
-        _, path, headers, body, parameters = request
-        found = authorization.read(path, headers, body, parameters)
-        # An action without a name must be one that no policy allows, not one that needs none.
-        return f"{NAMESPACES[service]}:{found.action if found else 'UnknownOperation'}"
+    def extract_iam_action(service: str, method: str, path: str, *more: Any) -> str | None:
+        if service == "s3":
+            return f"s3:{iam_actions._s3_action(method, path, more[-1]) or 'UnknownOperation'}"
+        request = requests.current.get()
+        if request is None or request.service != service:
+            return action_of(service, method, path, *more)
+        return f"{iam_actions.SERVICE_TO_IAM_NAMESPACE[service]}:{_ACTIONS.get(request.action, request.action)}"
 
-    def extract_resource_arn(service: str, *request: Any) -> str:
-        _, path, headers, body, parameters, region, account = request
-        if service not in NAMESPACES:
-            if service == "ecr":
-                account = owners.registry_of(body, account)
-            arn = resource_of(service, *request[:-1], account)
-            if service == "kms":
-                return owners.key_asked_about(arn, body, region)
-            if arn != "*" and service != "events":
-                return arn  # without reading a large body once more
-            asked = authorization.asked_about(service, arn, authorization.members(body, parameters), region, account)
-            every = f"arn:aws:ecr:{region}:{account}:repository/*"
-            return every if asked == "*" and account != request[-1] else asked
-        found = authorization.read(path, headers, body, parameters)
-        return _RESOURCES[service](found, region, account)[0] if found else "*"
+    def extract_resource_arn(service: str, method: str, path: str, *more: Any) -> str:
+        headers, body, query, region, account = more
+        if service == "s3":
+            return s3_requests.resource(method, path, body, query)
+        if service not in PROTOCOLS and service not in NAMESPACES:
+            return resource_of(service, method, path, *more)
+        sent = requests.Sent(method, path, headers, body, query)
+        return _resources(requests.of(service, sent), region, account)[0]
 
     def request_tag_context(service: str, iam_action: str, body: bytes, params: dict[str, Any]) -> dict[str, Any]:
-        context = context_of(service, iam_action, body, params)
         if iam_action.startswith("sagemaker:InvokeEndpoint"):
-            return context  # what a model is asked is no member of a request, and may be anything
-        return {**context, **authorization.condition_context(service, authorization.members(body, params))}
-
-    s3_context_of, condition_of = iam_actions.s3_service_context, iam_evaluator._resolve_condition_key
-
-    def resolve_condition_key(key: str, asked: Any) -> Any:
-        found = condition_of(key, asked)
-        return authorization.role_of(found) if key.lower() == "aws:principalarn" else found
+            return {}  # what a model is asked is no member of a request, and may be anything
+        request = requests.current.get()
+        keys = _guarded(condition_keys, request) if request is not None and request.service == service else {}
+        return {**tags_of(service, iam_action, body, params), **keys}
 
     def s3_service_context(
         iam_action: str, query: Any, path: str = "", headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        context = s3_context_of(iam_action, query, path, headers)
-        return {**context, **authorization.s3_conditions(iam_action, headers or {})}
+        return {**s3_context_of(iam_action, query, path, headers), **s3_conditions(iam_action, headers or {})}
 
-    iam_actions.s3_service_context = s3_service_context
+    condition_of = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key: str, asked: Any) -> Any:
+        found = condition_of(key, asked)
+        return role_of(found) if key.lower() == "aws:principalarn" else found
+
     iam_evaluator._resolve_condition_key = resolve_condition_key
+    logs_context_of = iam_actions.logs_service_context
+    iam_actions.logs_service_context = lambda action, body, arn, *more: logs_context_of(
+        action, body, arn.partition(":log-stream:")[0], *more
+    )
+    iam_actions.s3_service_context = s3_service_context
     iam_actions.extract_iam_action = extract_iam_action
     iam_actions.extract_resource_arn = extract_resource_arn
     iam_actions.request_tag_context = request_tag_context
+    s3_requests.install()
+    iam_actions._dynamodb_table_arn = table_arn  # of the items of a transaction
+    for name in ("dynamodb_resource_arns", "eventbridge_resource_arns"):
+        setattr(iam_actions, name, lambda *_: [])  # `_authorized` asks for each resource
+
+
+def _resources(request: requests.Request, region: str, account: str) -> list[str]:
+    """ARNs of all resources on which a request must be allowed, never none.
+
+    Raises:
+        BadRequest: A member has another type than the model says, or names a resource that is not served here.
+    """
+    if request.service not in _RESOURCES:
+        return _guarded(resource_arns, request, region, account)
+    found = _guarded(_RESOURCES[request.service], request, region, account)
+    for arn in found:
+        check_place(request.service, arn, region, account)
+    return found
+
+
+def _guarded(read: Callable[..., Found], *about: Any) -> Found:
+    try:
+        return read(*about)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise requests.BadRequest("SerializationException", f"a member is of another type: {error}") from None
 
 
 def _refuse_like_aws() -> None:
@@ -176,10 +218,12 @@ def _refuse_like_aws() -> None:
                 f"User: {principal_arn} is not authorized to perform: {action} on resource: "
                 f"{options['resource_policy_arn']} because no resource-based policy allows the {action} action"
             )
-        elif untold and service in NAMESPACES:
+        elif untold and (service in NAMESPACES or policies.undecided.get()):
             options["message"] = iam_actions.identity_denial_message(
                 action, principal_arn, options.get("resource_arn", "*"), bool(options.get("explicit_deny"))
             )
+            if key := policies.undecided.get():
+                options["message"] += f" (the local cloud does not compute the condition key {key}, so it refuses)"
         status, headers, body = refusal_of(service, action, principal_arn, request_id, **options)
         sent = options.get("headers") or {}
         if service == "monitoring" and "xml" not in headers["Content-Type"]:
@@ -223,20 +267,23 @@ def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
         except TimeoutError:
             message = json.dumps({"__type": "ServiceUnavailable", "message": f"{name} is still starting"})
             return 503, {"Content-Type": "application/json"}, message.encode()
-        refusal = _refuse_on_further_resources(name, path, headers, body, query)
-        return refusal if refusal else await serve(method, path, headers, body, query)
+        return await serve(method, path, headers, body, query)
 
-    return handle
+    return _authorized(name, handle)
 
 
-def _asking_beside(name: str, serve: Handle) -> Handle:
-    """A handler of a service of ministack's that asks for what its requests need beside their action."""
+def _authorized(name: str, serve: Handle) -> Handle:
+    """A handler that asks for what ministack's one check a request leaves out.
+
+    That is further resources, tagging, reading what is named in S3, and passing a role.
+    """
 
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> Answer:
-        if method in {"POST", "PUT"} and not path.endswith("/invocations"):
-            for action, arn, context in beside.needs(name, authorization.members(body, {})):
+        request = requests.current.get()
+        if request is not None and request.query is query:  # else a service calls, not a client
+            for action, arn, context in islice(checks(request, router.extract_region(headers, query)), 1, None):
                 if refused := refusal(Asked(name, headers, query), action, arn, context):
                     return refused
         return await serve(method, path, headers, body, query)
@@ -244,23 +291,24 @@ def _asking_beside(name: str, serve: Handle) -> Handle:
     return handle
 
 
-def _refuse_on_further_resources(
-    name: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
-) -> Answer | None:
-    """Check what ministack's one check a request leaves out: further resources, tagging, and passing a role."""
-    request = authorization.read(path, headers, body, query)
-    if request is None:
-        return None
-    region, account = router.extract_region(headers, query), responses.get_account_id()
-    resources = _RESOURCES[name](request, region, account)
-    checks = [(f"{NAMESPACES[name]}:{request.action}", arn, {}) for arn in resources]
-    beside = authorization.needed_beside(NAMESPACES[name], request, resources)
-    checks = [*checks[1:], *((action, arn, {}) for action, arn in beside)] + [
-        ("iam:PassRole", arn, {"iam:PassedToService": f"{name}.amazonaws.com"})
-        for arn in authorization.passed_roles(request)
-    ]
-    for action, arn, context in checks:
-        refused = refusal(Asked(name, headers, query), action, arn, context)
-        if refused:
-            return refused
-    return None
+def checks(request: requests.Request, region: str) -> Iterator[beside.Need]:
+    """All that a request to any service but S3 needs, its own action on its main resource first."""
+    namespace = iam_actions.SERVICE_TO_IAM_NAMESPACE[request.service]
+    resources = _resources(request, region, responses.get_account_id())
+    action = f"{namespace}:{_ACTIONS.get(request.action, request.action)}"
+    context, further = _guarded(condition_keys, request), resources[1:]
+    yield action, resources[0], context
+    if request.action == "ReEncrypt":
+        action, further = "kms:ReEncryptTo", resources[-1:]
+    yield from ((action, arn, context) for arn in further)
+    if request.service in _RESOURCES:
+        needed = authorization.needed_beside(namespace, request, resources)
+        yield from ((action, arn, {}) for action, arn in needed)
+        passed = {"iam:PassedToService": f"{request.service}.amazonaws.com"}
+        yield from (("iam:PassRole", arn, passed) for arn in authorization.passed_roles(request))
+    else:
+        yield from beside.needs(request.service, request.members)
+    tags = iam_actions.request_tag_context(
+        request.service, f"{namespace}:{request.action}", request.body, request.query
+    )
+    yield from _guarded(lambda: [*beside.tagging(request, namespace, resources[0], tags)])

@@ -5,13 +5,15 @@ ministack looks for keys, repositories and functions in the caller's account onl
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import kms, s3
+from ministack.services import s3
 
-from localcloud.server.authorization import members
 from localcloud.server.platform import Answer
 from localcloud.server.regions import Handle
+from localcloud.server.requests import BadRequest
 
 BUCKET = "arn:aws:s3:::"
 """How the ARN of each bucket and object begins: it names no account."""
@@ -26,29 +28,6 @@ def owner_of(arn: str) -> str | None:
         return iam_evaluator._account_from_arn(arn)
     bucket = arn.removeprefix(BUCKET).partition("/")[0]
     return own if s3._buckets.contains_scoped(own, None, bucket) else s3._bucket_owner_account(bucket)
-
-
-def registry_of(body: bytes, account: str) -> str:
-    """The account whose image registry a request to ECR names, or the caller's."""
-    return str(members(body, {}).get("registryId") or account) if b"registryId" in body else account
-
-
-def key_asked_about(arn: str, body: bytes, region: str) -> str:
-    """The ARN of the key that a request to KMS uses, where only its ciphertext may tell that it is another account's.
-
-    Args:
-        arn: As ministack reads it, which takes each such key for one of the caller's account.
-        body: Of the request.
-        region: Of the request.
-
-    Source: AWS KMS API reference, `Decrypt`, `KeyId`.
-    """
-    given = members(body, {})
-    if given.get("KeyId") or not given.get("CiphertextBlob"):
-        return arn
-    name = arn.rpartition("/")[2]
-    owners = [account for account, there, key in kms._keys._data if (there, key) == (region, name)]
-    return arn if not owners or get_account_id() in owners else f"arn:aws:kms:{region}:{owners[0]}:key/{name}"
 
 
 def served_by_owner(service: str, serve: Handle) -> Handle:
@@ -66,7 +45,8 @@ def served_by_owner(service: str, serve: Handle) -> Handle:
         owner = None
         if _may_name_another(service, path, body):
             request = (service, method, path, headers, body, query, region, caller)
-            owner = owner_of(iam_actions.extract_resource_arn(*request))
+            with suppress(BadRequest):
+                owner = owner_of(iam_actions.extract_resource_arn(*request))
         if owner in (None, caller):
             return await serve(method, path, headers, body, query)
         with request_scope(owner, region):

@@ -10,6 +10,7 @@ from typing import Any
 from ministack.core import iam_actions, iam_evaluator, router
 
 from localcloud.server.platform import Answer
+from localcloud.server.requests import BadRequest
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,13 @@ def refusal(asked: Asked, action: str, arn: str, context: Mapping[str, Any] | No
         explicit_deny=denied.decision == "Deny",
         resource_policy_arn=denied.resource_policy_arn,
     )
+
+
+def malformed(service: str, headers: Mapping[str, str], error: BadRequest) -> Answer:
+    """The answer to a request that cannot be read, in the service's own form."""
+    _, answered, body = iam_actions.access_denied_response(
+        service, "", "", str(uuid.uuid4()), error_code=error.code, message=str(error), headers=dict(headers)
+    )
+    if "json" in answered["Content-Type"]:
+        answered = {**answered, "x-amzn-ErrorType": error.code}
+    return error.status, answered, body

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from ministack.core import iam_actions, router
 from ministack.core.responses import get_account_id
 
-from localcloud.server import authorization, background, credentials
+from localcloud.server import background, credentials, requests
 from localcloud.server.platform import Answer, Datum, MetricSink, Service
 
 FOLDER = "regions"
@@ -150,9 +150,10 @@ async def _stop(services: Sequence[Service]) -> None:
             _log.exception("a service did not stop cleanly")
 
 
-def _is_of_no_region(path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, list[str]]) -> bool:
-    request = authorization.read(path, headers, body, query)
-    if request is None:
+def _is_of_no_region(path: str, headers: Mapping[str, str], body: bytes, query: dict[str, list[str]]) -> bool:
+    try:
+        request = requests.of("monitoring", requests.Sent("POST", path, headers, body, query))
+    except requests.BadRequest:
         return False
     of_dashboards = request.action.endswith(("Dashboard", "Dashboards"))
     return of_dashboards or ":dashboard/" in str(request.members.get("ResourceARN", ""))

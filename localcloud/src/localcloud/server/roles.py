@@ -11,6 +11,7 @@ import secrets
 import string
 import threading
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -45,30 +46,15 @@ class CloudRoles:
     def assume(self, role_arn: str, session: str, *, principal: str, source_arn: str, seconds: float) -> Assumed:
         """Assume a role as a service principal."""
         role = self._trusting(role_arn, principal, source_arn)
-        name = role["RoleName"]
-        key = "ASIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
-        secret, token = secrets.token_urlsafe(30), secrets.token_urlsafe(120)
-        sts.register_session(
-            key,
-            {
-                "Arn": f"arn:aws:sts::{self._account}:assumed-role/{name}/{session}",
-                "UserId": f"{role['RoleId']}:{session}",
-                "SecretAccessKey": secret,
-                "SessionToken": token,
-                "Expiration": time.time() + seconds,
-                "AccountId": self._account,
-                "PrincipalType": "AssumedRole",
-            },
-        )
+        keys = begin_session(role, session, self._account, seconds)
         environment = {
-            "AWS_ACCESS_KEY_ID": key,
-            "AWS_SECRET_ACCESS_KEY": secret,
-            "AWS_SESSION_TOKEN": token,
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": keys.token or "",
             "AWS_ENDPOINT_URL": self._url,
             "AWS_REGION": self._region,
             "AWS_DEFAULT_REGION": self._region,
         }
-        keys = Credentials(key, secret, token)
         ask = partial(self._calls.ask, keys, "sagemaker", "SageMaker")
         return Assumed(environment, partial(self._client, keys), ask)
 
@@ -84,14 +70,42 @@ class CloudRoles:
             )
 
     def _trusting(self, role_arn: str, principal: str, source_arn: str) -> dict[str, Any]:
-        with request_scope(self._account, self._region):
-            role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
-            if role is None or role["Arn"] != role_arn:
-                raise RoleRefused(f"There is no role {role_arn}.")
-            trust = _of_every_resource(role["AssumeRolePolicyDocument"])
-            if not policy_allows(trust, "sts:AssumeRole", role_arn, principal, source_arn):
-                raise RoleRefused(f"The trust policy of {role_arn} does not let {principal} assume it.")
-            return role
+        return trusting(role_arn, principal, source_arn, self._account, self._region)
+
+
+def trusting(role_arn: str, principal: str, source_arn: str, account: str, region: str) -> dict[str, Any]:
+    """A role of an account that a service principal may assume.
+
+    Raises:
+        RoleRefused: There is none, or its trust policy does not let the principal.
+    """
+    with request_scope(account, region):
+        role = iam._roles.get(role_arn.rsplit("/", 1)[-1])
+        if role is None or role["Arn"] != role_arn:
+            raise RoleRefused(f"There is no role {role_arn}.")
+        trust = _of_every_resource(role["AssumeRolePolicyDocument"])
+        if not policy_allows(trust, "sts:AssumeRole", role_arn, principal, source_arn):
+            raise RoleRefused(f"The trust policy of {role_arn} does not let {principal} assume it.")
+        return role
+
+
+def begin_session(role: Mapping[str, Any], session: str, account: str, seconds: float) -> Credentials:
+    """The keys of a new session of a role."""
+    key = "ASIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
+    secret, token = secrets.token_urlsafe(30), secrets.token_urlsafe(120)
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{account}:assumed-role/{role['RoleName']}/{session}",
+            "UserId": f"{role['RoleId']}:{session}",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "Expiration": time.time() + seconds,
+            "AccountId": account,
+            "PrincipalType": "AssumedRole",
+        },
+    )
+    return Credentials(key, secret, token)
 
 
 def _of_every_resource(trust: str) -> dict[str, object]:

@@ -22,7 +22,7 @@ from email.utils import formatdate
 from ministack import app as ministack_app
 from ministack.core import iam_evaluator, responses, router
 
-from localcloud.server import authorization
+from localcloud.server import authorization, requests
 from localcloud.server.messages import App, Receive, Scope, Send, again, body_of
 from localcloud.server.platform import Answer
 from localcloud.server.regions import Handle
@@ -108,10 +108,8 @@ def _plain_headers(scope: Scope) -> dict[str, str] | None:
 def _may_invoke(scope: Scope, headers: dict[str, str], body: bytes) -> bool:
     """Whether the caller has signed this very request, and a policy lets it; asked as ministack's `app` asks."""
     key, region = router.extract_access_key_id(headers), router.extract_region(headers)
-    asked = authorization.read(scope["path"], headers, body, {})
-    if asked is None:
-        return False
     try:
+        asked = requests.read("sagemaker", requests.Sent("POST", scope["path"], headers, body, {}))
         responses.set_request_account_id(ministack_app._request_account_scope(key))
         responses.set_request_region(region)
         ministack_app.pin_request_origin((scope.get("client") or ("127.0.0.1",))[0], False)

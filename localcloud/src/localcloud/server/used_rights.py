@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,6 @@ class UsedRights:
 def _allowing(asked: Any, policies: Sequence[Sequence[Any]]) -> Iterator[str]:
     """The resources of the statements that allow a request."""
     for statement in (one for document in policies for one in document if one.effect == "Allow"):
-        if iam_evaluator._first_match(asked, [statement], "Allow"):
-            for resource in statement.resources:
-                if iam_evaluator.fnmatch_iam_cs(asked.resource_arn, resource):
-                    yield resource
+        for resource in statement.resources:
+            if iam_evaluator._first_match(asked, [replace(statement, resources=[resource])], "Allow"):
+                yield resource

@@ -11,10 +11,11 @@ Whatever is there already is left as it is, so that a second run takes a moment.
 from localcloud.setup.awsplugin import install as install_plugin
 from localcloud.setup.environments import Installer, cached
 from localcloud.setup.failures import SetupFailed
-from localcloud.setup.places import Places
+from localcloud.setup.places import ENGINE_VERSION, Places
 from localcloud.setup.shell import POLICY_PACK, PORT, UNSET, applied, variables
 
 __all__ = [
+    "ENGINE_VERSION",
     "POLICY_PACK",
     "PORT",
     "UNSET",

@@ -246,11 +246,8 @@ def _reason(live: Props) -> str:
 
 def _read_endpoint(s: Scope, k: Props) -> Props:
     live = s("sagemaker").describe_endpoint(EndpointName=k["name"])
-    return {
-        "name": live["EndpointName"],
-        "arn": live["EndpointArn"],
-        "endpointConfigName": live["EndpointConfigName"],
-    }
+    last = {"DeploymentConfig": live.get("LastDeploymentConfig")}  # of whoever made the last guarded update
+    return {"arn": live["EndpointArn"], **ENDPOINT.state({**live, **last}, *_ENDPOINT)}
 
 
 def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
@@ -262,8 +259,9 @@ def _update_endpoint(s: Scope, k: Props, p: Props, change: Change) -> None:
     before = _settled(s, k["name"])
     if before["EndpointStatus"] == "Failed":
         raise Failure(f"endpoint {k['name']!r} is Failed, and can only be deleted: {_reason(before)}")
-    if before["EndpointStatus"] == "InService" and before["EndpointConfigName"] == p["endpointConfigName"]:
-        return  # somebody was here before: an interrupted update, say
+    done = before["EndpointStatus"] == "InService" and before["EndpointConfigName"] == p["endpointConfigName"]
+    if done and change.any("endpointConfigName"):
+        return  # by an interrupted update, say
     s("sagemaker").update_endpoint(**ENDPOINT.request({**p, "name": k["name"]}, *_ENDPOINT))
     live = _settled(s, k["name"])
     serves, wanted = live["EndpointConfigName"], p["endpointConfigName"]
@@ -292,7 +290,7 @@ RESOURCE_ENDPOINT = Resource(
     props={
         "name": Prop(replace=True, computed=True),
         "endpointConfigName": Prop(),
-        "deploymentConfig": Prop(local=True),  # says how the next update is done
+        "deploymentConfig": Prop(replace_on=("autoRollbackConfiguration",)),  # how an update is done, and was done last
     },
     ident="name",
     outputs=("arn",),

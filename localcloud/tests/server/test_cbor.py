@@ -10,7 +10,7 @@ from botocore.parsers import RpcV2CBORParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.cloudwatch import cbor
+from localcloud.server import cbor
 
 # RFC 8949, appendix A, as far as the values have a form here.
 EXAMPLES = [
