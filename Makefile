@@ -79,7 +79,7 @@ export PYTEST_ARGS
 TIMED = $(if $(PYTEST_ARGS),,$(RUN) -m bench.timings --run "make $@")
 
 test: setup-dev ## All tests, with what they need of the machine where it may be installed; PYTEST_ARGS chooses some
-	@$(TIMED) $(RUN) -m tests -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(TIMED) $(RUN) -m tests -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-faults: setup-dev ## The whole fault table on every platform; PYTEST_ARGS='-k NAME' chooses some
 	@$(TIMED) $(RUN) -m tests --faults $(PYTEST_ARGS)

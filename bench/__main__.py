@@ -34,6 +34,7 @@ from bench import (
     promotion,
     pull_request,
     results,
+    robustness,
     rollouts,
     runtime,
     signatures,
@@ -66,6 +67,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "fleet": lambda: fleet.rows(sized(fleet.RUNS)),
     "outages": lambda: outages.rows(sized(outages.TRIALS)),
     "bad-days": lambda: day.rows(sized(day.SEEDS)),
+    "robustness": lambda: robustness.rows(sized(robustness.TRIALS)),
     "tampering": tampering.rows,
 }
 # In order: the first update makes the stack that the others measure.

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bench.dependent import World
 from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, share, trial
 from bench.rows import Row
-from monitoring.alarms.alike import Numbers, fails_alike
+from monitoring.alarms.alike import compared, fails_alike
 from rollout.core.failing import Counted
 from rollout.judge.metrics import Tally, Window
 from rollout.judge.verdict import judge
@@ -26,6 +27,7 @@ TRIALS = 300
 FAILING = 0.05  # the share of failures that is tolerated, as by default
 _STEP = 30  # windows of each step
 _LOOKS = _STEP * len(WEIGHTS)
+_BEFORE = 120  # windows before the trial in which the champion's failures are known
 _NATS = evidence(_LOOKS, ALPHA)
 _OUTAGE = range(40, 50)  # windows in which both fail
 _DOWN = Model(errors=0.5)
@@ -55,13 +57,13 @@ def _rings(source: Random, windows: Sequence[Window], slow: float) -> tuple[bool
     back = rang = False
     before = False  # in which state the alarm on failures is: it acts when it begins to ring
     slows = [False, False]
-    for window in windows:
-        challenger, champion = (_counted(side["errors"]) for side in (window.challenger, window.champion))
+    counted = [(_counted(window.challenger["errors"]), _counted(window.champion["errors"])) for window in windows]
+    for at, (challenger, champion) in enumerate(counted[-_LOOKS:], len(counted) - _LOOKS):
         rings = _beyond(challenger, FAILING)
-        if rings and not before:
-            rang = True
-            numbers = Numbers(FAILING, challenger, champion, _beyond(champion, FAILING))
-            back |= not fails_alike(numbers)
+        if rings:
+            rang |= not before
+            seen = counted[max(0, at - _BEFORE) : at + 1]
+            back |= not fails_alike(compared(seen, 1, FAILING, champion_rings=_beyond(champion, FAILING)))
         before = rings
         slows.append(
             _beyond(Counted(source.binomial(int(challenger.requests), slow), challenger.requests), MAY_BE_SLOW)
@@ -72,8 +74,10 @@ def _rings(source: Random, windows: Sequence[Window], slow: float) -> tuple[bool
 
 
 def _ended(source: Random, windows: Sequence[Window], slow: float) -> Ended:
-    starts = tuple(range(0, _LOOKS, _STEP))
-    worse = judge(windows, metrics=METRICS, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer == "worse"
+    seen = windows[-_LOOKS:]
+    starts = tuple(window.start for window in seen[::_STEP])
+    metrics = [metric for metric in METRICS if metric.name in seen[0].champion]
+    worse = judge(seen, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer == "worse"
     return Ended(worse, *_rings(source, windows, slow))
 
 
@@ -89,6 +93,13 @@ def _in_outage(source: Random, model: Model) -> list[Window]:
         share = WEIGHTS[at // _STEP]
         windows[at] = trial(source, _DOWN, [share], 200, champion=_DOWN, start=at)[0]
     return windows
+
+
+def _bursts(source: Random, model: Model) -> list[Window]:
+    """Each of two instances of a version fails a third of its requests for 30 s in ten minutes, also before."""
+    weights = (*[0] * (_BEFORE // _STEP), *WEIGHTS)
+    world = World(50, instances=2, minutes=_BEFORE + _LOOKS, weights=weights)
+    return replace(world, stall=30, stalled=0.05, hit=0.35, fails=1).play(source)
 
 
 def _row(name: str, what: str, ends: Sequence[Ended]) -> Row:
@@ -110,6 +121,13 @@ def rows(trials: int = TRIALS) -> list[Row]:
             EQUAL,
             0.0,
             _in_outage,
+        ),
+        (
+            "false_rollback_rate_bursts",
+            "equal models whose instances fail for 30 s each ten minutes",
+            EQUAL,
+            0.0,
+            _bursts,
         ),
     ]
     found: list[Row] = []

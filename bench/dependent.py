@@ -43,12 +43,10 @@ class World:
         stalled: The share of the time that it does.
         hit: The share of the requests in a stall that it troubles.
         fails: The share of these that fail.
-        daily: By how much the load swings around its average, as a share of it, once in a trial; slow answers too.
+        errors: The share of the requests that fail without a stall.
         sessions: How many requests a user sends within a minute or two; of one user in 200 all answers are
             invalid.
-        retries: How often a client tries again within the next three seconds when it met a stall.
-        shared: Whether a stall hits both variants at once: what they both depend on is slow.
-        tail: Whether latencies have a Pareto tail of index 1.1 instead of a fixed share of slow ones.
+        repeats: How often a client repeats a failed request at the same version, where it fails again.
     """
 
     requests: float = 20
@@ -59,11 +57,9 @@ class World:
     stalled: float = 0.01
     hit: float = 1.0
     fails: float = 0.0
-    daily: float = 0.0
     sessions: int = 1
-    retries: int = 0
-    shared: bool = False
-    tail: bool = False
+    repeats: int = 0
+    errors: float = _BASE_ERRORS
 
     @property
     def starts(self) -> tuple[float, ...]:
@@ -78,35 +74,22 @@ class World:
         troubled = self._troubles(source, end, stalls)
         new = self._routed(source, times)
         hit = troubled(times, new)
-        if self.retries:
-            again = np.repeat(times[hit], self.retries)
-            again = again + source.uniform(0.2, 3.0, len(again))
-            again = again[again < end]
-            sent_again = self._routed(source, again)
-            times, new = np.concatenate([times, again]), np.concatenate([new, sent_again])
-            users, hit = (
-                np.concatenate([users, np.zeros(len(again))]),
-                np.concatenate([hit, troubled(again, sent_again)]),
-            )
-        slow = self._slow(source, times, new) | hit
-        errors = (source.random(len(times)) < _BASE_ERRORS) | (hit & (source.random(len(times)) < self.fails))
+        slow = (source.random(len(times)) < _BASE_SLOW) | hit
+        errors = (source.random(len(times)) < self.errors) | (hit & (source.random(len(times)) < self.fails))
+        again = np.flatnonzero(errors).repeat(self.repeats)
+        times, new, slow, errors, users = (np.concatenate([of, of[again]]) for of in (times, new, slow, errors, users))
         invalid = users < _BASE_INVALID
         return _windows(times, new, {ERRORS.name: errors, P99.name: slow, INVALID.name: invalid}, self.minutes)
 
     def _arrivals(self, source: Random, end: float) -> tuple[np.ndarray, np.ndarray]:
         """The times of all requests, and of each a number from 0 to 1 that its user has."""
-        count = source.poisson(self.requests * (1 + self.daily) * end / self.sessions)
-        times = source.uniform(0, end, count)
-        times = times[source.random(count) * (1 + self.daily) < self._load(times, end)]
+        times = source.uniform(0, end, source.poisson(self.requests * end / self.sessions))
         users = source.random(len(times))
         if self.sessions > 1:
             times = np.repeat(times, self.sessions) + source.uniform(0, 2 * MINUTE, len(times) * self.sessions)
             users = np.repeat(users, self.sessions)
             users, times = users[times < end], times[times < end]
         return times, users
-
-    def _load(self, times: np.ndarray, end: float) -> np.ndarray:
-        return 1 + self.daily * np.sin(2 * np.pi * times / end)
 
     def _routed(self, source: Random, times: np.ndarray) -> np.ndarray:
         """Which requests go to the challenger."""
@@ -130,23 +113,13 @@ class World:
             instance = source.integers(0, self.instances, len(times))
             found = np.zeros(len(times), dtype=bool)
             for (version, number), at in begins.items():
-                stalls_at = begins[False, number] if self.shared else at
-                if len(stalls_at):
+                if len(at):
                     chosen = (instance == number) & (new == version)
-                    place = np.searchsorted(stalls_at, times[chosen], side="right") - 1
-                    found[chosen] = (place >= 0) & (times[chosen] < stalls_at[place] + self.stall)
+                    place = np.searchsorted(at, times[chosen], side="right") - 1
+                    found[chosen] = (place >= 0) & (times[chosen] < at[place] + self.stall)
             return found & (source.random(len(times)) < self.hit)
 
         return met
-
-    def _slow(self, source: Random, times: np.ndarray, new: np.ndarray) -> np.ndarray:
-        share = _BASE_SLOW * self._load(times, MINUTE * self.minutes) if self.daily else _BASE_SLOW
-        if not self.tail:
-            return source.random(len(times)) < share
-        assert P99.quantile is not None
-        latency = 0.02 * (1 + source.pareto(1.1, len(times)))
-        pivot = np.quantile(latency[~new], P99.quantile)
-        return latency > np.where(new, 1 + P99.margin, 1) * pivot
 
 
 def _windows(times: np.ndarray, new: np.ndarray, bad: dict[str, np.ndarray], minutes: int) -> list[Window]:
@@ -171,14 +144,14 @@ STALLS = {
 OTHERS = {
     "failing_stalls": ("stalls of 3 s in which every answer fails", World(stall=3, fails=1)),
     "long_stalls": ("stalls of 10 s", World(stall=10)),
-    "daily": ("the load swings by 80%, slow answers with it, stalls of 1 s", World(daily=0.8)),
-    "tails": ("latencies with a Pareto tail of index 1.1, stalls of 1 s", World(tail=True)),
     "sticky": ("users who send 50 requests within two minutes, one in 200 only such as the model cannot answer",
                World(sessions=50, stalled=0.002)),
     "neighbour": ("minutes in which one of two instances has a fifth of its answers slow, 5% of the time",
                   World(requests=50, instances=2, stall=60, stalled=0.05, hit=0.2)),
-    "retries": ("stalls of 3 s, each request that meets one is tried twice more", World(stall=3, retries=2)),
-    "dependency": ("what both depend on stalls for 3 s", World(stall=3, shared=True)),
+    "repeats": ("one to two requests a minute, 5% fail and are repeated five times at the same version",
+                World(requests=1.5 / MINUTE, minutes=3000, stalled=0, weights=(20, 30, 50), errors=0.05, repeats=5)),
+    "floods": ("30% of a version's answers fail for two minutes, 7% of the time",
+               World(requests=8, stall=120, stalled=0.07, hit=0.3, fails=1, weights=(10, 25, 50))),
 }  # fmt: skip
 
 

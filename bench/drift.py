@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import drift_cost, drift_delay, monitor
+from bench.columns import statistic
 from bench.drift_delay import ALPHA, WINDOWS
 from bench.flights import Alarm, by_day, date_of, flights, picked, shuffled, shuffled_days, windows
 from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours
 from model import data, training
 from model.parameters import Parameters
-from monitoring.bulk import DAY, sealed, statistic
+from monitoring.bulk import DAY, sealed
 from monitoring.drift.shift import YEAR, Promise
 from pipeline.rows import seconds, tables
 

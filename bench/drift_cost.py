@@ -8,9 +8,10 @@ import time
 import psutil
 
 from bench import peers
+from bench.columns import statistic
 from bench.flights import TRAINING, Columns, flights, twenty
 from bench.rows import Row
-from monitoring.bulk import sealed, statistic
+from monitoring.bulk import sealed
 from monitoring.drift.shift import DriftDetector, Promise
 
 _PROMISE = Promise(0.05, 1000)

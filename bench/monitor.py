@@ -24,7 +24,7 @@ from bench.rows import Row
 from monitoring.bulk import DAY, sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.handlers import drift
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.sealed_packages import MANIFEST, REFERENCE
@@ -102,7 +102,7 @@ def _calls() -> tuple[list[float], int]:
     """Milliseconds of each call but the first, which reads the package; and the values that the last one sent."""
     cloud, (columns, times) = _Cloud(), flights()
     release = _release(cloud, Reference(*sealed(picked(columns, np.arange(TRAINING)), times[:TRAINING])))
-    DynamoJournal(cloud, "rollouts", "endpoint").write(
+    copied_journal(cloud, "rollouts", "endpoint").write(
         RolloutState("endpoint", champion=release, weights={release.variant: 100})
     )
     spent: list[float] = []

@@ -43,6 +43,7 @@ from pipeline.recipe import recipe
 _TURNS, _SECONDS = 5, 4.0
 _RESTARTS = 20
 _BATCH = 1000
+_HOSTILE = 2000
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -94,6 +95,7 @@ def rows() -> list[Row]:
             *tail.rows(folder, ours, one),
             *_alone(ours, one),
             *_restarted(ours, one),
+            _attacked(ours, one),
         ]
     return [*found, _image()]
 
@@ -228,6 +230,25 @@ def _restarted(ours: Mapping[str, str], one: bytes) -> list[Row]:
         client.join()
     told = f"{restarts} restarts by SIGTERM under the load of 4 clients, {answered[0]:,} answered"
     return [Row("drain_lost", lost[0], "requests", "== 0", told)]
+
+
+def _attacked(ours: Mapping[str, str], one: bytes) -> Row:
+    """The most memory of a worker while hostile clients attack in every way of `tests/serving/hostile.py`."""
+    connections, seconds = sized(_HOSTILE, 50), sized(20, 2)
+    with runtime(ours) as server:
+        server.asked(one, Load(seconds=sized(4, 1) / 2, connections=8))
+        (worker,) = server.process.children()
+        idle = worker.memory_info().rss
+        words = [server.target.port, "/invocations", connections, seconds]
+        command = [sys.executable, ROOT / "tests" / "serving" / "hostile.py", *map(str, words)]
+        attack = json.loads(subprocess.run(command, input=one, stdout=subprocess.PIPE, check=True).stdout)
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        most = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    told = (
+        f"{connections:,} hostile connections: {most / 2**20:.0f} MB, idle {idle / 2**20:.0f} MB; "
+        f"{attack['answered']} of {attack['sent']} honest requests answered, the slowest in {attack['slowest']:.1f} s"
+    )
+    return Row("worker_memory_hostile_ratio", round(most / idle, 2), "ratio", "< 2", told)
 
 
 def _asks(port: int, body: bytes, stop: threading.Event, lost: list[int], answered: list[int]) -> None:

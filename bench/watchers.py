@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
+from bench.columns import statistic
 from bench.flights import Columns
-from monitoring.bulk import statistic
 from monitoring.drift.shift import BlockResult, DriftDetector, Null, Promise
 from monitoring.statistics.profile import Profile
 from monitoring.statistics.statistic import Statistic

@@ -86,9 +86,11 @@ def _moment(word: str) -> float | None:
         return None
     try:
         when = datetime.fromisoformat(word)
-    except ValueError as error:
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        moment(seconds)  # its zone may take it out of the years that there are
+    except (ValueError, OverflowError) as error:
         raise OperatorError(f"--at {word} is no time: {error}", "Give one as 2026-03-01T09:30.", 2) from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return seconds
 
 
 def _verified(target: Target, meant: Deployment) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"  # prefix of local stacks' names, and the stack of `make up`
-LOCAL_CLUSTER = "local-kubernetes"  # the stack of `make up-kubernetes`, which needs no local cloud
+LOCAL_CLUSTER = "local-kubernetes"  # the stack of `make up-kubernetes`
 Made = TypeVar("Made")
 _ASK_AGAIN_S = 60.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -184,16 +184,17 @@ def if_up(stack: str) -> Target | None:
         allowed = "letters, digits, `-`, `_` and `.`, and begins with a letter, a digit or `_`"
         hint = f"It holds {allowed}. With a backend that has organizations: ORGANIZATION/PROJECT/STACK."
         raise OperatorError(f"{stack!r} is not the name of a stack", hint, 2)
-    return of_outputs(stack, _told_by_pulumi(stack, "stack", "output"))
+    return of_outputs(stack, _run_pulumi(stack, "stack", "output", "--stack", stack))
 
 
 def of_outputs(stack: str, outputs: Mapping[str, Any]) -> Target | None:
     """The target of a stack's outputs; None when it is not up."""
     if not outputs.get("endpoint_name"):
         return None
-    on_aws = (outputs.get("platform") or DEFAULT) == DEFAULT
-    region = (outputs.get("region") or os.environ.get("AWS_REGION", "us-east-1")) if on_aws else ""
-    return Target(stack=stack, endpoint=outputs["endpoint_name"], region=region, outputs=outputs)
+    region = outputs.get("region") or ""
+    if region and stack.startswith(LOCAL):
+        _must_point_here(stack, "AWS_ENDPOINT_URL")
+    return Target(stack, outputs["endpoint_name"], region, outputs)
 
 
 def siblings(stack: str) -> list[str]:
@@ -205,21 +206,16 @@ def siblings(stack: str) -> list[str]:
 
 def config_of(stack: str) -> dict[str, dict[str, Any]]:
     """Our sections of a stack's config, such as `model`. Raises as `resolve`."""
-    told = _told_by_pulumi(stack, "config")
+    told = _run_pulumi(stack, "config", "--stack", stack)
     ours = {name.partition(":")[2]: item for name, item in told.items() if name.startswith("modelstack:")}
     return {name: item["objectValue"] for name, item in ours.items() if "objectValue" in item}
-
-
-def _told_by_pulumi(stack: str, *words: str) -> dict[str, Any]:
-    return _run_pulumi(stack, *words, "--stack", stack)
 
 
 def _run_pulumi(stack: str, *words: str) -> Any:
     """The JSON that a Pulumi command prints; errors name `stack`."""
     local = stack.startswith(LOCAL)
-    needed = ("PULUMI_BACKEND_URL",) if stack == LOCAL_CLUSTER else ("PULUMI_BACKEND_URL", "AWS_ENDPOINT_URL")
-    if local and not all(os.environ.get(name) for name in needed):
-        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
+    if local:
+        _must_point_here(stack, "PULUMI_BACKEND_URL")
     try:
         done = subprocess.run(
             ["pulumi", *words, "--json", "--non-interactive"],
@@ -240,6 +236,11 @@ def _run_pulumi(stack: str, *words: str) -> Any:
             stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
         )
     return json.loads(done.stdout)
+
+
+def _must_point_here(stack: str, variable: str) -> None:
+    if not os.environ.get(variable):
+        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
 
 
 def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:

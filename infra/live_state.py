@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
+from pydantic import ValidationError
 
 from infra.config.checkout import parameters_through, recipe_of
 from infra.config.model_settings import ModelSettings
+from infra.config.problems import problems
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.plan.releases import DesiredRelease, wanted_release
 from retraining.record import Candidate
+from rollout.core.live import Live
+from rollout.core.lost import unknown_variants
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.release_names import ReleaseNames
+
+
+def state_and_live(
+    journal: Callable[[], RolloutState], live: Callable[[], Live | None]
+) -> tuple[RolloutState, Live | None]:
+    """The state in the journal and what serves, which a controller may change in between."""
+    state, serves = journal(), live()
+    return journal() if unknown_variants(state, serves) else state, serves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +38,8 @@ class LiveState(ABC):
 
     Attributes:
         image: The serving image of a new release; empty while there is none.
+        live: What the endpoint serves; None before it exists.
+        gone: Whether the journal's object was deleted, so that only its copy is left.
         source: The release taken from another stack; None when the model is trained here.
         candidate: The retrained version whose data window counts; None when the config's own does.
     """
@@ -34,6 +48,8 @@ class LiveState(ABC):
     state: RolloutState
     image: str
     provider: pulumi.ProviderResource
+    live: Live | None = None
+    gone: bool = False
     source: dict[str, Any] | None = None
     candidate: Candidate | None = None
 
@@ -65,9 +81,21 @@ class LiveState(ABC):
         return {**self.candidate.package, "recipe": self.candidate.recipe} if self.candidate else None
 
     def serving_of_wanted(self, settings: Settings) -> ServingSettings:
-        """Serving settings of the desired release: of the config, or of a restored release."""
+        """Serving settings of the desired release: of the config, or of a restored release.
+
+        pulumi.RunError if a restored release was served with what this version does not allow.
+        """
         restored = self.state.restored
-        return settings.serving.model_copy(update=restored.serving) if restored else settings.serving
+        if restored is None:
+            return settings.serving
+        try:
+            return ServingSettings.model_validate({**settings.serving.model_dump(), **restored.serving})
+        except ValidationError as error:
+            wrong = "; ".join(map(str, problems(error, "serving", ServingSettings)))
+            raise pulumi.RunError(
+                f"release {restored.release} is restored, and was served with what is not allowed now: {wrong}. "
+                "Restore another one, or let the config count: modelstack restore --clear"
+            ) from None
 
     def serving_of_champion(self, settings: Settings) -> ServingSettings:
         """Serving settings of the champion."""

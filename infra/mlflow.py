@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
+from infra.live_state import LiveState
 from infra.package import Package
 from infra.providers.mlflow import MlflowProvider
 
@@ -30,25 +31,23 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         self,
         name: str,
         server: pulumi.Input[str],
-        *,
         experiment: str,
-        model: str,
+        now: LiveState,
         package: Package,
-        release: str,
+        *,
         place: Mapping[str, Any],
-        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props: dict[str, object] = {
             "server": server,
             "experiment": experiment,
-            "model": model,
+            "model": now.names.prefix,
             "package_digest": package.package_digest,
             "archive_uri": package.archive_uri,
             "signed_by": package.signed_by,
             "version": package.registered_as,
-            "release": release,
+            "release": package.wanted.id,
             **place,
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("untold", "missed")),
         }
-        super().__init__(MlflowProvider(), name, props, opts)
+        super().__init__(MlflowProvider(), name, props, pulumi.ResourceOptions(provider=now.provider))

@@ -16,6 +16,7 @@ from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
 from infra.trial import Rollout
 from rollout.controller.commands import Commands
 from rollout.core.errors import RolloutError
+from rollout.core.lost import LostJournal, refuse_lost
 from rollout.core.plan import Plan
 from rollout.core.state import RolloutState
 
@@ -83,6 +84,10 @@ class ReleaseRequest:
 async def asked(now: LiveState, settings: Settings) -> ReleaseRequest:
     """The release that the config requests in the current state."""
     wanted, trial = now.wanted(settings), settings.trial
+    try:
+        refuse_lost(now.state, now.live, wanted.variant)
+    except LostJournal as error:
+        raise pulumi.RunError(str(error)) from None
     waits = await _awaited(now, settings, wanted)
     plan = plan_serving(
         now.state,
@@ -119,4 +124,7 @@ def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:
         count = now.serving_of_champion(settings).instance_count
         guard = guarded.guard(now.answer_alarms(champion.variant), count)
     monitoring = settings.monitoring
-    return settings.trial.plan(monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate)
+    instances = settings.serving.instance_count
+    return settings.trial.plan(
+        monitoring.period_seconds, guard, max_failed=monitoring.max_5xx_rate, instances=instances
+    )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
+from infra.live_state import LiveState
+from infra.package import Package
 from infra.plan.releases import ServingPlan
 from infra.providers.driving import DrivingProvider
 from rollout.core.plan import Plan
-from rollout.core.state import RolloutState
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
 
@@ -36,22 +37,21 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         self,
         name: str,
         provider: DrivingProvider,
-        endpoint: str,
-        *,
-        place: Mapping[str, str],
+        now: LiveState,
+        package: Package,
         plan: ServingPlan,
-        target: pulumi.Input[dict[str, Any]],
+        *,
         trial_plan: Plan,
+        place: Mapping[str, str],
         wait: bool,
-        state: RolloutState,
-        opts: pulumi.ResourceOptions | None = None,
+        after: Sequence[pulumi.Resource],
     ) -> None:
-        champion, challenger = state.champion, state.challenger
+        champion, challenger = now.state.champion, now.state.challenger
         under_way = challenger is not None and challenger.config_name == plan.target
         props: dict[str, object] = {
-            "endpoint": endpoint,
+            "endpoint": now.names.prefix,
             **place,
-            "target": target,
+            "target": plan.kept.as_dict() if plan.kept else package.release(),
             "pair_config": plan.pair,
             "shadow_config": plan.shadow,
             "beside": champion.config_name if champion and plan.pair else None,
@@ -61,9 +61,10 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
             "seen": {
                 "champion": champion.package_digest if champion else "",
                 "challenger": challenger.package_digest if challenger else "",
-                "revision": state.revision,
+                "revision": now.state.revision,
+                **({"gone": True} if now.gone else {}),
             },
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
-        super().__init__(provider, name, props, opts)
+        super().__init__(provider, name, props, pulumi.ResourceOptions(provider=now.provider, depends_on=after))

@@ -24,8 +24,10 @@ FIELDS = {
     "max_seconds": "rollout.max_minutes",
     "on_timeout": "rollout.on_timeout",
     "watch_seconds": "rollout.watch_minutes",
+    "metrics_timeout_seconds": "rollout.metrics_timeout_minutes",
     "replay": "rollout.replay",
     "window_seconds": "monitoring.period_seconds",
+    "warm_up_requests": "serving.instance_count",
     "max_failed": "monitoring.max_5xx_rate",
 }
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,6 @@ from monitoring.labels.concept import Usual
 from monitoring.statistics.blocks import Cut
 from monitoring.statistics.conformal import FEWEST
 from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
-from monitoring.statistics.statistic import Codes, Numbers, Statistic
-from monitoring.statistics.texts import counted
 
 BINS = 20  # most bins of a numeric feature
 CODES = 30  # most codes of a categorical feature that are counted individually
@@ -102,58 +99,6 @@ def taken(columns: Columns) -> Profile:
         for name, values in columns.items()
     }
     return Profile(made, lengths.pop())
-
-
-def statistic(profile: Profile, columns: Columns) -> Statistic:
-    """The statistic of some columns of equal length; a feature without a column is absent in every row."""
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) > 1:
-        raise ValueError(f"columns: got {sorted(lengths)} rows, expected one length")
-    seen = Statistic(profile)
-    seen.rows = lengths.pop() if lengths else 0
-    for name, tally in seen.features.items():
-        if name not in columns:
-            tally.absent = seen.rows
-        elif isinstance(tally, Codes):
-            _count_codes(tally, columns[name])
-        else:
-            _count_numbers(tally, cast(Numeric, profile.columns[name]), columns[name])
-    for name in columns.keys() - profile.columns.keys():
-        if seen.rows:
-            seen.fields.add(str(name), seen.rows)
-    return seen
-
-
-def _count_numbers(tally: Numbers, column: Numeric, values: NDArray[Any]) -> None:
-    if values.dtype.kind not in "fiu":
-        for value in values.tolist():
-            tally.add(value)
-        return
-    known = numbers = np.asarray(values, dtype=np.float64)
-    finite = np.isfinite(numbers)
-    if not finite.all():
-        known = numbers[finite]
-        tally.missing = int(np.isnan(numbers).sum())
-        tally.wrong = len(numbers) - len(known) - tally.missing
-    if not len(known):
-        return
-    # One pass per edge is several times faster than sorting or searching for each value's bin.
-    over = [int(np.count_nonzero(known > edge)) for edge in column.edges]
-    tally.bins = [before - after for before, after in pairwise([len(known), *over, 0])]
-    tally.below = int(np.count_nonzero(known < column.low))
-    tally.above = int(np.count_nonzero(known > column.high))
-
-
-def _count_codes(tally: Codes, values: NDArray[Any]) -> None:
-    listed = cast(list[object], values.tolist())
-    try:
-        counts = counted(cast(list[str | None], listed))
-    except TypeError:
-        for value in listed:  # values of other types may be equal and yet different codes: 1, 1.0 and True
-            tally.add(value)
-        return
-    for value, count in counts.items():
-        tally.add(value, count)
 
 
 def _numeric(values: NDArray[Any]) -> Numeric:

@@ -164,7 +164,8 @@ def _bound(body: Sequence[ast.stmt]) -> dict[str, ast.stmt]:
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 found |= {(item.asname or item.name).partition(".")[0]: statement for item in names}
             case ast.Assign(targets=targets):
-                found |= dict.fromkeys(_names(targets), statement)
+                each = (item for target in targets for item in ast.walk(target) if isinstance(item, ast.Name))
+                found |= dict.fromkeys((item.id for item in each), statement)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()):
                 found[name] = statement
             case ast.If() | ast.Try() | ast.With():
@@ -173,10 +174,6 @@ def _bound(body: Sequence[ast.stmt]) -> dict[str, ast.stmt]:
             case _:
                 pass
     return found
-
-
-def _names(targets: Sequence[ast.expr]) -> list[str]:
-    return [item.id for target in targets for item in ast.walk(target) if isinstance(item, ast.Name)]
 
 
 def _misfit(given: ast.stmt, asked: int) -> str:

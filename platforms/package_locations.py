@@ -21,7 +21,10 @@ _ON_AWS: Fields = {"region": REGION, "bucket": BUCKET, "group": GROUP, "signing_
 _NAMES: Fields = dict.fromkeys(("namespace", "prefix", "name"), OBJECT)
 _ON_KUBERNETES: Fields = {**_NAMES, "registry": REPOSITORY, "image_uri": IMAGE}
 _OF_BUCKET: Fields = {"name": BUCKET, "region": OBJECT}
-_PLATFORMS = ("aws", "kubernetes")
+_PLATFORMS = (
+    "aws",
+    "kubernetes",
+)  # not by entry points: the image of a job has the files that are imported, and no more
 
 
 def read(name: str, text: str) -> dict[str, Any]:

@@ -50,17 +50,17 @@ def _not_priced(config: Declared) -> Iterator[str]:
 RULES = (
     ResourceRule(
         name="cost-ceiling",
-        asks="The instances of one endpoint config cost at most what the stack may spend.",
+        requires="The instances of one endpoint config cost at most what the stack may spend.",
         control="AWS Well-Architected COST02-BP05",
-        mend="Take fewer or smaller instances, or raise the ceiling in policy/stacks.py.",
+        fix="Take fewer or smaller instances, or raise the ceiling in policy/stacks.py.",
         types=frozenset({tokens.CONFIG}),
         check=_dear,
     ),
     ResourceRule(
         name="priced",
-        asks="The price of each instance type is known.",
+        requires="The price of each instance type is known.",
         control="AWS Well-Architected COST02-BP05",
-        mend="Write its price into policy/prices.json.",
+        fix="Write its price into policy/prices.json.",
         types=frozenset({tokens.CONFIG}),
         check=_not_priced,
         advisory=True,

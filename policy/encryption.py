@@ -18,11 +18,11 @@ _KEY_OF = {
 }
 """The path of a resource's encryption key, by type."""
 _POLICIES_OF = {
-    tokens.BUCKET: ("bucket", (tokens.BUCKET_POLICY,), {"*", "s3:*"}),
-    tokens.QUEUE: ("name", (tokens.QUEUE, tokens.QUEUE_POLICY), {"*", "sqs:*"}),
-    tokens.TOPIC: ("name", (tokens.TOPIC, tokens.TOPIC_POLICY), {"*", "sns:*", "sns:publish"}),
+    tokens.BUCKET: ("bucket", tokens.BUCKET_POLICY, {"*", "s3:*"}),
+    tokens.QUEUE: ("name", tokens.QUEUE, {"*", "sqs:*"}),
+    tokens.TOPIC: ("name", tokens.TOPIC, {"*", "sns:*", "sns:publish"}),
 }
-"""By type of store: its name's property, the types that hold its policies, and the actions that include all others."""
+"""By type of store: its name's property, the type that holds its policy, and the actions that include all others."""
 
 
 def _own_key(resource: Declared) -> Iterator[str]:
@@ -59,11 +59,14 @@ def _rotates(resource: Declared) -> Iterator[str]:
 
 
 def _tls_only(resources: Sequence[Declared]) -> Iterator[Finding]:
-    for kind, (named, holders, actions) in _POLICIES_OF.items():
+    for subscription in of_type(resources, tokens.SUBSCRIPTION):
+        if subscription.values.get("protocol") == "http":
+            yield subscription, "its messages are sent by http"
+    for kind, (named, holding, actions) in _POLICIES_OF.items():
         stores = of_type(resources, kind)
         covered = [
             (str(arn), holder)
-            for holder in (of_type(resources, *holders) if stores else ())
+            for holder in (of_type(resources, holding) if stores else ())
             if holder.get("policy")
             for statement in statements(holder)
             if refuses_without_tls(statement)
@@ -83,33 +86,33 @@ def _tls_only(resources: Sequence[Declared]) -> Iterator[Finding]:
 RULES = (
     ResourceRule(
         name="own-key",
-        asks="What is stored is encrypted with a KMS key of the stack's own.",
+        requires="What is stored is encrypted with a KMS key of the stack's own.",
         control="Security Hub S3.17, SNS.1, SQS.1, ECR.5",
-        mend="Name a key of the stack.",
+        fix="Name a key of the stack.",
         types=frozenset({*_KEY_OF, tokens.BUCKET_ENCRYPTION, tokens.REPOSITORY}),
         check=_own_key,
     ),
     ResourceRule(
         name="encrypted",
-        asks="Tables and queues are encrypted at rest, by whichever key.",
+        requires="Tables and queues are encrypted at rest, by whichever key.",
         control="Security Hub SQS.1",
-        mend="Set serverSideEncryption of a table; sqsManagedSseEnabled or kmsMasterKeyId of a queue.",
+        fix="Set serverSideEncryption of a table; sqsManagedSseEnabled or kmsMasterKeyId of a queue.",
         types=frozenset({tokens.TABLE, tokens.QUEUE}),
         check=_encrypted,
     ),
     ResourceRule(
         name="key-rotation",
-        asks="KMS keys that encrypt are rotated each year.",
+        requires="KMS keys that encrypt are rotated each year.",
         control="Security Hub KMS.4, CIS AWS 3.0 3.6",
-        mend="Set enableKeyRotation.",
+        fix="Set enableKeyRotation.",
         types=frozenset({tokens.KEY}),
         check=_rotates,
     ),
     StackRule(
         name="tls-only",
-        asks="Buckets, queues and topics refuse requests without TLS.",
+        requires="Buckets, queues and topics refuse requests without TLS, and a subscription sends none.",
         control="Security Hub S3.5, CIS AWS 3.0 2.1.1",
-        mend="Give it a policy that denies everybody when aws:SecureTransport is false.",
+        fix="Give it a policy that denies everybody when aws:SecureTransport is false.",
         check=_tls_only,
     ),
 )

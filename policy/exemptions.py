@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,9 +16,12 @@ from policy.rule import Declared, Finding, Rule
 
 FILE = "policy/exemptions.yaml"
 MOST = timedelta(days=366)
+TYPES = "known-types"
+"""The rule whose exemptions name a resource by its type, too: `TYPE::NAME`. Another type is not exempt by its name."""
 USED = "exemptions"
 """The policy that reports used exemptions."""
 _LISTS, _TEXTS = ("resources", "stacks"), ("rule", "reason", "who")
+_TYPED = re.compile(r"[^*?\[\s]+:[^*?\[\s]+::.")
 _FIELDS = ("rule", "resources", "stacks", "reason", "until", "who")
 
 
@@ -38,9 +42,10 @@ class Exemption:
 
     def covers(self, rule: str, resource: Declared) -> bool:
         """Whether it is about a rule and a resource, whatever the day."""
+        name = f"{resource.type}::{resource.name}" if rule == TYPES else resource.name
         return (
             rule == self.rule
-            and any(fnmatchcase(resource.name, pattern) for pattern in self.resources)
+            and any(fnmatchcase(name, pattern) for pattern in self.resources)
             and any(fnmatchcase(resource.stack, pattern) for pattern in self.stacks)
         )
 
@@ -68,14 +73,11 @@ def _entry(entry: Any, where: str, rules: Collection[str], today: date) -> Exemp
     for name in _TEXTS:
         if not isinstance(entry[name], str) or not entry[name].strip():
             raise ExemptionError(f"{where}: {name} is {entry[name]!r}, and is to be a text")
-    for name in _LISTS:
-        values = entry[name]
-        if not isinstance(values, list) or not values or not all(isinstance(each, str) and each for each in values):
-            raise ExemptionError(f"{where}: {name} is {values!r}, and is to be a list of names or patterns")
     if entry["rule"] not in rules:
         near = difflib.get_close_matches(entry["rule"], rules, 1)
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(rules)}"
         raise ExemptionError(f"{where}: there is no rule {entry['rule']!r}; {meant}")
+    _check_patterns(entry, where)
     until = entry["until"]
     if type(until) is not date:
         raise ExemptionError(f"{where}: until is {until!r}, and is to be a day such as {today.isoformat()}")
@@ -89,6 +91,17 @@ def _entry(entry: Any, where: str, rules: Collection[str], today: date) -> Exemp
         until,
         entry["who"],
     )
+
+
+def _check_patterns(entry: dict[str, Any], where: str) -> None:
+    for name in _LISTS:
+        values = entry[name]
+        if not isinstance(values, list) or not values or not all(isinstance(each, str) and each for each in values):
+            raise ExemptionError(f"{where}: {name} is {values!r}, and is to be a list of names or patterns")
+    if entry["rule"] == TYPES and not all(map(_TYPED.match, entry["resources"])):
+        raise ExemptionError(
+            f"{where}: resources is {entry['resources']!r}, and for {TYPES} each is to be TYPE::NAME with a whole type"
+        )
 
 
 def found(exemptions: Sequence[Exemption], rule: str, resource: Declared) -> Exemption | None:
@@ -111,7 +124,7 @@ class Judgement:
             if exemption and self._today <= exemption.until:
                 self._used.setdefault(exemption, {})[resource.name] = resource
                 continue
-            said = f"{resource.name}: {text}. {rule.mend}"
+            said = f"{resource.name}: {text}. {rule.fix}"
             if exemption:
                 said += f" Its exemption in {FILE} ended on {exemption.until}: {exemption.reason}"
             yield said, resource.urn

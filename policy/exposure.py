@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from policy import documents, tokens
 from policy.documents import listed
-from policy.principals import is_narrow, is_open, names_owner, openings
-from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+from policy.exemptions import TYPES
+from policy.principals import addresses, are_narrow, is_open, names_owner, openings
+from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, of_type
 
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
-_BLOCK_OF = {tokens.ACCESS_POINT: ("publicAccessBlockConfiguration",), tokens.REGIONS: ("details", "publicAccessBlock")}
-"""The path of an access point's public access block; everything is blocked by default."""
-_PUBLIC_GROUPS = ("/global/AllUsers", "/global/AuthenticatedUsers")
-_NO_GRANTS = frozenset({tokens.ORGANIZATION_POLICY, tokens.VPC_ENDPOINT, tokens.VPC_ENDPOINT_POLICY})
-"""Types whose documents only limit what other policies allow."""
+_OPENS = {
+    "acl": ("authenticated-read", "public-read", "public-read-write"),
+    "associatePublicIpAddress": (True,),
+    "authorization": ("NONE",),
+    "authorizationType": ("NONE",),
+    "endpointPublicAccess": (True,),
+    "from": ("All",),  # of the namespaces whose routes a Gateway takes
+    "mapPublicIpOnLaunch": (True,),
+    "publiclyAccessible": (True,),
+}
+"""Values of properties that open a resource of any type, at any depth: an exemption of a type allows none of them."""
+_RANGES = ("cidrBlocks", "cidrIpv4", "cidrIpv6", "ipv6CidrBlocks", "loadBalancerSourceRanges", "publicAccessCidrs")
+_CLOSED = {
+    "aws:eks/cluster:Cluster": (("vpcConfig", "endpointPublicAccess"), False),
+    "aws:lb/loadBalancer:LoadBalancer": (("internal",), True),
+    "aws:sagemaker/domain:Domain": (("appNetworkAccessType",), "VpcOnly"),
+    "aws:sagemaker/notebookInstance:NotebookInstance": (("directInternetAccess",), "Disabled"),
+}
+"""Types that are open unless a property has this value."""
 _PARTS = {
     tokens.BUCKET_CLOSED: "public access block",
     tokens.BUCKET_ENCRYPTION: "encryption",
@@ -23,62 +39,60 @@ _PARTS = {
 }
 
 
-def _not_public(resource: Declared) -> Iterator[str]:
+def _known(resource: Declared) -> Iterator[str]:
     kind = resource.type
-    if kind not in _NO_GRANTS:
-        yield from _open_statements(resource)
-    if resource.values.get("publiclyAccessible") is True:
-        yield "it is publiclyAccessible"
-    if kind in {tokens.BUCKET_CLOSED, tokens.ACCOUNT_CLOSED}:
+    if not tokens.known(kind):
+        yield f"no check knows what its type {kind} may open or share; an exemption names it {kind}::{resource.name}"
+    elif kind.startswith("kubernetes:"):
+        group = str(resource.get("apiVersion") or "")
+        said = f"kubernetes:{group if '/' in group else f'core/{group}'}:{resource.get('kind')}"
+        if said != kind:
+            yield f"its manifest is of {said}"
+        if str(namespace := resource.get("metadata", "namespace")).startswith("kube-"):
+            yield f"it is in namespace {namespace}, which is the cluster's own: use that of the stack"
+
+
+def _not_public(resource: Declared) -> Iterator[str]:
+    yield from _open_statements(resource)
+    yield from _opened(resource.values, outwards="Egress" in resource.type or resource.values.get("type") == "egress")
+    path, closed = _CLOSED.get(resource.type, ((), None))
+    if path and resource.get(*path) != closed:
+        yield f"its {'.'.join(path)} is not {closed}"
+    if resource.type == tokens.BUCKET_CLOSED:
         yield from (f"{switch} is not true" for switch in _SWITCHES if resource.get(switch) is not True)
-    elif kind in _BLOCK_OF:
-        block = resource.get(*_BLOCK_OF[kind])
-        yield from (f"{switch} is false" for switch in _SWITCHES if value_at(block, switch) is False)
-    elif kind in {tokens.BUCKET, tokens.BUCKET_ACL}:
-        yield from _open_acl(resource)
-    elif kind in {tokens.SECURITY_GROUP, tokens.DEFAULT_SECURITY_GROUP, tokens.SECURITY_RULE, tokens.INGRESS_RULE}:
-        yield from _open_ingress(resource)
-    elif kind == tokens.FUNCTION_URL and resource.get("authorizationType") != "AWS_IAM":
-        yield "its URL asks nobody who they are"
-    elif kind == tokens.FUNCTION_PERMISSION:
+    elif resource.type == tokens.BUCKET:
+        acl = resource.get("acl") or "private"
+        if acl not in ("private", *_OPENS["acl"]):
+            yield f"its acl is {acl}"
+        if resource.get("grants"):
+            yield "its ACL has grants"
+    elif resource.type == tokens.FUNCTION_PERMISSION:
         yield from _open_permission(resource)
-    elif kind in {tokens.EVENT_PERMISSION, tokens.LAYER_PERMISSION}:
-        named = resource.get("organizationId") or resource.get("condition", "value")
-        if is_open(resource.get("principal")) and is_open(named):
-            yield "it is for everybody"
-    elif kind == tokens.PUBLIC_REPOSITORY:
-        yield "everybody may pull from it"
+
+
+def _opened(values: Any, where: str = "", *, outwards: bool) -> Iterator[str]:
+    """The properties at any depth that open a resource; `outwards` marks rules about what it may call."""
+    for name, value in values.items() if isinstance(values, Mapping) else [("", one) for one in values]:
+        path = f"{where}.{name}".strip(".")
+        if any(value == one for one in _OPENS.get(name, ())):
+            yield f"its {path} is {value}"
+        ranges = [str(one) for one in listed(value) if one is not UNKNOWN] if name in _RANGES and not outwards else []
+        if not are_narrow(ranges):
+            yield f"its {path} allows {', '.join(ranges)}"
+        if isinstance(value, (Mapping, list)):
+            yield from _opened(value, path, outwards=outwards or name == "egress")
 
 
 def _open_statements(resource: Declared) -> Iterator[str]:
+    ranges: list[str] = []
     for document in documents.of(resource):
         if document.problem:
             yield f"{document.where} cannot be read: {document.problem}"
         for statement in document.statements:
             yield from openings(statement, trust=resource.type == tokens.ROLE)
-
-
-def _open_acl(resource: Declared) -> Iterator[str]:
-    acl = str(resource.get("acl") or "")
-    if acl.startswith("public-") or acl == "authenticated-read":
-        yield f"its ACL is {acl}"
-    grants = items_at(resource.values, "grants") + items_at(resource.values, "accessControlPolicy", "grants")
-    for grant in grants:
-        for group in (value_at(grant, "uri"), value_at(grant, "grantee", "uri")):
-            if str(group).endswith(_PUBLIC_GROUPS):
-                yield f"its ACL grants something to {group}"
-
-
-def _open_ingress(resource: Declared) -> Iterator[str]:
-    if resource.type in {tokens.SECURITY_RULE, tokens.INGRESS_RULE}:
-        rules = [resource.values] if resource.get("type") != "egress" else []
-    else:
-        rules = [rule for rule in resource.get("ingress") or [] if rule is not UNKNOWN]
-    for rule in rules:
-        for name in ("cidrIpv4", "cidrIpv6", "cidrBlocks", "ipv6CidrBlocks"):
-            for addresses in listed(rule.get(name)):
-                if addresses is not UNKNOWN and not is_narrow(addresses):
-                    yield f"requests may come from {addresses}"
+            ranges += addresses(statement)
+    if ranges and not are_narrow(ranges):
+        yield f"its statements together allow requests from {', '.join(ranges)}"
 
 
 def _open_permission(permission: Declared) -> Iterator[str]:
@@ -116,35 +130,43 @@ def _images_fixed(resource: Declared) -> Iterator[str]:
 
 RULES = (
     ResourceRule(
+        name=TYPES,
+        requires="A stack has only resources of types that the pack has checks for.",
+        control="AWS Well-Architected SEC01-BP03",
+        fix="Use a type of KNOWN in policy/tokens.py, add its type there with its checks, or exempt it in "
+        "policy/exemptions.yaml.",
+        check=_known,
+    ),
+    ResourceRule(
         name="not-public",
-        asks="Nothing is open to everybody: by a policy, an ACL, a permission, an address, an identity provider, or a "
-        "service that acts for others.",
+        requires="Nothing is open to everybody: by a policy, an ACL, a permission, an address, an identity "
+        "provider, or a service that acts for others.",
         control="Security Hub S3.1, S3.8, S3.19, S3.24, SNS.4, SQS.3, KMS.5, Lambda.1, EC2.18, EC2.19, "
         "AWS Well-Architected SEC03-BP07",
-        mend="Name who may, by principals, or by a condition on account, organization, source or network, or on aud "
+        fix="Name who may, by principals, or by a condition on account, organization, source or network, or on aud "
         "and sub of an identity provider.",
         check=_not_public,
     ),
     StackRule(
         name="buckets-whole",
-        asks="Each bucket has a public access block, encryption, versioning and a lifecycle.",
+        requires="Each bucket has a public access block, encryption, versioning and a lifecycle.",
         control="Security Hub S3.8, S3.13, S3.14, S3.17, CIS AWS 3.0 2.1.4",
-        mend="Declare the resource beside the bucket.",
+        fix="Declare the resource beside the bucket.",
         check=_buckets_whole,
     ),
     ResourceRule(
         name="network-isolation",
-        asks="The container of a model cannot reach the network.",
+        requires="The container of a model cannot reach the network.",
         control="Security Hub SageMaker.5",
-        mend="Set enableNetworkIsolation. A model that is there cannot be changed: exempt it until it is replaced.",
+        fix="Set enableNetworkIsolation. A model that is there cannot be changed: exempt it until it is replaced.",
         types=frozenset({tokens.MODEL}),
         check=_isolated,
     ),
     ResourceRule(
         name="images-fixed",
-        asks="Repositories scan what is pushed, and a tag never moves.",
+        requires="Repositories scan what is pushed, and a tag never moves.",
         control="Security Hub ECR.1, ECR.2",
-        mend="Set scanOnPush, and imageTagMutability to IMMUTABLE.",
+        fix="Set scanOnPush, and imageTagMutability to IMMUTABLE.",
         types=frozenset({tokens.REPOSITORY}),
         check=_images_fixed,
     ),

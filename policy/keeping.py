@@ -11,7 +11,7 @@ TAGS = ("project", "owner")
 _TAGGABLE = frozenset(
     {
         *(tokens.BUCKET, tokens.COMPOSITE_ALARM, tokens.CONFIG, tokens.ENDPOINT, tokens.EVENT_RULE, tokens.FUNCTION),
-        *(tokens.GROUP, tokens.KEY, tokens.LOG, tokens.METRIC_ALARM, tokens.MODEL, tokens.POLICY, tokens.QUEUE),
+        *(tokens.GROUP, tokens.KEY, tokens.LOG, tokens.METRIC_ALARM, tokens.MODEL, tokens.QUEUE),
         *(tokens.REPOSITORY, tokens.ROLE, tokens.TABLE, tokens.TOPIC),
     }
 )
@@ -49,33 +49,33 @@ def _owned(resource: Declared) -> Iterator[str]:
 RULES = (
     ResourceRule(
         name="logs-end",
-        asks="Log groups say how long their lines are kept.",
+        requires="Log groups say how long their lines are kept.",
         control="Security Hub CloudWatch.16",
-        mend="Set retentionInDays.",
+        fix="Set retentionInDays.",
         types=frozenset({tokens.LOG}),
         check=_logs_end,
     ),
     ResourceRule(
         name="objects-end",
-        asks="A bucket's lifecycle lets objects and old versions expire.",
+        requires="A bucket's lifecycle lets objects and old versions expire.",
         control="Security Hub S3.13, NIST AI RMF MEASURE 2.10",
-        mend="Add a rule with expiration, and one with noncurrentVersionExpiration.",
+        fix="Add a rule with expiration, and one with noncurrentVersionExpiration.",
         types=frozenset({tokens.BUCKET_LIFECYCLE}),
         check=_expires,
     ),
     ResourceRule(
         name="recoverable",
-        asks="Tables can be set back to any point in time, and buckets keep versions.",
+        requires="Tables can be set back to any point in time, and buckets keep versions.",
         control="Security Hub DynamoDB.2, S3.14",
-        mend="Set pointInTimeRecovery of a table, versioningConfiguration of a bucket.",
+        fix="Set pointInTimeRecovery of a table, versioningConfiguration of a bucket.",
         types=frozenset({tokens.TABLE, tokens.BUCKET_VERSIONING}),
         check=_recoverable,
     ),
     ResourceRule(
         name="owned",
-        asks=f"Every resource that takes tags says its {' and its '.join(TAGS)}.",
+        requires=f"Every resource that takes tags says its {' and its '.join(TAGS)}.",
         control="NIST AI RMF GOVERN 1.6, GOVERN 2.1",
-        mend="Set aws:defaultTags in the stack's config.",
+        fix="Set aws:defaultTags in the stack's config.",
         types=_TAGGABLE,
         check=_owned,
     ),

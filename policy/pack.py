@@ -49,10 +49,10 @@ def policies(judgement: Judgement) -> list[Policy]:
         level = EnforcementLevel.ADVISORY if rule.advisory else EnforcementLevel.MANDATORY
         named: dict[str, Any] = {
             "name": rule.name,
-            "description": rule.asks,
+            "description": rule.requires,
             "enforcement_level": level,
             "framework": PolicyComplianceFramework(name=rule.control),
-            "remediation_steps": rule.mend,
+            "remediation_steps": rule.fix,
         }
         if isinstance(rule, ResourceRule):
             made.append(ResourceValidationPolicy(**named, validate=_of_resource(rule, judgement)))

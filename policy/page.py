@@ -24,9 +24,10 @@ resource: [Keep to the policies](../how-to/policies.md).
 - **A finding** *stops* the preview or update, or *is told* and stops nothing.
 - What is not known before the update, such as the ARN of a key that is yet to be made, is no finding of a preview. The
   update asks again, when it is known.
-- **What the pack does not see**: whether an account that a policy names is the right one, what a template of
-  CloudFormation holds, what a policy outside the stack allows that is attached by its ARN, what is shared without a
-  policy, such as an image of a machine or a grant of a key, and whether a notebook or an API gateway asks who calls it.
+- **A type that the pack does not know** is a finding (`known-types`): a stack of CloudFormation, a chart of Helm, an
+  image of a machine, a type of `aws-native`. The known types are `KNOWN` in `policy/tokens.py`.
+- **What the pack does not see**: whether an account that a policy names is the right one, and what a policy or a Role
+  outside the stack allows that is attached or bound by its name.
 - **Control** names where the rule comes from: AWS Security Hub (Foundational Security Best Practices), the CIS AWS
   Foundations Benchmark, NIST's AI Risk Management Framework 1.0, or the AWS Well-Architected Framework. A rule may ask
   for more than its control, or for a part of it.
@@ -37,7 +38,8 @@ def page() -> str:
     """The whole page."""
     parts = [_HEAD]
     for theme, rules in THEMES.items():
-        parts.append(f"## {theme}\n\n{_table(_rows(rules), ('rule', 'what it asks', 'control', 'asked', 'a finding'))}")
+        head = ("rule", "requirement", "control", "checked", "a finding")
+        parts.append(f"## {theme}\n\n{_table(_rows(rules), head)}")
     parts.append(_prices())
     return "\n".join(parts)
 
@@ -46,8 +48,8 @@ def _rows(rules: tuple[Rule, ...]) -> Iterator[tuple[str, ...]]:
     for rule in rules:
         where = f" Only on {rule.stacks}." if rule.stacks else ""
         when = "at the end" if isinstance(rule, StackRule) else "before each change"
-        follows = "is told" if rule.advisory else "stops"
-        yield f"`{rule.name}`", f"{rule.asks}{where} {rule.mend}", rule.control, when, follows
+        follows = "is reported" if rule.advisory else "stops"
+        yield f"`{rule.name}`", f"{rule.requires}{where} {rule.fix}", rule.control, when, follows
 
 
 def _prices() -> str:

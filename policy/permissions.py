@@ -41,6 +41,8 @@ _OF_SERVICE = re.compile(r"/?(aws|aws-service-role|service-role)/([\w-]+/)?")
 """The prefix of a service's own logs and roles."""
 _NAMED_BY_AWS = {("sagemaker", "artifact")}
 """Service and type of resources that AWS names at creation, so that no policy can name them before."""
+_RAISES = "iam:(?!Get|List|PassRole$)"
+"""Actions that change roles, users and policies."""
 _LEAST = 3
 """The fewest letters of a name before a wildcard."""
 
@@ -76,6 +78,8 @@ def excesses(kind: str, statement: Values) -> Iterator[str]:
     for action in actions:
         if "*" in action or "?" in action:
             yield f"{action} allows more than one action"
+        elif re.match(_RAISES, action, re.IGNORECASE):
+            yield f"{action} lets its role give itself any right"
     for arn in listed(statement.get("Resource")):
         for action in actions if _unnamed(arn) else ():
             if arn != "*":
@@ -104,10 +108,10 @@ def _unnamed(arn: str) -> bool:
 RULES = (
     ResourceRule(
         name="no-wildcard",
-        asks="Roles name each action and resource; `*` stands only where AWS has no narrower resource. No policy that "
-        "AWS keeps is attached.",
+        requires="Roles name each action and resource; `*` stands only where AWS has no narrower resource. No policy "
+        "that AWS keeps is attached, and no role may change roles or policies.",
         control="Security Hub IAM.1, IAM.21, CIS AWS 3.0 1.16",
-        mend="Name the actions and the ARNs.",
+        fix="Name the actions and the ARNs.",
         check=_no_wildcard,
     ),
 )

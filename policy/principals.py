@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,17 +15,27 @@ _NAMING = frozenset({"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "Strin
 (`...IfExists`, `ForAllValues:...`), restrict nobody."""
 WILD = "*?$"
 """Wildcards, and the beginning of a variable that the request fills."""
-_NARROWEST = {4: 8, 6: 32}
-"""The shortest prefix of a range of addresses with one owner, by IP version."""
+_MOST = {4: 2**24, 6: 2**96}
+"""The most addresses of one owner, by IP version: a range of /8, and of /32."""
+_EMBEDDING = ip_network("::/8")
+"""Addresses of IPv6 that stand for those of IPv4."""
+
+
+def are_narrow(ranges: Iterable[Any]) -> bool:
+    """Whether ranges of addresses are together small enough to have one owner, however they are cut up."""
+    try:
+        networks = {ip_network(str(each), strict=False) for each in ranges}
+    except ValueError:
+        return False
+    if any(network.version == 6 and network.overlaps(_EMBEDDING) for network in networks):
+        return False
+    sizes = {way: sum(each.num_addresses for each in networks if each.version == way) for way in _MOST}
+    return all(sizes[way] <= most for way, most in _MOST.items())
 
 
 def is_narrow(addresses: Any) -> bool:
     """Whether a range of addresses is small enough to have one owner."""
-    try:
-        network = ip_network(str(addresses), strict=False)
-    except ValueError:
-        return False
-    return network.prefixlen >= _NARROWEST[network.version]
+    return are_narrow([addresses])
 
 
 def is_open(name: Any) -> bool:
@@ -100,6 +110,18 @@ def openings(statement: Values, *, trust: bool = False) -> Iterator[str]:
     for provider in listed(principal.get("Federated")):
         if not _asks_subject(statement, provider):
             yield f"a statement allows {what} to everybody whom {provider} knows: no condition names aud and sub"
+
+
+def addresses(statement: Values) -> list[str]:
+    """The ranges of addresses from which a statement allows something to everybody."""
+    conditions = (statement.get("Condition") or {}).values() if allows(statement) and _everybody(statement) else ()
+    return [
+        str(each)
+        for asked in conditions
+        for key, values in asked.items()
+        if key.lower() == "aws:sourceip"
+        for each in listed(values)
+    ]
 
 
 def refuses_without_tls(statement: Values) -> bool:

@@ -77,18 +77,18 @@ class Rule:
     """One rule of the pack.
 
     Attributes:
-        asks: The requirement, in a sentence.
+        requires: The requirement, in a sentence.
         control: Its source, such as `Security Hub S3.17`.
-        mend: How to fix a finding, in a sentence.
+        fix: How to fix a finding, in a sentence.
         advisory: Whether a finding is reported but stops nothing.
         stacks: Where it applies, in words; empty for all.
         applies: Whether it applies to the stack of a resource.
     """
 
     name: str
-    asks: str
+    requires: str
     control: str
-    mend: str
+    fix: str
     advisory: bool = False
     stacks: str = ""
     applies: Callable[[Declared], bool] = lambda _: True

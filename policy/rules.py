@@ -1,12 +1,13 @@
 """All rules of the pack, by theme."""
 
-from policy import cost, encryption, exposure, keeping, permissions, variants
+from policy import cluster, cost, encryption, exposure, keeping, permissions, variants
 from policy.rule import Rule
 
 THEMES: dict[str, tuple[Rule, ...]] = {
     "Encryption": encryption.RULES,
     "Exposure": exposure.RULES,
     "Permissions": permissions.RULES,
+    "Kubernetes": cluster.RULES,
     "Serving": variants.RULES,
     "Keeping": keeping.RULES,
     "Cost": cost.RULES,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from provenance.facts import DataFile, Facts, Metric, canonical, text
+from provenance.facts import Facts, Metric, canonical, text
 
 UNKNOWN = "unknown"
 _MOST_DATASETS, _LONGEST_VALUE, _LONGEST_NAME = 10, 255, 63  # what SageMaker takes
@@ -23,7 +23,7 @@ def sagemaker(facts: Facts) -> bytes:
     parameters = [
         {"name": name, "value": text(value)[:_LONGEST_VALUE]} for name, value in sorted(facts.recipe.parameters.items())
     ]
-    datasets = [_dataset(one) for one in facts.data][:_MOST_DATASETS]
+    datasets = [f"{one.name} sha256:{one.sha256}" for one in facts.data][:_MOST_DATASETS]
     return canonical(
         {
             "model_overview": {"model_artifact": [facts.package.digest]},
@@ -107,10 +107,6 @@ def _interval(metric: Metric) -> str:
 def _trained_on(facts: Facts) -> str:
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sorted(facts.trained_on.items()))
     return told or UNKNOWN
-
-
-def _dataset(file: DataFile) -> str:
-    return f"{file.name} sha256:{file.sha256}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from retraining.record import RetrainingEvent
 from rollout.controller.commands import Commands
+from rollout.controller.notice import subject_of
 
-_SUBJECT = 99  # SNS takes less than 100 characters
 _THEN: Mapping[str, tuple[str, ...]] = {
     "asked": (
         '`{modelstack} retrain approve --reason "..."` lets it begin',
@@ -30,9 +30,8 @@ def message(entry: RetrainingEvent, endpoint: str, commands: Commands) -> dict[s
     then = [line.format(**asdict(commands)) for line in _THEN.get(entry.kind, ())]
     text = "\n".join([f"{endpoint}: {entry.text}", "", *(f"- {line}" for line in then)]).rstrip()
     document = json.dumps({"endpoint": endpoint, "event": entry.as_dict(), "next": then}, sort_keys=True)
-    subject = f"{endpoint}: {entry.what}".encode("ascii", "replace").decode()[:_SUBJECT]
     return {
-        "Subject": subject,
+        "Subject": subject_of(f"{endpoint}: {entry.what}"),
         "Message": json.dumps({"default": text, "email": text, "sqs": document, "lambda": document}),
         "MessageStructure": "json",
         "MessageAttributes": {

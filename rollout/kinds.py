@@ -30,7 +30,10 @@ class Kind(StrEnum):
     UNCONFIRMED = "weights_unconfirmed"
     BAKING = "baking"
     FEW_REQUESTS = "few_requests"
+    METRICS_LACKING = "metrics_lacking"
+    UNANSWERED = "requests_unanswered"
     COUNTED_LATE = "counted_late"
+    REDUCED = "reduced_to_proven_share"
     AWAITS_APPROVAL = "awaits_approval"
     AWAITS_PERSON = "awaits_person"
 
@@ -38,6 +41,10 @@ class Kind(StrEnum):
     READY = "endpoint_ready"
     BAKED = "baked"
     STEP_APPROVED = "step_approved"
+    METRICS_BACK = "metrics_back"
+
+    # Why it goes back to a proven share
+    METRICS_MISSING = "metrics_missing"
 
     # The time is over
     NO_VERDICT = "no_verdict_in_time"

@@ -204,9 +204,9 @@ def _shared_outage(given: Reason) -> list[str]:
     challenger = _counted(numbers, "challenger_bad", "challenger_requests")
     champion = _counted(numbers, "champion_bad", "champion_requests")
     return [
-        f"alarm {given.name} rings, and the champion fails alike. In the same periods {bad}: {challenger} requests of "
-        f"the challenger {facts['challenger']}, {champion} of the champion {facts['champion']}; tolerated are "
-        f"{numbers['tolerated']:.1%}"
+        f"alarm {given.name} rings, and the champion fails alike. Then, or in as long a time within two hours before, "
+        f"{bad}: {challenger} requests of the challenger {facts['challenger']}, {champion} of the champion "
+        f"{facts['champion']}; tolerated are {numbers['tolerated']:.1%}"
     ]
 
 
@@ -219,6 +219,28 @@ def _counted_late(given: Reason) -> list[str]:
     seconds, answers = given.numbers["seconds"], given.numbers["answers"]
     late = f"{seconds:.0f} s" if seconds < _IN_SECONDS else f"{seconds / 60:.0f} minutes"
     return [f"answers are counted {late} late, {answers:,.0f} of the challenger's are uncounted"]
+
+
+def _reduced(given: Reason) -> list[str]:
+    numbers = given.numbers
+    share = f"counted requests were missing, so the challenger has its last proven share, {numbers['percent']:.0f}%"
+    then = f"its step begins again once they come for {numbers['seconds']:.0f} s without a gap"
+    if not given.facts["resumes"]:
+        then = f"that was so {numbers['times']:.0f} times, so its step does not begin again"
+    return [share, then]
+
+
+def _unanswered(given: Reason) -> list[str]:
+    happened = [f"its instances: {words}"] if (words := given.facts.get("instances")) else []
+    if given.said:
+        return [given.said, *happened]
+    challenger, champion = (_counted(given.numbers, f"{who}unanswered", f"{who}requests") for who in ("", "champion_"))
+    tolerated = f"tolerated are {given.numbers['tolerated']:.1%} more"
+    return [
+        f"the challenger's instances left requests of this step unanswered: {challenger}, {champion} of the "
+        f"champion's; {tolerated}. These count for neither. Look why its pods or instances are missing or hang",
+        *happened,
+    ]
 
 
 def _replayed(given: Reason) -> list[str]:
@@ -263,8 +285,8 @@ def _resting(given: Reason) -> list[str]:
 
 _REPLAY_FIRST = "captured requests to be replayed to the challenger, before it gets live traffic"
 _NOT_TRIED = (
-    ": {said}. Release {release} was not tried and is not rejected: put right what failed and release it again, or let "
-    "it take over without a trial (skip-trial {release})"
+    ": {said}. Release {release} is not rejected: put right what failed and release it again, or let it take over "
+    "without a trial (skip-trial {release})"
 )
 _RESTS_ON = {
     Kind.NO_VERDICT: "no verdict within {max_seconds:.0f} s",
@@ -292,11 +314,22 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
         "step"
     ),
     Kind.COUNTED_LATE: _counted_late,
+    Kind.REDUCED: _reduced,
+    Kind.UNANSWERED: _unanswered,
     Kind.AWAITS_APPROVAL: "step {step:.0f} is passed and waits for an approval",
     Kind.AWAITS_PERSON: "held until a person decides",
     Kind.READY: "the endpoint is ready",
     Kind.BAKED: "no alarm in {bake_seconds:.0f} s at 100%",
     Kind.STEP_APPROVED: "step {step:.0f} was approved",
+    Kind.METRICS_BACK: "the step begins again, as requests were counted without a gap for {seconds:.0f} s",
+    Kind.METRICS_LACKING: (
+        "{lacking:.0f} of the trial's {windows:.0f} windows lack the counts of one version, which may have failed in "
+        "them: at most {allowed:.0%} may"
+    ),
+    Kind.METRICS_MISSING: (
+        "no counted requests of both versions for {seconds:.0f} s, and a share that is not proven is kept for at most "
+        "{allowed:.0f} s without them (metrics_timeout_minutes)"
+    ),
     **dict.fromkeys(_RESTS_ON, _resting),
     Kind.NEVER_REPLAYED: "the challenger never got traffic: captured requests could not be replayed to it",
     Kind.NEVER_READY: "the challenger never got traffic: the endpoint was not ready for it",

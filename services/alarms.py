@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from monitoring.alarms.alarm import Alarm, Measure
-from monitoring.alarms.alike import Numbers
+from monitoring.alarms.alike import Numbers, compared
 from monitoring.alarms.outage import alike
 from rollout.core.failing import FAILED, Counted
 from rollout.core.ringing import Ringing
@@ -18,6 +18,7 @@ from services.declaration.alarm_names import FAILS, SLOW
 
 MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
 """The alarms on a variant's responses, and the judge's names of their measures."""
+_HISTORY = 7200  # before an alarm, seconds, in which the champion may have failed alike
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class JudgedAlarms:
         )
 
     def numbers(self, alarm: Alarm, champion: str) -> Numbers | None:
-        """The counts before `alarm.at` behind a challenger's alarm, and the champion's at the same times.
+        """The counts before `alarm.at` behind a challenger's alarm, and the champion's then or in the two hours before.
 
         None if the alarm counts no share of requests, or the champion has no such alarm. Raises `RolloutError` if
         alarms or counts are unreachable.
@@ -54,10 +55,11 @@ class JudgedAlarms:
         both = (alarm.variant, champion)
         cuts = {variant: {SLOW: slower_than} for variant in both} if slower_than is not None else {}
         start = math.floor(alarm.at) - rule.seconds
-        windows = self.counters.counts(CountQuery(both, start, alarm.at, rule.step, cuts, provisional=True))
-        bad = [window for window in windows if _sum([window], alarm.variant, name).share > rule.tolerated]
-        challenger, other = (_sum(bad, variant, name) for variant in both)
-        return Numbers(rule.tolerated, challenger, other, rules[counterpart].fires)
+        query = CountQuery(both, start - _HISTORY, alarm.at, rule.step, cuts, provisional=True)
+        windows = self.counters.counts(query)
+        counted = [(_counted(window, alarm.variant, name), _counted(window, champion, name)) for window in windows]
+        recent = sum(window.start + rule.step > start for window in windows)
+        return compared(counted, recent, rule.tolerated, champion_rings=rules[counterpart].fires)
 
     def firing(self, state: RolloutState) -> tuple[Alarm, ...]:
         """The firing alarms of champion and challenger, including those on a shared outage."""
@@ -68,6 +70,6 @@ class JudgedAlarms:
         return [(one.alarm, one.evaluated) for one in self.alarms.firing(sorted(variants))]
 
 
-def _sum(windows: Iterable[CountedWindow], variant: str, name: str) -> Counted:
-    tallies = [window.of(variant).get(name, Tally()) for window in windows]
-    return Counted(sum(tally.total for tally in tallies), sum(tally.count for tally in tallies))
+def _counted(window: CountedWindow, variant: str, name: str) -> Counted:
+    tally = window.of(variant).get(name, Tally())
+    return Counted(tally.total, tally.count)

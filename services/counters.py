@@ -59,9 +59,10 @@ class CountedWindow:
     Attributes:
         start: Epoch seconds.
         tallies: Variant -> name -> tally. `errors`: requests, and those answered 4XX or 5XX. `failed`: requests, and
-            those answered 5XX. A name of `CountQuery.cuts`: responses, and those that took longer. A metric's name: its
-            observations. `COUNTED`: captured responses whose metrics were published. A count that is not known exactly
-            is absent, which does not mean 0.
+            those answered 5XX. `unanswered`: requests, and those that no instance answered, which no other tally has,
+            where the platform can tell. A name of `CountQuery.cuts`: responses, and those that took longer. A metric's
+            name: its observations. `COUNTED`: captured responses whose metrics were published. A count that is not
+            known exactly is absent, which does not mean 0.
         closed: Whether its requests are complete, as far as the platform can say.
     """
 
@@ -84,10 +85,10 @@ class Counters(Protocol):
         """The windows of a query, in order."""
 
     def cut(self, latency: float) -> float | None:
-        """The smallest latency, at or above a given one, at which counts are exact; None if there is none."""
+        """The latency nearest to a given one at which counts are exact; None if there is none near."""
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """A quantile of a variant's latency in the hours before `end`; None without a request."""
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
+        """A quantile of a variant's latency within a part of the time from `start` to `end`; None without a request."""
 
     def captured(self) -> float:
         """The share of responses that is captured, 0 to 1."""

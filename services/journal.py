@@ -1,34 +1,108 @@
-"""The journal of an endpoint above documents: one document, whose revision is that of the state.
+"""The journal of an endpoint: above documents, and with a second copy.
 
 AWS and Kubernetes have their own journals: a table of its own, which a person may read without the documents, and the
-status of a Rollout, which `kubectl` shows.
+status of a Rollout, which `kubectl` shows. Both have a copy elsewhere:
+
+journal = CopiedJournal(primary, DocumentJournal(documents, "flight-delay-prod"), by="ada")
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from rollout.core.errors import Conflict
-from rollout.core.state import RolloutState
+from rollout.core.errors import Conflict, RolloutError
+from rollout.core.state import RolloutState, StateError
 from services.ports import Document, Documents
+
+
+class StateStore(Protocol):
+    """Stores one state of an endpoint."""
+
+    def read(self) -> RolloutState:
+        """The stored state; an empty one without any."""
+
+    def put(self, state: RolloutState) -> None:
+        """Store a state as it is; Conflict if the stored one has the same revision, or a later one."""
+
+
+@dataclass
+class CopiedJournal:
+    """`Journal` in two places, which survives the loss of either, and an old backup in either.
+
+    A write goes to the copy first, so that the copy is never behind: a decision in it counts, even if the writer is
+    killed before it reaches the primary. A copy that does not answer stops no write, and the next one catches up.
+    The later revision counts, and a reader that finds it in the copy brings it to the primary. `by` is the writer in
+    the audit record, empty if unknown.
+    """
+
+    primary: StateStore
+    copy: StateStore
+    by: str = ""
+    _compared: int = field(default=0, init=False)  # the copy is known not to be ahead of this revision
+
+    def read(self) -> RolloutState:
+        state = self.primary.read()
+        if self._compared and state.revision >= self._compared:
+            return state
+        try:
+            copied = self.copy.read()
+        except (RolloutError, StateError):
+            if not state.revision:  # unknown is not empty
+                raise
+            return state
+        if copied.revision > state.revision:
+            state = copied
+            with suppress(RolloutError):  # a reader may have no right to write; the controllers have it
+                self.primary.put(state)
+        self._compared = state.revision
+        return state
+
+    def write(self, state: RolloutState) -> RolloutState:
+        after = state.written(self.by)
+        self._compared = 0
+        try:
+            _put(self.copy, after)
+        except Conflict:
+            raise
+        except (RolloutError, StateError):
+            pass  # it is behind now, and the next write catches up
+        _put(self.primary, after)
+        self._compared = after.revision
+        return after
+
+
+def _put(store: StateStore, state: RolloutState) -> None:
+    """Store a state. It may be there already, after a lost response, or because a reader brought it there."""
+    try:
+        store.put(state)
+    except Conflict:
+        if store.read() != state:
+            raise
 
 
 @dataclass(frozen=True)
 class DocumentJournal:
-    """`Journal` above documents; `by` is the writer in the audit record, empty if unknown."""
+    """`StateStore` above documents."""
 
     documents: Documents
     endpoint: str
-    by: str = ""
 
     def read(self) -> RolloutState:
-        key = f"journal#{self.endpoint}"
-        found = self.documents.get([key])[key]
-        return RolloutState.from_json(found.body["state"]) if found.revision else RolloutState(self.endpoint)
+        return self._state_of(self._found())
 
-    def write(self, state: RolloutState) -> RolloutState:
-        after = state.written(self.by)
-        body = {"state": after.to_json()}
-        if self.documents.transact([Document(f"journal#{self.endpoint}", body, state.revision)]):
-            raise Conflict(f"the journal of {self.endpoint} is not at revision {state.revision} any more")
-        return after
+    def put(self, state: RolloutState) -> None:
+        """See `StateStore`."""
+        found = self._found()
+        stored = self._state_of(found).revision
+        document = Document(found.key, {"state": state.to_json()}, found.revision)
+        if stored >= state.revision or self.documents.transact([document]):
+            raise Conflict(f"the journal of {self.endpoint} is not at revision {state.revision - 1} any more")
+
+    def _found(self) -> Document:
+        key = f"journal#{self.endpoint}"
+        return self.documents.get([key])[key]
+
+    def _state_of(self, found: Document) -> RolloutState:
+        return RolloutState.from_json(found.body["state"]) if found.revision else RolloutState(self.endpoint)

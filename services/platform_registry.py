@@ -31,6 +31,8 @@ class Platform:
         champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached;
             `outputs` are all of that stack.
         origin: `(champion) -> services.package_registry.Origin`: where the package of such a release is read.
+        provider_problems: `(config) -> list[Problem]`: what it refuses of the config of Pulumi's providers, such as
+            `aws:region`, by full names; empty for nothing. It is reported together with wrong fields.
         operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands, if any.
     """
 
@@ -39,6 +41,7 @@ class Platform:
     problems: str
     champion: str
     origin: str
+    provider_problems: str = ""
     operator: str = ""
 
     def use(self, what: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rollout.controller.ports import Quantile, SignalQuery
 from rollout.core.catalogue import OWN
 from rollout.core.decision import REQUESTS, TrialObservations
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unanswered
+from rollout.core.state import Pivot
 from rollout.judge.metrics import Tally, Window
 from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
@@ -44,7 +45,7 @@ class CountedSignals:
             counted = self.counters.counts(query)
             share = self.counters.captured() if is_captured else 0.0
         except RolloutError as error:
-            return TrialObservations.unknown(str(error))
+            return TrialObservations.unknown(str(error), unanswered=isinstance(error, Unanswered))
         answers = sum(window.of(ask.challenger).get(COUNTED, Tally()).count for window in counted)
         windows = tuple(
             Window(window.start, ask.window_seconds, *(_known(ask, window, variant) for variant in query.variants))
@@ -53,30 +54,46 @@ class CountedSignals:
         )
         return TrialObservations(windows, counted=_of_all(answers, share) if share else None)
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
         try:
-            return self.counters.quantile(variant, quantile, end)
+            return self.counters.quantile(variant, quantile, start, end)
         except RolloutError:
             return None
 
     def _cuts(self, ask: SignalQuery) -> dict[str, dict[str, float]]:
-        """The latency cuts: the challenger's at (1 + margin) times the champion's, or at the next exact one."""
+        """The latency cuts: the challenger's at (1 + margin) times the champion's, both at the nearest exact ones."""
         found = dict[str, dict[str, float]]({ask.champion: {}, ask.challenger: {}})
         for metric in ask.metrics:
-            pivot = ask.pivots.get(metric.name)
-            cut = self.counters.cut(pivot.value) if pivot else None
-            if cut is not None:
-                found[ask.champion][metric.name] = cut
-                more = self.counters.cut(cut * (1 + metric.margin))
-                if more is not None:
-                    found[ask.challenger][metric.name] = more
+            for pivot in _pivots(ask, metric.name):
+                cut = self.counters.cut(pivot.value)
+                if cut is not None:
+                    found[ask.champion][_at(metric.name, pivot)] = cut
+                    more = self.counters.cut(cut * (1 + metric.margin))
+                    if more is not None:
+                        found[ask.challenger][_at(metric.name, pivot)] = more
         return found
 
 
+def _pivots(ask: SignalQuery, metric: str) -> Iterable[Pivot]:
+    newest = ask.pivots.get(metric)
+    return newest.chain() if newest else ()
+
+
+def _at(metric: str, pivot: Pivot) -> str:
+    """The name of a tally at a pivot."""
+    return f"{metric}@{pivot.since}"
+
+
 def _known(ask: SignalQuery, window: CountedWindow, variant: str) -> Mapping[str, Tally]:
-    """The tallies of a variant, without latencies of a window that began before their cut was fixed."""
-    early = {name for name, pivot in ask.pivots.items() if window.start < pivot.since}
-    return {name: tally for name, tally in window.of(variant).items() if name not in early}
+    """The tallies of a variant, latencies at the pivot that was fixed last before the window began."""
+    tallies = window.of(variant)
+    found = {name: tally for name, tally in tallies.items() if "@" not in name}
+    for metric in ask.pivots:
+        pivot = next((pivot for pivot in _pivots(ask, metric) if pivot.since <= window.start), None)
+        tally = tallies.get(_at(metric, pivot)) if pivot else None
+        if tally is not None:
+            found[metric] = tally
+    return found
 
 
 def _of_all(counted: float, share: float) -> float:

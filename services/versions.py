@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -90,3 +90,21 @@ def of_recipe(versions: Versions, recipe: str) -> Version | None:
 def of_release(versions: Versions, release: str, most: int = _NEWEST) -> Version | None:
     """The newest version of a release among the `most` newest versions."""
     return next((one for one in islice(versions.list(), most) if one.release == release), None)
+
+
+@dataclass(frozen=True)
+class PastReleases:
+    """Versions of releases that have left the journal, by the name of a registry and a variant.
+
+    One that was found is remembered, since it never changes.
+    """
+
+    registry: Callable[[str], Versions]
+    _found: dict[tuple[str, str], Version] = field(default_factory=dict[tuple[str, str], Version])
+
+    def find(self, name: str, variant: str) -> Version | None:
+        """The newest version of a variant in the registry of this name; None if it is not there yet."""
+        version = self._found.get((name, variant)) or of_release(self.registry(name), variant.removeprefix("v-"))
+        if version is not None:
+            self._found[name, variant] = version
+        return version

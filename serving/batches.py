@@ -31,11 +31,12 @@ _FORGETS = 0.8  # the weight of a batch after the next one
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request has no answer: the HTTP status, one of `metrics.FAILURES`, and a reason."""
+    """Why a request has no answer: the HTTP status, one of `metrics.FAILURES`, a reason, and the error if any."""
 
     status: int
     kind: str
     reason: str
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,14 @@ class Limits:
     """The limits of queue and batch, in rows and requests.
 
     Attributes:
+        queued: Bytes of memory of the waiting requests, unless there is only one.
         seconds: From a request's last byte until it is given up. SageMaker waits as long.
         quick: Predictions of up to so many seconds run on the event loop.
     """
 
     rows: int = 1000
     requests: int = 256
+    queued: int = 16 * 1024 * 1024
     seconds: float = 60.0
     quick: float = 0.010
 
@@ -56,12 +59,14 @@ class Limits:
 class PendingRows(msgspec.Struct, frozen=True):
     """Rows that wait for a prediction since `begun`, by `time.monotonic`.
 
-    `reply` is called once: with the batch's answers and the request's first row and end in it, or a failure.
+    `reply` is called once: with the batch's answers and the request's first row and end in it, or a failure. `size` is
+    the bytes of memory that the request takes.
     """
 
     rows: Rows
     begun: float
     reply: Callable[[Answers | Failure, int, int], None]
+    size: int = 0
 
 
 class Full(Exception):
@@ -118,14 +123,17 @@ class Batches:
         self._waiting: deque[PendingRows] = deque()
         self._running: list[PendingRows] = []
         self._scheduled = False
+        self._size = 0  # of the waiting requests
         self._told = 0  # the metric `waiting`
         self._pace = Pace(limits.quick)
 
     def submit(self, request: PendingRows) -> None:
         """Queue a request, or raise Full."""
-        if len(self._waiting) >= self._limits.requests:
+        limits = self._limits
+        if self._waiting and (len(self._waiting) >= limits.requests or self._size + request.size > limits.queued):
             raise Full
         self._waiting.append(request)
+        self._size += request.size
         if not self._running and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._run)
@@ -135,14 +143,14 @@ class Batches:
         seconds = self._limits.seconds
         late = Failure(504, "deadline", f"the model did not answer within {seconds:g} s")
         while self._waiting and now - self._waiting[0].begun > seconds:
-            self._waiting.popleft().reply(late, 0, 0)
+            self._pop().reply(late, 0, 0)
         if self._running and now - self._running[0].begun > seconds:
             running, self._running = self._running, []
             for request in running:
                 request.reply(late, 0, 0)
             again = Failure(503, "overloaded", "the model is being started again: send the request once more")
             while self._waiting:
-                self._waiting.popleft().reply(again, 0, 0)
+                self._pop().reply(again, 0, 0)
             self._stuck()
         self._told = len(self._waiting)
         self._counts.put("waiting", self._told)
@@ -177,9 +185,14 @@ class Batches:
         found: list[PendingRows] = []
         size = 0
         while self._waiting and (not found or size + len(self._waiting[0].rows) <= self._limits.rows):
-            found.append(self._waiting.popleft())
+            found.append(self._pop())
             size += len(found[-1].rows)
         return found
+
+    def _pop(self) -> PendingRows:
+        request = self._waiting.popleft()
+        self._size -= request.size
+        return request
 
     def _outcomes(self, batch: Sequence[PendingRows]) -> list[tuple[Answers | Failure, int, int]]:
         """The answers to a batch. If the model fails for all together, each request is tried alone."""
@@ -202,7 +215,7 @@ class Batches:
         except WrongAnswers as error:
             return Failure(500, "model", str(error))
         except Exception as error:
-            return Failure(500, "model", f"{type(error).__name__}: {error}")
+            return Failure(500, "model", f"{type(error).__name__}: {error}", error)
         finally:
             self._pace.note(time.monotonic() - begun)
             self._counts.batch(len(rows))

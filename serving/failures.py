@@ -2,7 +2,8 @@
 
     {"event": "request failed", "kind": "model", "reason": "ValueError: ...", "status": 500, "time": "2026-03-01T..."}
 
-For a caller's mistake the line has only its kind, because the sent data may be confidential.
+For a caller's mistake the line has only its kind, because the sent data may be confidential. For an unexpected error
+it has the traceback, which names lines of code and no data.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 MOST_A_SECOND = 100
 """The most lines; the next one written counts those left out."""
 _LONGEST = 1000
+_TRACEBACK = 2000  # a longer line could mix with those of other workers: pipes take 4,096 bytes at once
 _INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
 
 
@@ -29,7 +32,14 @@ class FailureLog:
         self._second = 0
         self._written = self._left_out = 0
 
-    def write(self, status: int, kind: str, reason: str, exchange: Exchange | None = None) -> None:
+    def write(
+        self,
+        status: int,
+        kind: str,
+        reason: str,
+        exchange: Exchange | None = None,
+        error: Exception | None = None,
+    ) -> None:
         """Write one failure; `kind` is one of `metrics.FAILURES`, `exchange` the request, if it became one."""
         second = int(time.monotonic())
         if second != self._second:
@@ -42,6 +52,8 @@ class FailureLog:
         line["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         if status >= 500:
             line["reason"] = reason[:_LONGEST]
+        if error is not None:
+            line["traceback"] = "".join(traceback.format_tb(error.__traceback__))[-_TRACEBACK:]
         if exchange is not None:
             line |= _facts(exchange)
         if self._left_out:

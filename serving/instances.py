@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -19,6 +20,10 @@ from serving.declaration import LARGEST, Declaration, Feature
 MOST_ROWS = 1000
 """The most rows of one request."""
 SHOWN_PROBLEMS = 20
+_COUNTED_PROBLEMS = 1000
+MOST_EXPLAINED = 512 * 1024
+"""The largest body whose problems are all named: its JSON takes up to thirty times its bytes of memory for that."""
+_SPACIOUS = 4  # times the most rows that may fit in a body before their count is checked while they are read
 
 
 class BadRequest(ValueError):
@@ -86,15 +91,18 @@ class Reader:
             kw_only=True,
             gc=False,
         )
-        request = msgspec.defstruct(
-            "Request", [("instances", list[self._instance])], forbid_unknown_fields=True, gc=False
-        )
-        self._decode = cast(Callable[[bytes], Any], msgspec.json.Decoder(request).decode)
+        self._decode = _decoder(list[self._instance])
+        self._decode_bounded = _decoder(bounded(self._instance, MOST_ROWS + 1))
+        required = [feature.name for feature in declared.features if not feature.optional]
+        self._least = len(msgspec.json.encode(dict.fromkeys(required, 0))) + 1
 
     def json(self, body: bytes) -> Rows:
         """Read `{"instances": [{...}, ...]}`. Raises BadRequest."""
         try:
-            instances = self._decode(body).instances
+            if len(body) > _SPACIOUS * MOST_ROWS * self._least:
+                instances = values_of(self._decode_bounded(body).instances)
+            else:
+                instances = self._decode(body).instances
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise self._explained(body, error) from None
         return self._rows(instances)
@@ -114,6 +122,10 @@ class Reader:
         return Rows(self._names, [astuple(one) for one in instances], self._texts)
 
     def _explained(self, body: bytes, error: Exception) -> BadRequest:
+        if len(body) > MOST_EXPLAINED:
+            return BadRequest(
+                400, f"the body is larger than {MOST_EXPLAINED:,} bytes, so one problem is named: {error}"
+            )
         try:
             document = msgspec.json.decode(body)
         except RecursionError:
@@ -126,7 +138,8 @@ class Reader:
         return BadRequest(400, *(self._problems(instances) or [str(error)]))
 
     def _problems(self, instances: Sequence[Any]) -> list[str]:
-        return [f"instances[{row}]{line}" for row, one in enumerate(instances) for line in self._wrong(one)]
+        found = (f"instances[{row}]{line}" for row, one in enumerate(instances) for line in self._wrong(one))
+        return list(islice(found, _COUNTED_PROBLEMS))
 
     def _wrong(self, instance: Any) -> Iterator[str]:
         names = ", ".join(self._names)
@@ -148,12 +161,34 @@ class Reader:
             yield f".{feature.name}: {found}expected {allowed}"
 
 
+def bounded(item: Any, most: int) -> Any:
+    """The type of a list that is refused as soon as it has more items, before these take memory.
+
+    msgspec checks the length of a `list` only when it has read all of it.
+    """
+    fields = [(f"i{place}", item | msgspec.UnsetType, msgspec.UNSET) for place in range(most)]
+    return msgspec.defstruct("Bounded", fields, array_like=True, forbid_unknown_fields=True, gc=False)
+
+
+def values_of(found: Any) -> list[Any]:
+    """The items of a list, or of a bounded one."""
+    if isinstance(found, list):
+        return cast(list[Any], found)
+    return [one for one in msgspec.structs.astuple(found) if one is not msgspec.UNSET]
+
+
+def _decoder(instances: Any) -> Callable[[bytes], Any]:
+    request = msgspec.defstruct("Request", [("instances", instances)], forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(request).decode
+
+
 def shown(value: Any) -> str:
     """A value of a request, shortened for a message."""
-    return _cut(repr(value))
+    return cut(repr(value[:61] if isinstance(value, str) else value))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text, shortened for a message."""
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -161,7 +196,7 @@ def _instances(document: Any) -> tuple[list[Any], str]:
     """The instances of a document, and what is wrong with the document around them."""
     if not isinstance(document, dict) or document.keys() != {"instances"}:
         fields = ", ".join(sorted(document)) if isinstance(document, dict) else ""
-        found = f"fields {_cut(fields) or 'none'}" if isinstance(document, dict) else _type(document)
+        found = f"fields {cut(fields) or 'none'}" if isinstance(document, dict) else _type(document)
         return [], f'the body has {found}: expected an object with the one field "instances"'
     instances = document["instances"]
     if not isinstance(instances, list):

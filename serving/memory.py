@@ -12,7 +12,7 @@ IDLE, BUSY, WRITING = 0, 1, 2
 """States of a connection: no request; a request whose answer has not begun to leave; or a partly sent answer, which
 only its worker can end."""
 MOST_CONNECTIONS = 1024
-"""Open connections of all workers; further ones wait to be accepted."""
+"""Open connections of all workers; beyond it, one that has waited for an answer for long makes room for the next."""
 
 
 class Memory:
@@ -27,8 +27,9 @@ class Memory:
         self._beats, self._blocked = (
             whole[counted + part * workers * 8 : counted + (part + 1) * workers * 8].cast("d") for part in range(2)
         )
-        self._flags = whole[counted + 2 * workers * 8 :][:1]
-        self.states = whole[counted + 2 * workers * 8 + 1 :]
+        connections = whole[counted + 2 * workers * 8 :]
+        self.since = connections[: MOST_CONNECTIONS * 8].cast("d")
+        self.states = connections[MOST_CONNECTIONS * 8 :]
 
     @classmethod
     def create(cls, workers: int) -> Memory:
@@ -57,15 +58,6 @@ class Memory:
         """A worker's last heartbeat, by `time.monotonic`."""
         return self._beats[worker]
 
-    @property
-    def crowded(self) -> bool:
-        """Whether clients wait because the most connections are open."""
-        return bool(self._flags[0])
-
-    @crowded.setter
-    def crowded(self, found: bool) -> None:
-        self._flags[0] = found
-
     def block(self, worker: int, since: float) -> None:
         """Record since when a prediction blocks a worker's loop; 0 for none."""
         self._blocked[worker] = since
@@ -76,4 +68,4 @@ class Memory:
 
 
 def _size(workers: int) -> int:
-    return (workers + 1) * BYTES + 2 * workers * 8 + 1 + MOST_CONNECTIONS
+    return (workers + 1) * BYTES + 2 * workers * 8 + 9 * MOST_CONNECTIONS

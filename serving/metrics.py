@@ -23,6 +23,7 @@ FAILURES = (
     "media_type",  # 415
     "model",  # 500: the model raised an error, or gave an invalid answer
     "crash",  # 500: the worker ended
+    "internal",  # 500: the runtime itself raised an error
     "overloaded",  # 503: the queue was full
     "deadline",  # 504: the model did not answer in time
 )

@@ -9,17 +9,17 @@ tensor data extension of Triton Inference Server (protocol/extension_binary_data
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Any, cast
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from serving.answers import Answers, WrongAnswers
 from serving.declaration import Declaration, Feature
-from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
+from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, bounded, cut, shown, values_of
 
 NUMBERS = {
     "FP64": "<f8",
@@ -31,27 +31,44 @@ NUMBERS = {
 DATATYPES = {"number": "FP64", "boolean": "BOOL", "text": "BYTES"}
 
 
-class _Tensor(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: Any = None
-    parameters: dict[str, Any] = {}
+MOST_TENSORS = 1000
+"""The most inputs or outputs of a large request."""
+_SMALL = 64 * 1024  # bytes of JSON whose lists need no bound while they are read
+_Name = Annotated[str, msgspec.Meta(max_length=1024)]
+_Scalar = bool | int | float | str | None
 
 
-class _Output(msgspec.Struct):
-    name: str
-    parameters: dict[str, Any] = {}
+class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """A row of a tensor of shape [rows, 1]."""
+
+    value: bool | int | float | str | None
 
 
-class _Request(msgspec.Struct):
-    inputs: list[_Tensor]
-    id: str = ""
-    outputs: list[_Output] = []
-    parameters: dict[str, Any] = {}
+class _Parameters(msgspec.Struct, frozen=True):
+    """The known ones of a request, an input or an output; others are skipped."""
+
+    binary_data_output: bool = False
+    binary_data_size: int | None = None
+    binary_data: bool | None = None
 
 
-_decode = msgspec.json.Decoder(_Request).decode
+def _request(array: Callable[[Any, int], Any]) -> Callable[[bytes], Any]:
+    """What reads requests with such lists."""
+    parameters = ("parameters", _Parameters, _Parameters())
+    data = ("data", msgspec.Raw, msgspec.Raw(b"null"))
+    shape = ("shape", array(int, 3))
+    tensor = msgspec.defstruct("Tensor", [("name", str), shape, ("datatype", str), data, parameters])
+    output = msgspec.defstruct("Output", [("name", _Name), parameters])
+    lists = [("inputs", array(tensor, MOST_TENSORS)), ("outputs", array(output, MOST_TENSORS) | None, None)]
+    return msgspec.json.Decoder(msgspec.defstruct("Request", [*lists, ("id", _Name, ""), parameters])).decode
+
+
+def _listed(item: Any, most: int) -> Any:
+    return list[item]
+
+
+_decode, _decode_large = _request(_listed), _request(bounded)
+_data, _data_large = (msgspec.json.Decoder(array(_Scalar | _Row, MOST_ROWS + 1)).decode for array in (_listed, bounded))
 
 
 @dataclass(frozen=True)
@@ -86,26 +103,31 @@ def infer(reader: Reader, declared: Declaration, head_length: bytes | None, body
     """
     length = len(body)
     if head_length is not None:
-        if not head_length.isdigit() or int(head_length) > length:
+        if not head_length.isdigit() or len(head_length) > 9 or int(head_length) > length:
             raise BadRequest(
                 400,
                 f"Inference-Header-Content-Length is {shown(head_length.decode('latin-1'))}: expected 0 to {length}",
             )
         length = int(head_length)
     try:
-        request = _decode(body[:length])
+        request = (_decode if length <= _SMALL else _decode_large)(body[:length])
     except RecursionError:
         raise BadRequest(400, "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(400, f"the body is no inference request: {error}") from None
-    columns = _columns(request.inputs, memoryview(body)[length:], {one.name: one for one in declared.features})
+    columns = _columns(
+        values_of(request.inputs), memoryview(body)[length:], {one.name: one for one in declared.features}
+    )
     sizes = {len(values) for values in columns.values()}
     if len(sizes) != 1 or not 1 <= min(sizes) <= MOST_ROWS:
         raise BadRequest(400, f"inputs: found {sorted(sizes)} rows: expected as many in each, 1 to {MOST_ROWS}")
     names = list(columns)
     rows = reader.documents([dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)])
-    binary = request.parameters.get("binary_data_output") is True
-    outputs = {one.name: bool(one.parameters.get("binary_data", binary)) for one in request.outputs}
+    binary = request.parameters.binary_data_output
+    outputs = {
+        one.name: binary if one.parameters.binary_data is None else one.parameters.binary_data
+        for one in values_of(request.outputs or [])
+    }
     return rows, ReplyForm(request.id, binary, outputs)
 
 
@@ -138,7 +160,7 @@ def response(
     return (b"".join([head, *parts]), len(head)) if parts else (head, None)
 
 
-def _columns(inputs: Sequence[_Tensor], rest: memoryview, features: Mapping[str, Feature]) -> dict[str, list[Any]]:
+def _columns(inputs: Sequence[Any], rest: memoryview, features: Mapping[str, Feature]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for tensor in inputs:
         where = f"inputs.{tensor.name if tensor.name in features else shown(tensor.name)}"
@@ -147,18 +169,17 @@ def _columns(inputs: Sequence[_Tensor], rest: memoryview, features: Mapping[str,
             raise BadRequest(400, f"{where}: unknown input; expected {', '.join(features)}")
         if tensor.name in columns:
             raise BadRequest(400, f"{where}: found twice")
-        size = tensor.shape[0] if tensor.shape[1:] in ([], [1]) and tensor.shape else -1
+        shape = values_of(tensor.shape)
+        size = shape[0] if shape[1:] in ([], [1]) and shape else -1
         if not 0 <= size <= MOST_ROWS:
-            raise BadRequest(
-                400, f"{where}: shape {shown(tensor.shape)} is not allowed: expected [rows], at most {MOST_ROWS}"
-            )
-        length = tensor.parameters.get("binary_data_size")
+            raise BadRequest(400, f"{where}: shape {shown(shape)} is not allowed: expected [rows], at most {MOST_ROWS}")
+        length = tensor.parameters.binary_data_size
         if length is None:
-            values = _flat(tensor.data)
+            values = _flat(where, tensor.data)
         else:
-            if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(rest):
+            if not 0 <= length <= len(rest):
                 raise BadRequest(400, f"{where}: binary_data_size is {shown(length)}: expected 0 to {len(rest)}")
-            values, rest = _values(where, tensor.datatype, rest[:length]), rest[length:]
+            values, rest = _values(where, tensor.datatype, rest[:length], size), rest[length:]
         if len(values) != size:
             raise BadRequest(400, f"{where}: found {len(values):,} values: expected {size:,}, as its shape says")
         columns[tensor.name] = [_value(one, feature) for one in values]
@@ -167,21 +188,24 @@ def _columns(inputs: Sequence[_Tensor], rest: memoryview, features: Mapping[str,
     return columns
 
 
-def _flat(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        raise BadRequest(400, f"inputs: data is {shown(data)}: expected a list")
-    given = cast(list[Any], data)
-    nested = [one for one in given if isinstance(one, list)]
-    return [value for one in nested for value in cast(list[Any], one)] if len(nested) == len(given) else given
+def _flat(where: str, data: msgspec.Raw) -> list[Any]:
+    """The values of a tensor's JSON, each alone or in a list for each row."""
+    content = memoryview(data)
+    try:
+        values = values_of((_data if len(content) <= _SMALL else _data_large)(content))
+    except msgspec.DecodeError as error:
+        raise BadRequest(400, f"{where}: data is {cut(str(content[:61], errors='replace'))}: {error}") from None
+    return [one.value if isinstance(one, _Row) else one for one in values]
 
 
-def _values(where: str, datatype: str, data: memoryview) -> list[Any]:
+def _values(where: str, datatype: str, data: memoryview, size: int) -> list[Any]:
     try:
         if datatype == "BYTES":
-            return _texts(data)
-        if datatype == "BOOL":
-            return np.frombuffer(data, "?").tolist()
-        return np.frombuffer(data, NUMBERS[datatype]).tolist()
+            return _texts(data, size)
+        kind = np.dtype("?" if datatype == "BOOL" else NUMBERS[datatype])
+        if len(data) != size * kind.itemsize:
+            raise ValueError(f"found {len(data):,} bytes: expected {size * kind.itemsize:,}, as its shape says")
+        return np.frombuffer(data, kind).tolist()
     except KeyError:
         allowed = ", ".join([*NUMBERS, "BOOL", "BYTES"])
         raise BadRequest(400, f"{where}: datatype {shown(datatype)} is not allowed: expected {allowed}") from None
@@ -189,11 +213,13 @@ def _values(where: str, datatype: str, data: memoryview) -> list[Any]:
         raise BadRequest(400, f"{where}: its bytes are no {datatype}: {error}") from None
 
 
-def _texts(data: memoryview) -> list[str]:
+def _texts(data: memoryview, most: int) -> list[str]:
     """Texts, each after its length in four bytes."""
     found: list[str] = []
     place = 0
     while place < len(data):
+        if len(found) == most:
+            raise ValueError(f"more than {most:,} texts, which its shape says")
         (length,) = struct.unpack_from("<I", data, place)
         place += 4
         if place + length > len(data):

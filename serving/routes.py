@@ -24,9 +24,13 @@ from serving.tables import csv_rows, npy_rows
 CSV, NPY = b"text/csv", b"application/x-npy"
 METRICS_TYPE = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 _KINDS = {400: "bad_request", 404: "not_found", 405: "not_found", 408: "slow_client"}
-_KINDS |= {413: "too_large", 415: "media_type", 431: "too_large"}
+_KINDS |= {413: "too_large", 415: "media_type", 431: "too_large", 503: "overloaded"}
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_VALUE = 32  # bytes of memory of a number in a row
 _encode = msgspec.json.Encoder().encode
+
+Encoded = tuple[bytes, bytes, bytes]
+"""The body of an answer, its media type, and further header lines."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +84,33 @@ class Routes:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request, now or when its batch has run."""
-        post = self._posts.get(exchange.path)
-        if post is not None and exchange.method == b"POST":
-            try:
-                _check_encoding(exchange)
+        try:
+            post = self._posts.get(exchange.path)
+            if post is not None and exchange.method == b"POST":
+                if b"content-encoding" in exchange.headers:
+                    _check_encoding(exchange)
                 post(exchange)
-            except BadRequest as error:
-                self._refuse(exchange, error)
-            except Full:
-                self._fail(exchange, Failure(503, "overloaded", "too many requests wait: send it again in a second"))
-        elif exchange.method in (b"GET", b"HEAD") and exchange.path in self._gets:
+            else:
+                self._get(exchange, post is not None)
+        except BadRequest as error:
+            self._refuse(exchange, error)
+        except Full:
+            self._fail(exchange, Failure(503, "overloaded", "too many requests wait: send it again in a second"))
+        except Exception as error:
+            self._fail(exchange, _unexpected(error))
+
+    def _get(self, exchange: Exchange, posts: bool) -> None:
+        if exchange.method in (b"GET", b"HEAD") and exchange.path in self._gets:
             exchange.answer(200, self._gets[exchange.path])
         elif exchange.method in (b"GET", b"HEAD") and exchange.path == b"/metrics":
             exchange.answer(200, self._exposition().encode(), METRICS_TYPE)
-        elif post is not None or exchange.path in (*self._gets, b"/metrics"):
-            allowed = b"POST" if post is not None else b"GET, HEAD"
+        elif posts or exchange.path in (*self._gets, b"/metrics"):
+            allowed = b"POST" if posts else b"GET, HEAD"
             problem = f"method {_text(exchange.method)} is not allowed: expected {allowed.decode()}"
             self._refuse(exchange, BadRequest(405, problem), b"Allow: " + allowed + b"\r\n")
         else:
             known = ", ".join(sorted(_text(path) for path in (*self._posts, *self._gets, b"/metrics")))
-            self._refuse(
-                exchange, BadRequest(404, f"there is no path {shown(_text(exchange.path))}: expected one of {known}")
-            )
+            raise BadRequest(404, f"there is no path {shown(_text(exchange.path))}: expected one of {known}")
 
     def refused(self, status: int, problem: str) -> bytes:
         """The body of an answer to a request that could not be read."""
@@ -111,20 +120,7 @@ class Routes:
         return _encode({"error": problem, "problems": [problem]})
 
     def _invocations(self, exchange: Exchange) -> None:
-        rows = self._rows(exchange)
-
-        def reply(found: Answers | Failure, first: int, end: int) -> None:
-            if isinstance(found, Failure):
-                self._fail(exchange, found)
-                return
-            try:
-                body = _encode({"predictions": found.documents(first, end)})
-            except (TypeError, ValueError, OverflowError) as error:
-                self._fail(exchange, Failure(500, "model", f"predict returned what is no JSON: {error}"))
-                return
-            self._answer(exchange, end - first, body)
-
-        self._batches.submit(PendingRows(rows, exchange.begun, reply))
+        self._predict(exchange, self._rows(exchange), _predictions)
 
     def _rows(self, exchange: Exchange) -> Rows:
         given = exchange.headers.get(b"content-type", b"")
@@ -146,32 +142,41 @@ class Routes:
         head_length = exchange.headers.get(b"inference-header-content-length")
         rows, wanted = open_inference.infer(self._reader, self._served.declared, head_length, exchange.body)
 
-        def reply(found: Answers | Failure, first: int, end: int) -> None:
-            if isinstance(found, Failure):
-                self._fail(exchange, found)
-                return
+        def encode(found: Answers, first: int, end: int) -> Encoded:
             name, version = self._served.name, self._served.version
+            body, length = open_inference.response(name, version, wanted, found, first=first, end=end)
+            if length is None:
+                return body, JSON, b""
+            return body, b"application/octet-stream", b"Inference-Header-Content-Length: %d\r\n" % length
+
+        self._predict(exchange, rows, encode)
+
+    def _predict(self, exchange: Exchange, rows: Rows, encode: Callable[[Answers, int, int], Encoded]) -> None:
+        def reply(found: Answers | Failure, first: int, end: int) -> None:
             try:
-                body, length = open_inference.response(name, version, wanted, found, first=first, end=end)
+                if isinstance(found, Failure):
+                    self._fail(exchange, found)
+                else:
+                    self._answer(exchange, end - first, *encode(found, first, end))
             except BadRequest as error:
                 self._refuse(exchange, error)
-                return
             except WrongAnswers as error:
-                self._fail(exchange, Failure(500, "model", str(error)))
-                return
-            if length is None:
-                self._answer(exchange, end - first, body)
-            else:
-                also = b"Inference-Header-Content-Length: %d\r\n" % length
-                self._answer(exchange, end - first, body, b"application/octet-stream", also)
+                cause = error.__cause__
+                self._fail(exchange, Failure(500, "model", str(error), cause if isinstance(cause, Exception) else None))
+            except Exception as error:
+                self._fail(exchange, _unexpected(error))
 
-        self._batches.submit(PendingRows(rows, exchange.begun, reply))
+        self._batches.submit(PendingRows(rows, exchange.begun, reply, _size(exchange, rows)))
 
-    def _answer(self, exchange: Exchange, rows: int, body: bytes, kind: bytes = JSON, also: bytes = b"") -> None:
+    def _answer(self, exchange: Exchange, rows: int, body: bytes, kind: bytes, also: bytes) -> None:
         exchange.answer(200, body, kind, also + _trace(exchange) if b"traceparent" in exchange.headers else also)
         self._counts.answered(rows, time.monotonic() - exchange.begun)
         if self._captured is not None:
-            self._captured(exchange, body, kind)
+            try:
+                self._captured(exchange, body, kind)
+            except Exception as error:  # the client has its answer
+                self._counts.add("capture_failed")
+                self._log.write(500, "internal", f"capture: {type(error).__name__}", exchange, error)
 
     def _refuse(self, exchange: Exchange, error: BadRequest, also: bytes = b"") -> None:
         kind = _KINDS[error.status]
@@ -182,9 +187,25 @@ class Routes:
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         self._counts.failed(failure.kind)
-        self._log.write(failure.status, failure.kind, failure.reason, exchange)
+        self._log.write(failure.status, failure.kind, failure.reason, exchange, failure.error)
         also = b"Retry-After: 1\r\n" if failure.status == 503 else b""
         exchange.answer(failure.status, _encode({"error": failure.reason}), JSON, also + _trace(exchange))
+
+
+def _predictions(found: Answers, first: int, end: int) -> Encoded:
+    try:
+        return _encode({"predictions": found.documents(first, end)}), JSON, b""
+    except Exception as error:
+        raise WrongAnswers(f"predict returned what is no JSON: {error}") from error
+
+
+def _size(exchange: Exchange, rows: Rows) -> int:
+    return len(exchange.body) + _VALUE * len(rows.values) * len(rows.names)
+
+
+def _unexpected(error: Exception) -> Failure:
+    """The type alone is given: the message may hold what the caller sent."""
+    return Failure(500, "internal", f"the server raised {type(error).__name__}", error)
 
 
 def _check_encoding(exchange: Exchange) -> None:

@@ -57,8 +57,12 @@ class RuntimeSettings:
 
     @property
     def named(self) -> bytes:
-        """The header line that names the variant; a gateway's own answers lack it."""
-        return b"x-modelstack-variant: %b\r\n" % self.variant.encode() if self.variant else b""
+        """The header lines that name the variant, and by which Envoy counts the answer apart from its own.
+
+        Source: Envoy documentation, "Router", `x-envoy-upstream-canary`.
+        """
+        line = b"x-modelstack-variant: %b\r\nx-envoy-upstream-canary: true\r\n"
+        return line % self.variant.encode() if self.variant else b""
 
 
 def cores() -> int:

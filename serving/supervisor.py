@@ -15,9 +15,10 @@ import signal
 import socket
 import sys
 import time
+from math import inf
 
 from serving.channel import DRAIN, READY
-from serving.memory import BUSY, IDLE, MOST_CONNECTIONS, Memory
+from serving.memory import BUSY, IDLE, MOST_CONNECTIONS, WRITING, Memory
 from serving.processes import WorkerProcess, reaped, started
 from serving.settings import RuntimeSettings
 
@@ -29,6 +30,8 @@ delay a heartbeat for long."""
 _PAUSES = (0.1, 0.5, 2.0, 5.0)  # before each restart of a worker; the last one for ever
 _DEAF = 1.0  # seconds without accepting after accept failed
 _STEADY = 30.0  # seconds after which a start counts as good
+_GRACE = 1.0  # seconds that each connection has without an answer, however many clients wait
+_EVICTED, _EVERY = 64, 0.05  # connections that make room at once, and seconds between two such times
 _RESERVED = 64  # descriptors of a process in addition to its connections
 
 
@@ -48,6 +51,7 @@ class Supervisor:
         self._again: dict[int, float] = {}  # worker -> time of its restart
         self._listener: socket.socket | None = None
         self._served = False
+        self._evicts_after = 0.0
         self._deaf_until = 0.0  # no connection is accepted before
         self._draining_until = 0.0
         self._status: int | None = None
@@ -170,6 +174,7 @@ class Supervisor:
             slot = self._free.pop()
             self._connections[slot] = connection
             self._memory.states[slot] = IDLE
+            self._memory.since[slot] = time.monotonic()
             self._hand_over(slot)
         self._listening(False)
 
@@ -188,6 +193,19 @@ class Supervisor:
         homeless, self._homeless = self._homeless, []
         for slot in homeless:
             self._hand_over(slot)
+
+    def _evict(self, now: float) -> None:
+        """Make room for clients that wait: end the connections that had no answer for the longest time.
+
+        A worker takes it for the end of what the client sends, so it still answers requests that have arrived.
+        """
+        self._evicts_after = now + _EVERY
+        since, states = self._memory.since, self._memory.states
+        late = sorted((since[slot], slot) for slot in self._connections if now - since[slot] > _GRACE)
+        for _, slot in late[:_EVICTED]:
+            since[slot] = inf
+            with contextlib.suppress(OSError):
+                self._connections[slot].shutdown(socket.SHUT_RDWR if states[slot] == WRITING else socket.SHUT_RD)
 
     def _close(self, slot: int) -> None:
         connection = self._connections.pop(slot, None)
@@ -214,8 +232,8 @@ class Supervisor:
                 del self._again[number]
                 self._start(number)
         self._house()
-        served = self._listener if self._served and not self._free else None
-        self._memory.crowded = served is not None and _is_called(served)
+        if self._listener is not None and not self._free and now > self._evicts_after and _is_called(self._listener):
+            self._evict(now)
         if self._deaf_until and now > self._deaf_until:
             self._deaf_until = 0.0
             self._listening(bool(self._free))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from math import isnan
 from typing import Any
 
@@ -12,17 +13,29 @@ import numpy as np
 from serving.declaration import Declaration, Feature
 from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
 
+MOST_SEPARATORS = 1_000_000
+"""The most commas and line ends of CSV, within texts too: each costs time and memory before its line can be refused."""
+MOST_LINE = 1024 * 1024
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""What reads a header, by the format's version. Version 3 has named fields, which no number has."""
+
 
 def csv_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
     """Read an instance a line, values in the order of the features, without a header; an empty one is missing."""
+    width = len(declared.features)
+    if (found := sum(body.count(one) for one in (b",", b"\n", b"\r"))) > MOST_SEPARATORS:
+        raise BadRequest(400, f"the body has {found:,} commas and line ends: expected at most {MOST_SEPARATORS:,}")
+    lines: list[list[str]] = []
     try:
-        lines = [line for line in csv.reader(io.StringIO(body.decode(), newline=""), strict=True) if line]
+        for line in csv.reader(_lines(body), strict=True):
+            if line and len(line) != width:
+                problem = f"line {len(lines) + 1}: found {len(line)} values: expected {width}, one for each feature"
+                raise BadRequest(400, problem)
+            if len(lines) == MOST_ROWS and line:
+                raise BadRequest(400, f"the body has more than {MOST_ROWS} rows")
+            lines += [line] if line else []
     except (csv.Error, UnicodeDecodeError) as error:
         raise BadRequest(400, f"the body is not CSV: {error}") from None
-    width = len(declared.features)
-    for place, line in enumerate(lines):
-        if len(line) != width:
-            raise BadRequest(400, f"line {place + 1}: found {len(line)} values: expected {width}, one for each feature")
     return _checked(
         reader,
         [
@@ -34,24 +47,23 @@ def csv_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
 
 def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
     """Read an array of numbers of shape (rows, features); NaN is missing."""
+    stream = io.BytesIO(body)
     try:
-        stream = io.BytesIO(body)
-        array = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError, SyntaxError, MemoryError) as error:
-        raise BadRequest(400, f"the body is no array of NumPy: {shown(str(error))}") from None
+        version = np.lib.format.read_magic(stream)
+        shape, by_columns, kind = _HEADERS[version](stream)
+    except Exception as error:  # NumPy documents no list of what a wrong header raises
+        raise BadRequest(400, f"the body is no array of NumPy: {shown(f'{type(error).__name__}: {error}')}") from None
     width = len(declared.features)
-    if (
-        not isinstance(array, np.ndarray)
-        or array.ndim != 2
-        or array.shape[1] != width
-        or array.dtype.kind not in "biuf"
-    ):
-        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise BadRequest(400, f"the body is {found}: expected numbers of shape (rows, {width})")
-    if rest := len(body) - stream.tell():
-        raise BadRequest(400, f"{rest:,} bytes follow the array")
-    if len(array) > MOST_ROWS:
-        raise BadRequest(400, f"the body has {len(array):,} rows: expected 1 to {MOST_ROWS}")
+    if len(shape) != 2 or shape[1] != width or kind.kind not in "biuf":
+        raise BadRequest(
+            400, f"the body is {shown(kind)} of shape {shown(shape)}: expected numbers of shape (rows, {width})"
+        )
+    if not 1 <= shape[0] <= MOST_ROWS:
+        raise BadRequest(400, f"the body has {shown(shape[0])} rows: expected 1 to {MOST_ROWS}")
+    if rest := len(body) - stream.tell() - shape[0] * width * kind.itemsize:
+        much = f"{rest:,} bytes follow the array" if rest > 0 else f"{-rest:,} bytes of the array are missing"
+        raise BadRequest(400, much)
+    array = np.frombuffer(body, kind, offset=stream.tell()).reshape(shape, order="F" if by_columns else "C")
     return _checked(
         reader,
         [
@@ -59,6 +71,14 @@ def npy_rows(reader: Reader, declared: Declaration, body: bytes) -> Rows:
             for row in array.astype(float).tolist()
         ],
     )
+
+
+def _lines(body: bytes) -> Iterator[str]:
+    stream = io.TextIOWrapper(io.BytesIO(body), "utf-8", newline="")
+    while line := stream.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            raise BadRequest(400, f"a line has more than {MOST_LINE:,} characters")
+        yield line
 
 
 def _checked(reader: Reader, instances: list[dict[str, Any]]) -> Rows:

@@ -44,6 +44,7 @@ from serving.server import Server
 from serving.settings import RuntimeSettings
 
 STUCK = 4
+_WARM_UP_ANSWERS, _WARM_UP_SECONDS = 200, 1.0
 
 
 class Worker:
@@ -82,7 +83,7 @@ class Worker:
         )
         self._server = Server(
             *(routes.handle, routes.refused, counts, memory.states, self._finish),
-            crowded=lambda: memory.crowded,
+            since=memory.since,
             named=settings.named,
         )
 
@@ -153,9 +154,23 @@ def served(folder: Path, manifest: Mapping[str, Any], name: str, predict: Callab
     declared = Declaration.from_dict(document("features.json"), document("answer.json"))
     rows = Reader(declared).json((folder / "example.json").read_bytes())
     example = Answers.of(predict(rows), len(rows))
+    _warm_up(lambda: predict(rows))
     about = {key: manifest[key] for key in ("recipe", "parameters", "python", "libraries")}
     about |= {"metrics": document("metrics.json")["summary"], "features": document("features.json")}
     return Served(name, manifest["recipe"][:12], declared, about, example, Promise.of(declared.answer, example))
+
+
+def _warm_up(answer: Callable[[], Any]) -> None:
+    """Fill caches before an instance gets traffic: its first answers are often several times as slow.
+
+    A failure ends it: how often a version fails is for the judge.
+    """
+    end = time.monotonic() + _WARM_UP_SECONDS
+    with contextlib.suppress(Exception):
+        for _ in range(_WARM_UP_ANSWERS):
+            answer()
+            if time.monotonic() > end:
+                return
 
 
 def main(argument: str) -> int:

@@ -1,7 +1,7 @@
 """`make test` and `make test-faults`: provide what the tests need of the machine, and run them.
 
 Tests that are marked `alone` run at the end, when nothing else does. Rows of the fault table that are marked `faults`
-are left to `make test-faults`, which plays the whole table.
+are left to `make test-faults`, which plays the whole table. Both mostly wait for a cluster, so two files run at once.
 
 python -m tests [ARGUMENTS OF PYTEST]    # with PYTEST_ARGS set, which chooses some, only those
 python -m tests --faults [ARGUMENTS OF PYTEST]
@@ -13,10 +13,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from tests import machine
 
 _FAULTS = ("tests/conformance/test_faults.py", "tests/conformance/test_cluster_faults.py")
+_TWO_FILES = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,13 +37,15 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["--faults"]:
-        return _pytest("faults", *_FAULTS, "-m", "e2e", *arguments[1:])
+        return _pytest("faults", *_TWO_FILES, *_FAULTS, "-m", "e2e", *arguments[1:])
     if os.environ.get("PYTEST_ARGS"):
         return _pytest("chosen", *arguments)
+    # To collect all the others takes longer than some of these.
+    alone = [str(path) for path in Path(__file__).parent.rglob("test_*.py") if "mark.alone" in path.read_text()]
     # One after the other, also when the first has failed: whoever waits so long wants to know all.
     return max(
         _pytest("test", *arguments, "-m", "not alone and not faults"),
-        _pytest("test-alone", "-m", "alone and not faults"),
+        _pytest("test-alone", *_TWO_FILES, "-m", "alone and not faults", *alone),
     )
 
 

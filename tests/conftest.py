@@ -28,9 +28,9 @@ settings.register_profile("thorough", max_examples=1000, derandomize=False, dead
 settings.load_profile("quick")
 
 LONG = (
-    *("test_container", "test_trials_story", "test_year", "test_release_story", "test_pipeline_story"),
-    *("test_promotion_story", "test_retrain_job", "test_up_and_down", "test_own_model", "test_retraining_story"),
-    *("test_policies", "test_mlflow_story", "test_monitoring_story"),
+    *("test_trials_story", "test_pipeline_story", "test_container", "test_release_story", "test_year"),
+    *("test_mlflow_story", "test_own_model", "test_retraining_story", "test_on_envoy", "test_promotion_story"),
+    *("test_monitoring_story", "test_policies"),
 )
 """Files that take longest, in this order."""
 

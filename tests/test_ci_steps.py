@@ -84,7 +84,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     [
         ("preview", "preview-role", REPORT),
         ("dev", "deploy-role", UPDATE),
-        ("staging", "deploy-role", "modelstack promote staging --yes"),
+        ("staging", "staging-role", "modelstack promote staging --yes"),
         ("prod", "deploy-role", "modelstack promote prod --yes"),
     ],
 )
@@ -92,7 +92,8 @@ def test_each_line_of_gitlabs_jobs_runs_with_the_jobs_role(runner: Runner, job: 
     base, own = GITLAB[GITLAB[job]["extends"]], GITLAB[job]
     given = {"CI_PROJECT_DIR": str(runner.folder / "checkout"), "CI_JOB_ID": "7", "CI_MERGE_REQUEST_IID": "12"}
     given |= {"CI_API_V4_URL": runner.forge.url, "CI_PROJECT_ID": "3", "GITLAB_TOKEN": "t", "AWS_TOKEN": "of-oidc"}
-    given |= {"AWS_PREVIEW_ROLE": "preview-role", "AWS_DEPLOY_ROLE": "deploy-role", "AWS_REGION": "eu-west-1"}
+    roles = {f"AWS_{role.upper()}_ROLE": f"{role}-role" for role in ("preview", "deploy", "staging")}
+    given |= {**roles, "AWS_REGION": "eu-west-1"}
     for name, value in {**base["variables"], **own.get("variables", {})}.items():
         given[name] = re.sub(r"\$(\w+)", lambda found: given[found[1]], value)
     runner.run([*base["before_script"], *own["script"]], **given)

@@ -58,7 +58,8 @@ def allowed(name: str) -> list[dict[str, Any]]:
 def written(name: str) -> list[dict[str, Any]]:
     """The statements of a role's policy."""
     text = (ROLES / f"{name}.json").read_text()
-    for word, value in {"PREFIX": "flight-delay-dev", "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}.items():
+    words = {"SOURCE_": "", "PREFIX": "flight-delay-dev", "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}
+    for word, value in words.items():
         text = text.replace(word, value)
     return json.loads(text)["Statement"]
 
@@ -106,6 +107,7 @@ BESIDE = {
     "SageMakerArtifacts": "an update writes the lineage of what it registers, and a destroy deletes it",
     "SageMakerLists": "an update looks for the package that it registers, and for its lineage",
     "FunctionMappings": "no mapping has a name that we choose",
+    "PipelineJobs": "an update reads where a cached training job stored its model; SageMaker names the job",
     "JobLogs": "an update tells the last lines of the jobs of an execution, which SageMaker names",
     "Metrics": "an update carries a trial on while it waits for the verdict",
     "ImageLogin": "`modelstack image` pushes the image",
@@ -146,13 +148,14 @@ def test_a_role_acts_on_one_stack_and_on_pulumis_state_alone(role: str) -> None:
                     "LogLists",
                     "Metrics",
                     "PackagesKey",
+                    "PipelineJobs",
                     "SageMakerArtifacts",
                     "SageMakerLists",
                 )
             }, arn
 
 
-@pytest.mark.parametrize("role", ["deploy", "preview"])
+@pytest.mark.parametrize("role", ["deploy", "preview", "promote"])
 def test_each_statement_of_a_role_has_resources_that_its_actions_act_on(role: str) -> None:
     for statement in allowed(role):
         if statement["Resource"] == ["*"]:
@@ -165,6 +168,27 @@ def test_each_statement_of_a_role_has_resources_that_its_actions_act_on(role: st
             formats |= {one for action in actions for one in arns(service, action) or ()}
         for arn in statement["Resource"]:
             assert any(re.fullmatch(one, arn) for one in formats), f"{role}: {statement['Sid']} does nothing on {arn}"
+
+
+def test_a_role_that_promotes_reads_of_its_source_what_the_source_shows_other_accounts_and_may_assume_that_role() -> (
+    None
+):
+    shown = run_program("dev", serving={"image": IMAGE}, promotion={"to": ["222222222222"]}).allows("promotion")
+    *reads, assumes = allowed("promote")
+
+    def pairs(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        rights = {(action, arn) for one in statements for action in one["Action"] for arn in one["Resource"]}
+        return {(action, "" if action == "kms:Decrypt" else arn) for action, arn in rights}
+
+    assert pairs(reads) == pairs(shown)
+    names = Names("flight-delay", "dev", ACCOUNT, "us-east-1")
+    assert (assumes["Action"], assumes["Resource"]) == (["sts:AssumeRole"], [names.role_arn(names.promotion_role)])
+
+
+def test_the_deploy_role_may_read_the_jobs_of_an_execution() -> None:
+    """Read by `platforms.aws.executions`, which looks for the outputs of steps that were not run again."""
+    (jobs,) = [one for one in allowed("deploy") if "sagemaker:DescribeTrainingJob" in one["Action"]]
+    assert jobs["Resource"] == [f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/pipelines-*"]
 
 
 def test_the_preview_role_reads_and_changes_nothing() -> None:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.providers.driving import ENDING_SECONDS
+from localcloud.setup import ENGINE_VERSION
+
 from .conftest import ROOT
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -99,6 +102,15 @@ def test_actions_are_pinned_by_what_they_are_and_not_by_a_tag_that_moves(path: P
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+(;.*)?", action), action
 
 
+def test_every_pipeline_runs_the_pulumi_that_the_local_engine_is_built_from() -> None:
+    jobs = [job for path in WORKFLOWS.glob("*.yml") for job in workflow(path.name)["jobs"].values()]
+    installed = [steps_by_action(job)["pulumi/actions"] for job in jobs if "pulumi/actions" in str(job)]
+    assert len(installed) >= 5 and all(step["with"] == {"pulumi-version": ENGINE_VERSION} for step in installed), (
+        installed
+    )
+    assert f"the Pulumi CLI {ENGINE_VERSION};" in (ROOT / ".ci/gitlab-ci.yml").read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "job"), [("retrain.yml", "dev"), ("preview.yml", "dev"), *(("promote.yml", stack) for stack in STACKS)]
 )
@@ -106,6 +118,24 @@ def test_credentials_live_as_long_as_the_job_that_uses_them(name: str, job: str)
     job = workflow(name)["jobs"][job]
     login = steps_by_action(job)["aws-actions/configure-aws-credentials"]["with"]
     assert int(login.get("role-duration-seconds", 3600)) > 60 * job["timeout-minutes"]
+
+
+def test_a_job_lasts_as_long_as_an_update_may_wait_for_a_verdict() -> None:
+    assert yaml.safe_load((ROOT / ".ci" / "gitlab-ci.yml").read_text())[".with-role"]["timeout"] == "4h"
+    for name, stack in (("retrain.yml", "dev"), ("promote.yml", "dev"), ("promote.yml", "staging")):
+        rollout = yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())["config"]["modelstack:rollout"]
+        waits = 2 * rollout["max_minutes"] + ENDING_SECONDS / 60
+        assert rollout["wait"] and workflow(name)["jobs"][stack]["timeout-minutes"] > waits + 30, "and trains before"
+
+
+def test_dev_and_staging_have_roles_of_their_own() -> None:
+    jobs = workflow("promote.yml")["jobs"]
+    roles = {
+        stack: steps_by_action(jobs[stack])["aws-actions/configure-aws-credentials"]["with"]["role-to-assume"]
+        for stack in ("dev", "staging")
+    }
+    assert roles == {"dev": "${{ vars.AWS_DEPLOY_ROLE }}", "staging": "${{ vars.AWS_STAGING_ROLE }}"}
+    assert all(roles[stack].strip("${ }") in jobs[stack]["if"] for stack in roles), "or nothing happens"
 
 
 @pytest.mark.parametrize(("code", "ends", "waits"), [(0, 0, True), (3, 0, False), (1, 1, False), (2, 2, False)])

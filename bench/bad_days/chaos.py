@@ -260,7 +260,7 @@ class _Signals:
         except (Busy, Unreachable) as error:
             return TrialObservations.unknown(str(error))
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
         return None
 
     def _windows(self, ask: SignalQuery) -> list[Window]:

@@ -14,14 +14,14 @@ from infra.kubernetes.rules import EVERY
 from platforms.kubernetes import names
 from platforms.kubernetes.alarm_rules import group
 from platforms.kubernetes.assembled import assembled
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import KubernetesJournal, copied_journal
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, PACKAGE, ROLLOUT, ROUTE, SERVICE
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rule import Watched, rule_file
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.signing import signing_key
+from platforms.kubernetes.signing import audit_secret_name, key_pair
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.plan import Plan
@@ -64,7 +64,7 @@ class Model:
         served = self._release("a")
         config = self._workload(served)
         spec = RolloutSpec("bench", self.name, _GATEWAY, self.place.section["prometheus"], period_seconds=_PERIOD_S)
-        signing_key(api, self.name)
+        key_pair(api, audit_secret_name(self.name))
         api.apply(ROUTE, self.route(f"{self.name}.example"), names.PROGRAM)
         decided = {"metadata": {"name": self.name, "annotations": {names.CONFIG: config.name}}}
         api.apply(ROUTE, {**decided, "spec": {"rules": rules(config, {served.variant: 100})}}, names.MANAGER)
@@ -72,7 +72,7 @@ class Model:
         rests = RolloutState(
             self.name, phase=Phase.IDLE, champion=served, rollout_id="1-a", weights={served.variant: 100}
         )
-        KubernetesJournal(api, self.name).write(rests)
+        copied_journal(api, self.name).write(rests)
 
     def route(self, host: str) -> Object:
         """What Pulumi declares of its route."""
@@ -140,7 +140,7 @@ def declared(place: Place) -> Iterator[Callable[[Iterable[int]], None]]:
     api.create(GATEWAY, gateway_of(_GATEWAY, place.section["gateway"]["class"]))
     account = f"{api.namespace}:{CONTROLLER}"
     # What a stack gives the controller of its own objects.
-    resources = "secrets,httproutes.gateway.networking.k8s.io"
+    resources = "secrets,httproutes.gateway.networking.k8s.io,deployments.apps/scale"
     place.kubectl("create", "role", _RIGHTS, "--verb=get,patch", f"--resource={resources}")
     place.kubectl("create", "rolebinding", _RIGHTS, f"--role={_RIGHTS}", f"--serviceaccount={account}")
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, replace
 
 import click
+from rich.console import Group
 
 from cli import agreement
 from cli import retrain as retraining
@@ -16,19 +17,22 @@ from cli.options import Number, Whole, as_json_option
 from cli.page import page, say
 from cli.platform.choose import platform_of
 from cli.target_options import Command, TargetOptions, find
-from cli.view import budget, kept_aside, render, served
+from cli.view import budget, kept_aside, render, served, situation
+from cli.view.snapshot import SERVES
 
 
 @click.command(cls=Command)
+@click.option("--all", "whole", is_flag=True, help="Show every table: alarms, quality and packages too.")
 @as_json_option
 @click.pass_obj
-def status(asked: TargetOptions, as_json: bool) -> None:
-    """Show what serves now, and how well.
+def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
+    """Show what is wrong, since when, what was done and what to do; then what serves, and how well.
 
-    That is: endpoint, weights, availability and latency, what a trial waits for, the last verdict, retraining, error
-    budgets, quality, bad input, alarms and packages.
+    It prints at most 25 lines. With --all: weights, availability and latency, what a trial waits for, the last
+    verdict, retraining, error budgets, quality, bad input, alarms and packages. Alarms of versions that no longer
+    serve are hidden.
 
-    Exits with 1 when the endpoint is not in service or an alarm rings.
+    Exits with 1 when the endpoint is not in service or an alarm fires.
     """
     from cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
 
@@ -45,11 +49,14 @@ def status(asked: TargetOptions, as_json: bool) -> None:
         retraining=retraining.line(retraining.look(target), target.commands),
         agreement=agreement.line(target),
     )
+    found = situation.read(target, seen)
     if as_json:
-        say(json.dumps(seen.as_dict(), indent=2))
+        say(json.dumps({**seen.as_dict(), "situation": asdict(found)}, indent=2))
+    elif whole:
+        page().print(Group(*render.situation(found), render.snapshot(seen)))
     else:
-        page().print(render.snapshot(seen))
-    sys.exit(0 if seen.status in ("InService", "Updating") and not seen.ringing else 1)
+        page().print(render.Brief(seen, found))
+    sys.exit(0 if seen.status in SERVES and not seen.ringing else 1)
 
 
 @click.command(cls=Command)
@@ -120,6 +127,8 @@ def watch(  # noqa: PLR0917 - one parameter per option
 def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
     """Explain why a rollout ended as it did, with the numbers, and what to do next. For a trial: what it waits for.
 
+    The first lines are those of `modelstack status`. While an alarm fires, the next steps are those against it.
+
     ROLLOUT is the id of a rollout or of its release. The default is the trial under way, or else the last one.
     """
     from cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
@@ -130,11 +139,12 @@ def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
     looks = Looks(target, with_packages=False)
     seen = looks()
     story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
+    found = situation.read(target, seen)
     if as_json:
         now = {"endpoint_status": seen.status, "serving": [asdict(item) for item in seen.variants]}
-        say(json.dumps({**story.as_dict(), **now}, indent=2))
+        say(json.dumps({**story.as_dict(), **now, "situation": asdict(found)}, indent=2))
     else:
-        page().print(told(story, seen))
+        page().print(told(story, seen, found))
 
 
 @click.command(cls=Command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from cli.console.figure import short
 from cli.console.pages import Pages
 from cli.console.time_range import Range, requested_range
 from cli.errors import OperatorError
-from cli.view.board import duration, value
+from cli.view.board import value
+from cli.view.snapshot import moment
+from cli.view.times import duration, when
 
 _HERE = Path(__file__).parent
 _WRONG = 2  # the exit code of a wrong argument
@@ -54,13 +56,20 @@ def app(pages: Pages) -> Starlette:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+    def time(at: datetime | str) -> Markup:
+        written = at if isinstance(at, str) else at.astimezone(UTC).isoformat(timespec="seconds")
+        shown = when(written, moment(pages.clock()))
+        return Markup('<time datetime="{}">{}</time>').format(written, shown)
+
     templates.globals |= {  # pyrefly: ignore[bad-assignment] - Jinja types it by what it begins with
         "tabs": TABS,
         "target": pages.target,
         "duration": duration,
         "measured": value,
         "short": short,
-        "time": _time,
+        "time": time,
+        "runbook": _runbook,
     }
 
     def page(name: str, read: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Any]:
@@ -88,6 +97,7 @@ def app(pages: Pages) -> Starlette:
         "alarms": lambda _: pages.alarms(),
         "registry": lambda _: pages.registry(),
         "lineage": lambda request: pages.lineage(request.query_params),
+        "runbook": lambda request: pages.runbook(request.query_params.get("section", "")),
         "compare": lambda request: pages.compare(shown_range(request), request.query_params),
     }
     return Starlette(
@@ -100,6 +110,5 @@ def app(pages: Pages) -> Starlette:
     )
 
 
-def _time(at: datetime | str) -> Markup:
-    written = at if isinstance(at, str) else at.isoformat(timespec="seconds")
-    return Markup('<time datetime="{}">{}</time>').format(written, written.replace("T", " ").replace("+00:00", ""))
+def _runbook(address: str) -> str:
+    return address if address.startswith("http") else f"/runbook?section={address.partition('#')[2]}"

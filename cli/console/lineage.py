@@ -80,7 +80,7 @@ def picture(graph: Graph) -> Picture:
             columns.setdefault(_column(graph, node), []).append(node)
     most = max(len(nodes) for nodes in columns.values())
     places = {
-        node.id: (_x(column), _y(row) + (most - len(nodes)) * (HEIGHT + _DOWN) // 2)
+        node.id: (_x(column), _EDGE + (2 * row + most - len(nodes)) * (HEIGHT + _DOWN) // 2)
         for column, nodes in columns.items()
         for row, node in enumerate(nodes)
     }
@@ -125,10 +125,6 @@ def _column(graph: Graph, node: Node) -> int:
 
 def _x(column: int) -> int:
     return _EDGE + column * (WIDTH + _ACROSS)
-
-
-def _y(row: int) -> int:
-    return _EDGE + row * (HEIGHT + _DOWN)
 
 
 def _line(graph: Graph, edge: Edge, places: Mapping[str, tuple[int, int]]) -> Line:

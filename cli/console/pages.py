@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,8 @@ from cli.platform.facts import PackageVersion, Series
 from cli.platform.package_store import newest
 from cli.platform.port import Graphs
 from cli.retrain import doing, look
-from cli.target import Target
-from cli.view import served, trial_history
+from cli.target import ROOT, Target
+from cli.view import served, situation, trial_history
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
@@ -29,6 +30,7 @@ from cli.view.watching import Looks
 from records.lineage.graph import Graph
 from rollout.controller.look import asked as asked_of_signals
 from rollout.core.state import RolloutState
+from services.declaration.alarms import RUNBOOK
 from services.declaration.panels import Panel, PanelSpec
 
 _AT_ONCE = 4  # requests for data
@@ -67,11 +69,11 @@ class Pages:
 
     def rollout(self) -> dict[str, Any]:
         """The endpoint, the last trial with its weights and evidence over time, the events, and the retraining."""
-        seen, retraining = self._looks(), look(self.target)
+        retraining = look(self.target)
+        shown = self._shown()
         return {
-            "seen": seen,
-            "said": _said(seen),
-            "events": tuple(reversed(seen.events)),
+            **shown,
+            "events": tuple(reversed(shown["seen"].events)),
             "retraining": retraining,
             "doing": doing(retraining, self.target.commands),
             "trained": [(moment(entry.at), entry) for entry in reversed(retraining.record.history)],
@@ -83,16 +85,17 @@ class Pages:
         state, decision = self._looks.state, self._looks.decision
         both, end = trial_history.pair(state), trial_history.ended(state)
         if both is None or state.plan is None:
-            return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": ""}
+            return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": "", "outcome": None}
         until = self.clock() if end is None else end
-        shown = trial.span(state, self.clock(), end)
-        weights = trial.weights(both, trial_history.asked(state, both.challenger), shown, until)
+        span = trial.span(state, self.clock(), end)
+        weights = trial.weights(both, trial_history.asked(state, both.challenger), span, until)
         found, unread = self._found(state, both, until)
         if decision and decision.findings:
             each = (item.reason for item in decision.findings.each)
             found.append(trial_history.EvidenceAt(until, evidence_of(each, state.plan.metrics, state.pivots)))
-        proofs = trial.evidence(found, shown, weights.marks)
-        return {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs, "unread": unread}
+        proofs = trial.evidence(found, span, weights.marks)
+        shown = {"pair": both, "steps": trial.steps(state), "weights": weights, "proofs": proofs, "unread": unread}
+        return {**shown, "outcome": trial_history.outcome(state)}
 
     def _found(
         self, state: RolloutState, both: trial_history.Pair, until: float
@@ -104,14 +107,16 @@ class Pages:
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
         """The stack's dashboard in a time range."""
-        seen = self._looks()
         return {
+            **self._shown(),
             "panels": self._views(self._graphs.panels(interval(asked.span, self.clock())), asked.span),
             "range": asked,
             "choices": HOURS,
-            "seen": seen,
-            "said": _said(seen),
         }
+
+    def _shown(self) -> dict[str, Any]:
+        seen = self._looks()
+        return {"seen": seen, "found": situation.read(self.target, seen), "said": _said(seen)}
 
     def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
         """Two versions of the registry; by default the champion and the challenger or the newest other."""
@@ -140,11 +145,23 @@ class Pages:
         }
 
     def alarms(self) -> dict[str, Any]:
-        """Every alarm of the stack with its latest changes: firing first, then composite."""
-        listed = self._platform.alarms_in_full()
+        """Every alarm of the present versions with its latest changes: firing first, then composite."""
+        shown, listed = self._shown(), self._platform.alarms_in_full()
+        listed = [item for item in listed if shown["seen"].has(item.alarm)]
         listed.sort(key=lambda item: (item.alarm.state != "ALARM", not item.composite, item.alarm.name))
-        rings = [item.alarm.name for item in listed if item.alarm.state == "ALARM"]
-        return {"alarms": listed, "said": f"in alarm: {', '.join(rings)}" if rings else "no alarm rings"}
+        return {**shown, "alarms": listed}
+
+    def runbook(self, section: str) -> dict[str, Any]:
+        """A section of the runbook, by its anchor."""
+        parts = re.split(r"^## ", (ROOT / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
+        found = {
+            re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"): (title, text.strip())
+            for title, _, text in (part.partition("\n") for part in parts)
+        }
+        if section not in found:
+            raise OperatorError(f"section is {section!r}", f"The runbook has {', '.join(found)}.", 2)
+        title, text = found[section]
+        return {"title": title, "text": text, "said": ""}
 
     def registry(self) -> dict[str, Any]:
         """The packages of the stack, newest first, each with its role and the reason for its approval.
@@ -202,7 +219,7 @@ def _said(seen: Snapshot) -> str:
     """The text that screen readers announce when it changes."""
     rings = ", ".join(alarm.name for alarm in seen.ringing)
     where = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial else ""
-    return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm rings'}"
+    return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm fires'}"
 
 
 def _two(

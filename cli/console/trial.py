@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
 from cli.view.trial import MetricView, Proof
-from cli.view.trial_history import EvidenceAt, Pair, WeightChange
+from cli.view.trial_history import EvidenceAt, Pair, WeightChange, outcome
 from rollout.core.event import Event
 from rollout.core.state import RolloutState
 
 TELLING = frozenset(
-    {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "left_to_judge", "rolling_back"}
+    {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "reduced", "left_to_judge"}
+    | {"rolling_back"}
 )
 """Kinds of events that every time axis marks."""
 _WORSE = Style("alarm", (7, 3), "M0 4.5L4.5-3.5H-4.5Z")
@@ -25,7 +26,10 @@ _AIR = 0.02  # share of the time left free at both ends
 
 @dataclass(frozen=True)
 class StepView:
-    """A step of the plan: its share in percent, and its state: `done`, `now`, or `ahead`."""
+    """A step of the plan: its share in percent, and its state: `done`, `now`, `failed`, `ahead`, or `not reached`.
+
+    A step that an ended trial did not pass is `failed` if it was rolled back in it, and else `stopped`.
+    """
 
     share: int
     copies: bool
@@ -36,17 +40,17 @@ class StepView:
 
 def steps(state: RolloutState) -> list[StepView]:
     """The steps of the present or last rollout."""
-    promoted = state.verdict is not None and state.verdict.outcome == "promoted" and not state.challenger
-    done = len(state.step_starts) if not state.challenger else state.step
+    end, planned = outcome(state), state.plan.steps if state.plan else ()
+    words = "now", "ahead"
+    if end is not None:
+        words = "failed" if end in {"rolled_back", "failed"} else "stopped", "not reached"
+    begun = state.step if state.challenger else len(state.step_starts) - 1
+    done = len(planned) if end == "promoted" else begun
     return [
         StepView(
-            step.weight,
-            step.shadow,
-            step.bake_seconds,
-            step.approve,
-            "done" if promoted or number < done else "now" if state.challenger and number == state.step else "ahead",
+            step.weight, step.shadow, step.bake_seconds, step.approve, "done" if number < done else words[number > done]
         )
-        for number, step in enumerate(state.plan.steps if state.plan else ())
+        for number, step in enumerate(planned)
     ]
 
 

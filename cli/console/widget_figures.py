@@ -16,6 +16,7 @@ Roles = Mapping[str, str]
 LOGARITHMIC = frozenset({"ms", "evidence"})
 """Units that are compared by ratio."""
 _VARIANT = re.compile(r"v-[0-9a-f]{12}")
+_BAD = frozenset({"rolled_back", "rolling_back", "restoring", "failed", "stranded", "reduced"})  # events
 _LOW, _HIGH = "Low", "High"  # at the end of a measure: the ends of its interval
 
 
@@ -58,7 +59,8 @@ def _distinguished(curves: Iterable[Curve]) -> list[Curve]:
 
 
 def _lane(series: Series) -> Lane:
-    bars = (Bar(at, at, f"{series.label} ({value:g})") for at, value in series.points if value)
+    colour = "alarm" if _BAD.intersection(series.label.split()) else "1"
+    bars = (Bar(at, at, f"{series.label} ({value:g})", colour) for at, value in series.points if value)
     return Lane(series.label.replace("_", " "), tuple(bars))
 
 

@@ -119,11 +119,12 @@ def _card(pipeline: Pipeline, one: Step, sheet: _Sheet) -> str:
     rows = [
         f'<text x="{x + 16}" y="{y + 26}"><tspan class="name">{escape(one.name)}</tspan>'
         f'<tspan dx="10">{escape(one.says)}</tspan></text>',
-        *(_row(x, y + 47 + 20 * place, name, text) for place, (name, text) in enumerate(told.items()) if text),
+        *(
+            f'<text class="small" x="{x + 16}" y="{y + 47 + 20 * place}">{name}'
+            f'<tspan x="{x + 60}">{escape(text)}</tspan></text>'
+            for place, (name, text) in enumerate(told.items())
+            if text
+        ),
     ]
     style = "card" if one.cached else "card once"
     return f'<rect class="{style}" x="{x}" y="{y}" width="{CARD}" height="{HEIGHT}" rx="8"/>{"".join(rows)}'
-
-
-def _row(x: int, y: int, name: str, text: str) -> str:
-    return f'<text class="small" x="{x + 16}" y="{y}">{name}<tspan x="{x + 60}">{escape(text)}</tspan></text>'

@@ -71,9 +71,8 @@ def update(console: Console, stack: Stack, log: str, began: float) -> Stack:
 
 def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
     if metrics:
-        console.print(
-            "metrics  " + "  ".join(f"{name} {_number(value)}" for name, value in metrics.items()), markup=False
-        )
+        shown = ((name, f"{value:.4g}" if isinstance(value, float) else value) for name, value in metrics.items())
+        console.print("metrics  " + "  ".join(f"{name} {value}" for name, value in shown), markup=False)
     processes = "processes, by the image's entry point (`make image` builds a container)"
     runs = "containers" if any("@sha256:" in variant.image for variant in seen.variants) else processes
     console.print(f"\nVariants run as {runs}. Type next:")
@@ -85,10 +84,6 @@ def _next(console: Console, seen: Snapshot, metrics: Mapping[str, Any]) -> None:
         ("make down", "destroy the stack and stop every process"),
     ):
         console.print(f"  {command:<50} {what}", markup=False)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from monitoring.alarms.alarm import Said
 from monitoring.labels.reach import Reach
 from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from rollout.core.live import Live
+from services.declaration.alarm_names import FAILS, SLOW
 from services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
+_SHARES = {FAILS: "fail", SLOW: "are too slow"}
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 
@@ -31,7 +33,10 @@ class EndpointState:
 
 @dataclass(frozen=True)
 class AlarmView:
-    """An alarm's state and reason in the platform's words; `severity` is `page`, `ticket`, or empty if unknown."""
+    """An alarm's state and reason in the platform's words; `severity` is `page`, `ticket`, or empty if unknown.
+
+    `since` is when its state began (UTC, ISO 8601), and `runbook` its section of the runbook; empty if unknown.
+    """
 
     name: str
     state: str
@@ -39,11 +44,21 @@ class AlarmView:
     severity: str = ""
     value: float | None = None
     threshold: float | None = None
+    since: str = ""
+    runbook: str = ""
 
     @property
     def brief(self) -> str:
         """Value and threshold where known, else the platform's words."""
-        return Said(self.reason, self.value, self.threshold).brief
+        return self.reason if self.value is None else measured(self.name, self.value, self.threshold)
+
+
+def measured(name: str, value: float, threshold: float | None) -> str:
+    """The value and threshold of an alarm; those of the alarms on answers are shares of requests."""
+    words = next((words for measure, words in _SHARES.items() if name.endswith(f"-{measure}")), "")
+    if not words or threshold is None:
+        return Said("", value, threshold).brief
+    return f"{100 * value:.3g}% of requests {words}, {100 * threshold:.3g}% may"
 
 
 @dataclass(frozen=True)
@@ -51,15 +66,12 @@ class AlarmInFull:
     """An alarm in detail; `composite` says that it watches other alarms.
 
     Attributes:
-        since: Start of its state; None if unknown.
         missing: Its missing-data policy; empty if unknown.
         changes: State changes, newest first.
     """
 
     alarm: AlarmView
-    since: datetime | None
     text: str
-    runbook: str = ""
     composite: bool = False
     missing: str = ""
     changes: tuple[tuple[datetime, str], ...] = ()
@@ -125,8 +137,9 @@ def package_of(version: Version) -> PackageVersion:
 
 @dataclass(frozen=True)
 class ServedView:
-    """A variant's traffic within a time: `failed` counts 5XX answers, `refused` 4XX.
+    """A variant's traffic within a time: `failed` counts 5XX, also those that no instance gave; `refused` counts 4XX.
 
+    `unanswered` are the failed ones that no instance answered, where the platform can tell.
     `latency_ms` has p50, p90 and p99: the model's own on AWS, at the gateway on Kubernetes. Empty if not measured.
     """
 
@@ -135,6 +148,7 @@ class ServedView:
     failed: int
     refused: int
     latency_ms: dict[str, float]
+    unanswered: int = 0
 
     @property
     def availability(self) -> float:

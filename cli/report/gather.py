@@ -32,6 +32,7 @@ from localcloud.setup import POLICY_PACK
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.restored import Restored
+from rollout.core.verdict import Verdict
 
 _DAY = timedelta(days=1)
 _FIRST = Missing("nothing serves yet, so this is the first release: nothing to compare with")
@@ -45,6 +46,7 @@ class Live:
     champion: Release | None
     why: Missing = _FIRST
     restored: Restored | None = None
+    rejected: tuple[Verdict, ...] = ()
 
 
 def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
@@ -68,7 +70,7 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
         compared=both,
         latency=speed,
         traffic=traffic,
-        rollout=_rollout(seen, live, traffic),
+        rollout=expected(seen, live, traffic, challenger),
         gates=below,
         seconds=time.monotonic() - begun - trained,
         trained=trained,
@@ -90,7 +92,7 @@ def _live(stack: Stack) -> Live:
         if target is None:
             return Live(None, None)
         state = journal_state(target)
-        return Live(target, state.champion, restored=state.restored)
+        return Live(target, state.champion, restored=state.restored, rejected=tuple(state.rejected.values()))
     except OperatorError as error:
         return Live(None, None, Missing(f"what serves is not known: {error}"))
 
@@ -171,19 +173,28 @@ def _traffic(live: Live) -> Traffic | Missing:
     return Traffic(requests / seconds, failed / requests if requests else 0.0, slow.get("p50"), slow.get("p99"))
 
 
-def _rollout(seen: Preview, live: Live, traffic: Traffic | Missing) -> Foreseen | Missing:
+def expected(
+    seen: Preview, live: Live, traffic: Traffic | Missing, challenger: ComparedVersion | Missing
+) -> Foreseen | Missing:
+    """The expected rollout; missing with its reason if there is none."""
     declared = seen.only(previews.ROLLOUT)
     if declared is None:
         return Missing("not known, as the preview did not come so far")
-    if why := _no_trial(declared.new, live):
+    if why := _no_trial(declared.new, live, challenger):
         return Missing(why)
     if isinstance(traffic, Missing):
         return traffic
     return foreseen(Plan.from_dict(declared.new["plan"]), traffic)
 
 
-def _no_trial(inputs: Mapping[str, Any], live: Live) -> str:
+def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion | Missing) -> str:
     if not inputs.get("acts"):
+        for verdict in live.rejected:
+            if isinstance(challenger, ComparedVersion) and verdict.package_digest == challenger.package.digest:
+                return (
+                    f"none: release {verdict.release} is rejected ({verdict.reason.text}); it is not tried again until "
+                    f"its recipe or image changes, or `modelstack clear {verdict.release}`"
+                )
         return "none: no other release would serve"
     if live.champion is None:
         return "none: the first release serves at once"

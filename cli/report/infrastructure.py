@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource
+from policy.cluster import rights
 from policy.documents import documents, listed
 from policy.permissions import ATTACHED, excesses, is_of_aws
 from policy.principals import is_open, openings
@@ -91,11 +92,11 @@ def _statements(item: Resource, inputs: Mapping[str, Any]) -> Iterator[Statement
 
 
 def _rule(item: Resource, rule: Mapping[str, Any]) -> Statement:
-    """A rule of a cluster's Role as a statement; wide if it has a wildcard."""
+    """A rule of a cluster's Role as a statement; wide if the policy pack finds it so."""
     groups, resources, verbs = (listed(rule.get(name)) for name in ("apiGroups", "resources", "verbs"))
     names = ", ".join(listed(rule.get("resourceNames")))
     on = [f"{group or 'core'}/{one}{f' ({names})' if names else ''}" for group in groups for one in resources]
-    wide = "*" in {*groups, *resources, *verbs}
+    wide = any(rights({**rule, "apiGroups": groups, "resources": resources, "verbs": verbs}))
     return Statement(True, item.name, "Allow", (), tuple(sorted(verbs)), tuple(sorted(on)), wide=wide)
 
 

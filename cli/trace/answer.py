@@ -10,12 +10,13 @@ from audit.record import moment
 from cli.trace.resolve import Resolved
 from monitoring.predictions import Prediction
 from provenance.facts import Facts
-from records.lineage.graph import Edge, Graph, Node, Verb
+from records.lineage.graph import Graph, Node, Verb
 from rollout.core.event import Event
 
 Role = Literal["champion", "challenger", "copy", ""]
 """The role of its version when it answered; a `copy` was never returned to the caller. Empty when unknown."""
-_BEGINS = frozenset({"preparing", "weights"})
+_SHARES = frozenset({"weights", "reduced"})
+_BEGINS = _SHARES | {"preparing"}
 _ENDS = frozenset({"promoted", "rolled_back", "withdrawn", "superseded", "failed"})
 _BUILDER = "urn:modelstack:builder:"
 TRAINING = "training_"
@@ -95,7 +96,8 @@ def trace(
     )
     if graph is None:
         return found
-    rollouts = [one for one in _of_release(graph, "rollout", release) if _begun(one.at, prediction.at)]
+    at, rollouts = prediction.at, _of_release(graph, "rollout", release)
+    rollouts = [one for one in rollouts if at is None or one.at <= moment(at + 1)]
     rollout, version = _newest(rollouts), _newest(_of_release(graph, "version", release))
     return replace(
         found,
@@ -129,10 +131,10 @@ def share_of(history: Sequence[Event], prediction: Prediction) -> Mapping[str, f
     found: Mapping[str, float] = {}
     begun = False
     for event in (one for one in history if one.release == release):
-        if event.at > at + 1 and (found or not begun or event.kind != "weights"):  # `at` is in whole seconds
+        if event.at > at + 1 and (found or not begun or event.kind not in _SHARES):  # `at` is in whole seconds
             break
         begun = event.kind in _BEGINS or (begun and event.kind not in _ENDS)
-        found = event.numbers if event.kind == "weights" else found if begun else {}
+        found = event.numbers if event.kind in _SHARES else found if begun else {}
     return found
 
 
@@ -150,21 +152,14 @@ def _newest(nodes: Sequence[Node]) -> Node | None:
     return max(nodes, key=lambda one: one.at, default=None)
 
 
-def _begun(began: str, at: float | None) -> bool:
-    return at is None or began <= moment(at + 1)
-
-
 def _role(graph: Graph, rollout: Node | None, at: float | None) -> Role:
     if at is None:
         return ""
-    now = [edge for edge in graph.edges if _during(edge, moment(at))]
+    then = moment(at)
+    now = [edge for edge in graph.edges if edge.at <= then and (not edge.until or then <= edge.until)]
     if any(edge.kind is Verb.TRIED and rollout is not None and edge.source == rollout.id for edge in now):
         return "challenger"
     return "champion" if any(edge.kind is Verb.SERVED for edge in now) else ""
-
-
-def _during(edge: Edge, then: str) -> bool:
-    return edge.at <= then and (not edge.until or then <= edge.until)
 
 
 def _rollout(rollout: Node) -> Mapping[str, str]:

@@ -37,8 +37,9 @@ def resolve(
     meant = (answered or exact)[0]
     versions = {one.variant for one in answered}
     if len(versions) > 1:
+        each = ", ".join(f"{one.variant} at {_when(one.at)} (event {one.event or 'unknown'})" for one in answered)
         raise OperatorError(
-            f"{meant.inference} was answered by {len(versions)} versions: {_each(answered)}",
+            f"{meant.inference} was answered by {len(versions)} versions: {each}",
             f"Either the request was sent again, or one was asked with a copy of it. Trace one of the events: "
             f"{command} trace {answered[0].event or 'EVENT'}",
         )
@@ -89,10 +90,6 @@ def _reasons(word: str, found: Searched, window: Window) -> list[str]:
     if len(word) < LEAST:
         reasons.append(f"it is the beginning of an id: that takes at least {LEAST} characters")
     return reasons
-
-
-def _each(found: Sequence[Prediction]) -> str:
-    return ", ".join(f"{one.variant} at {_when(one.at)} (event {one.event or 'unknown'})" for one in found)
 
 
 def _when(at: float | None) -> str:

@@ -43,25 +43,30 @@ def kept(target: Target) -> list[str]:
 
 def proven(target: Target) -> list[AuditRecord]:
     """Every record, oldest first, including those not stored yet; OperatorError if any was changed."""
-    seen = verify(target)
+    seen, lines, end = _read(target, _public_key(target, None))
     if seen.finding is not None:
         raise OperatorError(
             f"what the audit record of {target.endpoint} tells is not to be believed: {told(seen)}",
             f"`{target.commands.modelstack} audit verify` shows it; docs/how-to/audit.md tells what to do.",
         )
-    found = [Signed.from_line(line).record for line in kept(target)]
+    found = [Signed.from_line(line).record for line in lines]
     last = found[-1].number if found else 0
-    return [*found, *(record for record in journal_state(target).audit.waiting if record.number > last)]
+    return [*found, *(record for record in end.waiting if record.number > last)]
 
 
 def verify(target: Target, key: Path | None = None) -> Verified:
     """Verify the stored record against the journal and a public key: a file, or the platform's when None."""
-    check = checking(_public_key(target, key))
+    return _read(target, _public_key(target, key))[0]
+
+
+def _read(target: Target, key: bytes) -> tuple[Verified, list[str], Chain]:
+    """The stored lines and the end of the journal, and what verifying exactly these has found."""
+    check = checking(key)
     for _ in range(_LOOKS):
         end = journal_state(target).audit
         lines = kept(target)
         if journal_state(target).audit.number == end.number:
-            return walk(lines, target.endpoint, check, end)
+            return walk(lines, target.endpoint, check, end), lines, end
     with explained(f"reading the audit record of {target.endpoint}"):
         raise Conflict("it grows while it is read: try again in a moment")
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.view.render import approve_line, bar
-from cli.view.snapshot import Happened, Snapshot, VariantView
+from cli.view.snapshot import Snapshot, VariantView
+from cli.view.times import duration
 from cli.view.trial import MetricView, Proof, TrialView
 from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
@@ -44,7 +45,7 @@ def _parts(seen: Snapshot, problem: str) -> list[RenderableType]:
     if seen.trial and seen.trial.evidence:
         parts.append(_evidence(seen.trial.evidence))
     parts.append(_alarms(seen))
-    parts += [_event(item) for item in seen.events[-_EVENTS:]]
+    parts += [_line(Text.assemble((f"{event.at[11:19]}  ", "dim"), event.text)) for event in seen.events[-_EVENTS:]]
     if problem:
         parts.append(_line(Text.assemble(("cannot look: ", "yellow"), problem)))
     return parts
@@ -196,25 +197,10 @@ def _alarms(seen: Snapshot) -> RenderableType:
     return Group(*(_line(line) for line in lines))
 
 
-def _event(event: Happened) -> Text:
-    return _line(Text.assemble((f"{event.at[11:19]}  ", "dim"), event.text))
-
-
 def _verdict(verdict: dict[str, Any]) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
     told = f"{verdict['release']}: {brief_verdict(verdict, 186)}"
     return Text.assemble((verdict["outcome"].replace("_", " "), style), f" {told}")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as text for people."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 120:
-        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def news(before: Snapshot | None, now: Snapshot) -> list[str]:
@@ -257,7 +243,7 @@ def changes(before: Snapshot | None, now: Snapshot) -> list[str]:
     was = {alarm.name: alarm.state for alarm in before.alarms} if before else {}
     for alarm in now.alarms:
         if alarm.state == "ALARM" and was.get(alarm.name) != "ALARM":
-            found.append(f"alarm    {alarm.name} rings: {brief(alarm.brief)}")
+            found.append(f"alarm    {alarm.name} fires: {brief(alarm.brief)}")
         if alarm.state != "ALARM" and was.get(alarm.name) == "ALARM":
             found.append(f"alarm    {alarm.name} is {alarm.state.replace('_', ' ').lower()} again")
     for label in ("verdict", "moved"):

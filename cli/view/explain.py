@@ -204,10 +204,12 @@ def _weight(turns: Sequence[Turn], verdict: Verdict) -> str:
     """Its share of the traffic at the end, if the history has it."""
     if verdict.outcome != "promoted" and any(turn.kind == "promoted" for turn in turns):
         return ", as champion"
-    shares = [turn.weights.get(f"v-{verdict.release}", 0) for turn in turns if turn.kind == "weights"]
-    if not shares:
+    changes = [turn for turn in turns if turn.kind in {"weights", "reduced"}]
+    if not changes:
         return ""
-    return f", at {shares[-1]}% of the traffic" if shares[-1] else ", while it only got copies of requests"
+    share = changes[-1].weights.get(f"v-{verdict.release}", 0)
+    copies = not share and changes[-1].kind == "weights"
+    return ", while it only got copies of requests" if copies else f", at {share}% of the traffic"
 
 
 def _running(state: RolloutState, decision: Decision | None, now: float, commands: Commands) -> Story:

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from cli.view.board import e_value, value
 from cli.view.explain import Story
+from cli.view.render import situation
+from cli.view.situation import Situation
 from cli.view.snapshot import Snapshot
 from cli.view.trial import MetricView
 from rollout.controller.notice import release_of
@@ -17,15 +19,15 @@ from rollout.core.catalogue import KNOWN
 from rollout.core.event import latency
 
 
-def told(story: Story, seen: Snapshot) -> RenderableType:
-    """The whole output of `modelstack explain`."""
+def told(story: Story, seen: Snapshot, found: Situation) -> RenderableType:
+    """The whole output of `modelstack explain`; while an alarm fires, the next steps are those against it."""
     style = "green" if story.outcome == "promoted" else "yellow" if story.outcome == "running" else "bold red"
     table = Table.grid(padding=(0, 1))
     table.add_column(width=10, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in (*_what(story), *_numbers(story), *_rest(story, seen)):
+    for label, text in (*_what(story), *_numbers(story), *_rest(story, seen, found)):
         table.add_row(label, text)
-    return Group(Text(story.summary, style), Text(), table)
+    return Group(*situation(found), Text(), Text(story.summary, style), Text(), table)
 
 
 def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
@@ -49,7 +51,7 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
     yield "", Text()
     for number, turn in enumerate(story.turns):
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
-        asked = f"  [{weights}]" if turn.kind == "weights" and weights else ""
+        asked = f"  [{weights}]" if turn.kind in {"weights", "reduced"} and weights else ""
         after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
         what = turn.text.removesuffix(f": {story.why}")  # which stands above
         line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), what, (asked, "dim"))
@@ -106,14 +108,12 @@ def _pivot(row: MetricView) -> str:
     return f"slower than the pivot{fixed}{than}"
 
 
-def _rest(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:
+def _rest(story: Story, seen: Snapshot, found: Situation) -> Iterator[tuple[str, RenderableType]]:
     yield "", Text()
     yield "endpoint", Text(seen.status)
     for number, row in enumerate(seen.variants):
         share = f"gets copies of {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
         yield ("" if number else "live now"), Text(f"{row.name} ({row.role}) {share}")
-    for alarm in seen.ringing:
-        yield "in alarm", Text(f"{alarm.name}: {alarm.reason}", "red")
     yield "", Text()
-    for number, step in enumerate(story.next):
+    for number, step in enumerate(found.next if found.state == "wrong" else story.next):
         yield ("" if number else "next"), Text(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +13,9 @@ from cli.platform.facts import QUANTILES, AlarmView, PackageView, QualityView, S
 from cli.view.budget import BudgetView
 from cli.view.kept_aside import HOURS
 from cli.view.kept_aside import line as kept_aside
+from cli.view.situation import Situation
 from cli.view.snapshot import Snapshot, VariantView
+from cli.view.times import when
 from cli.view.trial import TrialView
 from monitoring.labels.reach import in_words
 from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
@@ -21,6 +23,8 @@ from rollout.controller.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}
+LINES = 25
+"""The most lines of `modelstack status`."""
 _ALARM = ("alarm", "state", "severity")
 _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
@@ -30,8 +34,63 @@ _LATE_S = 60.0  # a normal delay: a file is processed some seconds after it was 
 _PLACES = 3  # metrics that have a place in the table
 
 
+class Brief:
+    """The output of `modelstack status`: the situation, then a line for each subject, the urgent ones first."""
+
+    def __init__(self, seen: Snapshot, found: Situation) -> None:
+        self._seen, self._found = seen, found
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [line for text in situation(self._found) for line in text.wrap(console, options.max_width)]
+        lines.append(_headline(self._seen))
+        room = LINES - len(lines) - 1
+        for line in (
+            *lines,
+            *_rows(self._seen)[:room],
+            Text(f"More: `{self._seen.commands.modelstack} status --all`", "dim"),
+        ):
+            line.no_wrap, line.overflow = True, "ellipsis"
+            yield line
+
+
+def situation(found: Situation) -> list[Text]:
+    """What is wrong, since when, what was done, and what to do."""
+    style = {"wrong": "bold red", "unknown": "yellow", "well": "green"}[found.state]
+    steps = [Text(f"Next: {step}", "bold") for step in found.next]
+    runbook = [Text(f"Runbook: {found.runbook}")] if found.runbook else []
+    return [Text(found.what, style), *map(Text, found.facts), *steps, *runbook]
+
+
+def _rows(seen: Snapshot) -> list[Text]:
+    hour = {row.variant: row for row in seen.served}
+    rows = [_variant(row, hour.get(row.name)) for row in seen.variants]
+    states = [alarm.state for alarm in seen.alarms]
+    firing, unknown = states.count("ALARM"), states.count("INSUFFICIENT_DATA")
+    rows.append(Text.assemble(("alarms ", "dim"), f"{len(states)}: {firing} fire, {unknown} without data"))
+    rows += _lines(seen)
+    for row in seen.quality:
+        known = (f"{name} {_range(row.values, f'{REALISED}{name}')}" for name in row.measures)
+        rows.append(Text.assemble((f"quality of {row.variant} ", "dim"), f"{row.labels:,} labels: {', '.join(known)}"))
+        rows.append(_concept(row))
+    if seen.packages:
+        newest = seen.packages[0]
+        told = f"version {newest.version}, release {newest.release}, {newest.approval}"
+        rows.append(Text.assemble(("newest package ", "dim"), told))
+    return rows
+
+
+def _variant(row: VariantView, hour: ServedView | None) -> Text:
+    share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
+    told = "no requests"
+    if hour:
+        slow = f", p99 {hour.latency_ms['p99']:.0f} ms" if "p99" in hour.latency_ms else ""
+        told = f"{hour.requests:,} requests, {hour.failed:,} failed{slow}"
+    instances = f"{row.instances} instance{'s' * (row.instances != 1)}"
+    return Text.assemble((f"{row.role} ", "dim"), f"{row.name} {share}, {instances}; in the last hour {told}")
+
+
 def snapshot(seen: Snapshot) -> RenderableType:
-    """The whole output of `modelstack status`."""
+    """Everything about an endpoint, as `modelstack status --all` shows it below the situation."""
     parts: list[RenderableType] = [_headline(seen), variants(seen.variants)]
     if seen.served:
         parts.append(served(seen.served))
@@ -39,23 +98,25 @@ def snapshot(seen: Snapshot) -> RenderableType:
         parts.append(_trial(seen.trial, seen.commands))
     for label, ended in (("last verdict ", seen.verdict), ("champion moved ", seen.moved)):
         if ended:
-            parts.append(_ended(label, ended))
-    if seen.restored:
-        parts.append(Text.assemble(("restored ", "dim"), seen.restored))
-    if seen.agreement:
-        parts.append(Text.assemble(("waits for people ", "dim"), seen.agreement))
-    if seen.retraining:
-        parts.append(Text.assemble(("retraining ", "dim"), seen.retraining))
-    parts += [budget(row) for row in seen.budgets]
-    if late := delay(seen.delay_s):
-        parts.append(Text(late, "yellow"))
+            parts.append(_ended(label, ended, seen.at))
+    parts += _lines(seen)
     parts += [quality(row) for row in seen.quality]
-    if seen.aside:
-        aside = kept_aside(seen.aside, in_cluster=bool(seen.namespace))
-        parts.append(Text.assemble((f"kept aside in {HOURS} h ", "dim"), aside))
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages))
     return Group(*parts)
+
+
+def _lines(seen: Snapshot) -> list[Text]:
+    """What is one line each."""
+    aside = kept_aside(seen.aside, in_cluster=bool(seen.namespace)) if seen.aside else ""
+    late = delay(seen.delay_s)
+    named = {"waits for people": seen.agreement, "restored": seen.restored, "retraining": seen.retraining}
+    return [
+        *(Text.assemble((f"{label} ", "dim"), told) for label, told in named.items() if told),
+        *map(budget, seen.budgets),
+        *([Text(late, "yellow")] if late else []),
+        *([Text.assemble((f"kept aside in {HOURS} h ", "dim"), aside)] if aside else []),
+    ]
 
 
 def _trial(trial: TrialView, commands: Commands) -> Text:
@@ -110,7 +171,8 @@ def served(rows: tuple[ServedView, ...]) -> Table:
         latency = (f"{row.latency_ms[name]:.1f}" if name in row.latency_ms else "-" for name in QUANTILES)
         # Rounded down: 100% means that no request failed.
         available = f"{math.floor(1e4 * row.availability) / 100:g}%"
-        table.add_row(row.variant, f"{row.requests:,}", available, f"{row.failed:,}", f"{row.refused:,}", *latency)
+        failed = f"{row.failed:,}" + (f" ({row.unanswered:,} unanswered)" if row.unanswered else "")
+        table.add_row(row.variant, f"{row.requests:,}", available, failed, f"{row.refused:,}", *latency)
     return table
 
 
@@ -197,7 +259,7 @@ def _concept(row: QualityView) -> Text:
             "concept: not judged, since no labels came, or the evaluation told no answers or too few days of them",
             "dim",
         )
-    evidence = f" (evidence {row.evidence:.2g}; from 1 on an alarm rings)"
+    evidence = f" (evidence {row.evidence:.2g}; from 1 on an alarm fires)"
     if row.evidence >= 1:
         since = f" since {row.since}" if row.since else ""
         return Text.assemble(("concept: ", "dim"), (f"it has moved{since}", "bold red"), evidence)
@@ -205,9 +267,9 @@ def _concept(row: QualityView) -> Text:
     return Text.assemble(("concept: ", "dim"), ("not shown to have moved", "green"), f"{evidence}{since}")
 
 
-def _ended(label: str, verdict: dict[str, str]) -> Text:
+def _ended(label: str, verdict: dict[str, str], now: str) -> Text:
     style = "green" if verdict["outcome"] == "promoted" else "red"
     return Text.assemble(
         (label, "dim"), (verdict["outcome"].replace("_", " "), style),
-        f" {verdict['release']} at {verdict['at']}: {verdict['text']}",
+        f" {verdict['release']} at {when(verdict['at'], now)}: {verdict['text']}",
     )  # fmt: skip

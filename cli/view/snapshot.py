@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # it loads the judge
     from rollout.core.decision import Decision
 
 _PACKAGES = 5  # that are shown, the newest
+SERVES = ("InService", "Updating")
+"""The status of an endpoint that answers."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Snapshot:
 
     Attributes:
         champion: Release id, as are `challenger` and `previous`, the champion before this one, which can be restored.
+        champion_since: When it became champion (UTC, ISO 8601); empty when no longer known.
+        alarms: Those of versions that neither serve nor are on trial are left out.
         verdict: The last one on a release.
         moved: How moving the champion to other instances ended; None once a release came after it.
         restored: The restored release that replaces the config's, in a sentence; empty without one.
@@ -107,6 +111,7 @@ class Snapshot:
     events: tuple[Happened, ...] = ()
     region: str = ""
     previous: str | None = None
+    champion_since: str = ""
     served: tuple[ServedView, ...] = ()
     budgets: tuple[BudgetView, ...] = ()
     moved: dict[str, Any] | None = None
@@ -127,6 +132,12 @@ class Snapshot:
     def commands(self) -> Commands:
         """How the commands of this endpoint are written."""
         return commands_of(self.stack, self.endpoint, self.region, self.namespace, self.context)
+
+    def has(self, alarm: AlarmView) -> bool:
+        """Whether an alarm is not of a version that neither serves nor is on trial."""
+        about = subject(alarm, self.endpoint)
+        present = {row.name for row in self.variants} | {f"v-{id_}" for id_ in (self.champion, self.challenger)}
+        return about in present or not about.startswith("v-")
 
     @property
     def ringing(self) -> tuple[AlarmView, ...]:
@@ -162,7 +173,7 @@ def seen_at(
     packages: tuple[PackageView, ...] = (),
 ) -> Snapshot:
     """The snapshot at `now`, epoch seconds. Pure."""
-    return Snapshot(
+    seen = Snapshot(
         at=moment(now),
         stack=target.stack,
         endpoint=target.endpoint,
@@ -183,9 +194,26 @@ def seen_at(
         namespace=target.namespace,
         context=target.context,
         previous=state.previous.id if state.previous else None,
+        champion_since=_champion_since(state),
         moved=verdict_view(state.moved) if state.last is state.moved else None,
         restored=_restored(state, target.commands),
     )
+    return replace(seen, alarms=tuple(filter(seen.has, alarms)))
+
+
+def subject(alarm: AlarmView, endpoint: str) -> str:
+    """What an alarm watches: a variant, or another part of the endpoint."""
+    return alarm.name.removeprefix(f"{endpoint}-").rpartition("-")[0]
+
+
+def _champion_since(state: RolloutState) -> str:
+    serving, since = "", state.promoted_at
+    for event in state.history:
+        of_champion = event.champion if event.kind == "rolled_back" else event.release
+        if event.kind in {"promoted", "rolled_back"} and of_champion not in {"", serving}:
+            serving, since = of_champion, event.at
+    known = state.champion is not None and serving in {"", state.champion.id}
+    return moment(since) if known and since else ""
 
 
 def _restored(state: RolloutState, commands: Commands) -> str:

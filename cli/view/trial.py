@@ -21,6 +21,8 @@ _GOES_ON = {
     "advance": "nothing: it goes to its next step",
     "pause": "nothing: it stops for an approval",
     "promote": "nothing: it is promoted",
+    "reduce": "nothing: it goes back to its last proven share",
+    "resume": "nothing: its step begins again",
     "roll_back": "nothing: it is rolled back",
     "wait_for_person": "nothing: its time is over, and it is held",
 }

@@ -9,13 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from cli.view.trial import MetricView, evidence_of
+from rollout.controller.notice import release_of
 from rollout.core.decision import TrialObservations, judged
 from rollout.core.event import Event
 from rollout.core.plan import Plan
 from rollout.core.release import variant
 from rollout.core.state import RolloutState
+from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Window
 
 MOST = 60
@@ -53,17 +56,33 @@ def pair(state: RolloutState) -> Pair | None:
     if state.champion and state.challenger:
         both = Pair(state.champion.variant, state.challenger.variant)
         return both if both.champion != both.challenger else None
-    verdict = state.verdict
-    if verdict is None or verdict.rollout_id != state.rollout_id:
+    if outcome(state) is None:
         return None
-    challenger = variant(verdict.release)
+    challenger = variant(release_of(state.rollout_id))
     others = [name for event in _events(state) for name in event.weights if name != challenger]
     return Pair(others[0], challenger) if others else None
 
 
+def outcome(state: RolloutState) -> str | None:
+    """How the last trial ended; None while it is under way. What came after it, as a rollback, is not part of it."""
+    found = _end(state)
+    return found[0] if found else None
+
+
 def ended(state: RolloutState) -> float | None:
-    """When the last rollout ended, epoch seconds; None while it is under way."""
-    return None if state.challenger or state.verdict is None else state.verdict.at
+    """When the last trial ended, epoch seconds; None while it is under way."""
+    found = _end(state)
+    return found[1] if found else None
+
+
+def _end(state: RolloutState) -> tuple[str, float] | None:
+    if state.challenger:
+        return None
+    tried, last, verdict = release_of(state.rollout_id), _events(state)[-1:], state.verdict
+    if last and _ends(last[0], tried):
+        return last[0].kind, last[0].at
+    known = verdict is not None and (verdict.rollout_id, verdict.release) == (state.rollout_id, tried)
+    return (verdict.outcome, verdict.at) if verdict and known else None
 
 
 def asked(state: RolloutState, challenger: str) -> list[WeightChange]:
@@ -75,7 +94,15 @@ def asked(state: RolloutState, challenger: str) -> list[WeightChange]:
 
 
 def _events(state: RolloutState) -> list[Event]:
-    return [event for event in state.history if event.rollout_id == state.rollout_id]
+    """The events of the present or last trial, up to its end."""
+    events = [event for event in state.history if event.rollout_id == state.rollout_id]
+    tried = release_of(state.rollout_id)
+    last = next((place for place, event in enumerate(events) if _ends(event, tried)), len(events))
+    return events[: last + 1]
+
+
+def _ends(event: Event, tried: str) -> bool:
+    return event.release == tried and event.kind in get_args(Outcome)
 
 
 def times(begin: float, end: float, window: float) -> list[float]:
@@ -111,6 +138,7 @@ def _at(plan: Plan, state: RolloutState, windows: Sequence[Window], at: float) -
     """From the windows that were closed, and the steps that had begun, at a time."""
     closed = bisect_right(windows, at - plan.settle, key=lambda window: window.start + window.seconds)
     begun = bisect_left(state.step_starts, at)  # a step that begins now was decided on earlier evidence
-    then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun])
+    reductions = tuple(item.as_of(at) for item in state.reductions if item.at < at)
+    then = replace(state, step=begun - 1, step_starts=state.step_starts[:begun], reductions=reductions)
     findings = judged(plan, then, TrialObservations(tuple(windows[:closed])))
     return evidence_of((item.reason for item in findings.each), plan.metrics, state.pivots) if findings else ()

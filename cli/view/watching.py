@@ -62,8 +62,8 @@ class Remembered:
         self._last = (key, self.time(), seen)
         return seen
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        return self.signals.quantile(variant, quantile, end)
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
+        return self.signals.quantile(variant, quantile, start, end)
 
 
 class Looks:

@@ -224,6 +224,7 @@ def run(
                         progress(f"{begins}: {says[begins]}")
             except BaseException:
                 process.kill()  # it would go on to the next step, and to `register`
+                process.wait()  # after a Ctrl-C, Popen itself waits for a quarter of a second only
                 raise
     finally:
         _end_containers(f"{_LABEL}={folder.parent.name}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from infra.config import checkout
 from infra.config.problems import Problem
+from infra.config.promotion_settings import ACCOUNT
+from infra.config.slo_settings import LEAST_DAYS, MOST_DAYS
 from infra.config.target import is_local
 from infra.config.whole_numbers import whole
 
@@ -20,7 +22,22 @@ def problems(settings: Settings, stack: str) -> list[Problem]:
         *_of_retraining(settings, stack),
         *_of_no_cluster(settings),
         *_of_pipeline(settings, stack),
+        *(_of_minutes(settings) if stack and not is_local(stack) else []),
     ]
+
+
+def _of_minutes(settings: Settings) -> list[Problem]:
+    days, period, wrong = settings.slo.window_days, settings.monitoring.period_seconds, list[Problem]()
+    if days is not None and days < LEAST_DAYS:
+        why = (
+            "SageMaker's metrics come once a minute, too seldom for the windows of such an objective; allowed is a "
+            f"number from {LEAST_DAYS} to {MOST_DAYS} on AWS, or null"
+        )
+        wrong.append(Problem("slo.window_days", why, days))
+    if period % 60:
+        why = "SageMaker's metrics come once a minute, so allowed is a multiple of 60 on AWS"
+        wrong.append(Problem("monitoring.period_seconds", why, period))
+    return wrong
 
 
 def _of_retraining(settings: Settings, stack: str) -> list[Problem]:
@@ -66,7 +83,7 @@ def _of_no_cluster(settings: Settings) -> list[Problem]:
         given[f"rollout{split[0]}.sticky_header"] = split[1].sticky_header
     why = "only stacks on a cluster have it; allowed is to leave it out, or platform: kubernetes"
     wrong = [Problem(name, why, whole(value)) for name, value in given.items()]
-    if takers := settings.promotion.not_of("aws"):
+    if takers := [one for one in settings.promotion.to if not ACCOUNT.fullmatch(one)]:
         wrong.append(Problem("promotion.to", "allowed are AWS accounts, each of 12 digits in quotes", whole(takers)))
     return wrong
 

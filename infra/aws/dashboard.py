@@ -29,9 +29,11 @@ def dashboard(names: Names, settings: PanelSettings) -> str:
 
 def _widget(panel: Panel, region: str) -> Widget:
     spec, is_budget = panel.spec, panel.spec.kind == "budget"
+    # A search without a label shows only what distinguishes its curves.
+    labels = [{"label": query.label} if query.label else {} for query in panel.queries]
     curves = [
-        [{"expression": query.text, "id": query.label if is_budget else f"e{index}", **_label(query.label)}]
-        for index, query in enumerate(panel.queries, start=1)
+        [{"expression": query.text, "id": query.label if is_budget else f"e{index}", **label}]
+        for index, (query, label) in enumerate(zip(panel.queries, labels, strict=True), start=1)
     ]
     properties: dict[str, Any] = {"title": spec.title, "region": region, "metrics": curves}
     if is_budget:
@@ -43,11 +45,6 @@ def _widget(panel: Panel, region: str) -> Widget:
     if spec.line is not None:
         properties["annotations"] = {"horizontal": [{"label": "alarm", "value": spec.line}]}
     return {"type": "metric", "properties": properties}
-
-
-def _label(label: str) -> dict[str, str]:
-    """A search without a label shows only what distinguishes its curves."""
-    return {"label": label} if label else {}
 
 
 def _place(index: int) -> dict[str, int]:

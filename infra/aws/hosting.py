@@ -12,12 +12,15 @@ from infra.aws import policies
 from infra.aws.registry import Registry
 from infra.aws.statements import trust
 from infra.config.serving_settings import ServingSettings
+from infra.config.target import is_local
 from infra.package import Package
 from infra.plan.releases import Declared, Pair, ServingPlan
 from platforms.aws.names import CAPTURE, Names
 
 # A name is a digest of its content, so the content never changes. A live release keeps the settings of its release.
 UNCHANGING = ["*"]
+STARTUP_SECONDS = 600
+"""The longest time to a container's first answer to a ping; a faulty one would otherwise take up a whole trial."""
 
 
 def shape_of(settings: ServingSettings) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Serving(pulumi.ComponentResource):
         """Declare the plan's resources; `adopted` names an existing endpoint to import into the state."""
         super().__init__("modelstack:index:Serving", name, None, opts)
         self._names = names
+        self._startup = None if is_local(names.stack) else STARTUP_SECONDS
         self._shapes = {item.config_name: {**shape_of(settings), **item.serving} for item in plan.releases}
         child = pulumi.ResourceOptions(parent=self)
         self.role = aws.iam.Role("serving", name=names.serving_role, assume_role_policy=trust("sagemaker"), opts=child)
@@ -79,8 +83,10 @@ class Serving(pulumi.ComponentResource):
             endpoint_config_name=self.configs[plan.serving].name,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # The rollout controller owns it.
-                ignore_changes=["endpoint_config_name"],
+                # The rollout controller owns both. The provider reads the latter back from the last guarded update and,
+                # if it is not declared, would replace the endpoint.
+                ignore_changes=["endpoint_config_name", "deployment_config"],
+                protect=not is_local(names.stack),
                 import_=adopted,
                 # A destroy must delete the endpoint before its configs and its log, which SageMaker would recreate.
                 depends_on=[*self.configs.values(), log],
@@ -121,6 +127,7 @@ class Serving(pulumi.ComponentResource):
             instance_type=shape["instance_type"],
             initial_instance_count=shape["instance_count"],
             initial_variant_weight=1,
+            container_startup_health_check_timeout_in_seconds=self._startup,
         )
         return self._config(
             f"solo-{self._names.short(item.config_name)}", item.config_name, [alone], shape["capture_percent"]
@@ -132,14 +139,15 @@ class Serving(pulumi.ComponentResource):
         def of(config: str) -> pulumi.Output[Any]:
             return self.configs[config].production_variants.apply(lambda own: own[0])
 
-        champion = of(pair.champion_config).apply(lambda own: _variant(own, weight=1))
+        champion = of(pair.champion_config).apply(lambda own: self._variant(own, weight=1))
         challenger = of(pair.challenger_config)
         captured = self._shapes[pair.challenger_config]["capture_percent"]
         if pair.copied is None:
-            both = pulumi.Output.all(champion, challenger.apply(lambda own: _variant(own, weight=0)))
+            both = pulumi.Output.all(champion, challenger.apply(lambda own: self._variant(own, weight=0)))
             return self._config(f"pair-{self._names.short(pair.name)}", pair.name, both, captured)
         # SageMaker copies this share: shadow weight / production weight.
-        copy = challenger.apply(lambda own: _shadow(own, weight=(pair.copied or 0) / 100))
+        weight, copied = (pair.copied or 0) / 100, aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs
+        copy = challenger.apply(lambda own: copied(**self._shape(own, weight)))
         return self._config(
             f"shadow-{self._names.short(pair.name)}", pair.name, pulumi.Output.all(champion), captured, shadows=[copy]
         )
@@ -169,15 +177,13 @@ class Serving(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=UNCHANGING),
         )
 
+    def _variant(self, own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationProductionVariantArgs:
+        return aws.sagemaker.EndpointConfigurationProductionVariantArgs(**self._shape(own, weight))
 
-def _variant(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationProductionVariantArgs:
-    return aws.sagemaker.EndpointConfigurationProductionVariantArgs(**_shape(own, weight))
-
-
-def _shadow(own: Any, weight: float) -> aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs:
-    return aws.sagemaker.EndpointConfigurationShadowProductionVariantArgs(**_shape(own, weight))
-
-
-def _shape(own: Any, weight: float) -> dict[str, Any]:
-    kept = ("variant_name", "model_name", "instance_type", "initial_instance_count")
-    return {**{name: own[name] for name in kept}, "initial_variant_weight": weight}
+    def _shape(self, own: Any, weight: float) -> dict[str, Any]:
+        kept = ("variant_name", "model_name", "instance_type", "initial_instance_count")
+        return {
+            **{name: own[name] for name in kept},
+            "initial_variant_weight": weight,
+            "container_startup_health_check_timeout_in_seconds": self._startup,
+        }

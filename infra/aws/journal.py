@@ -7,22 +7,29 @@ import os
 import pulumi
 import pulumi_aws as aws
 
+from infra.live_state import state_and_live
 from platforms.aws.names import INDEX, Names, journal
 from retraining.record import RetrainingRecord
 from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.live import Live
 from rollout.core.state import RolloutState, StateError
 
 
-def recorded(endpoint: str, region: str) -> tuple[RolloutState, RetrainingRecord]:
-    """The journals of rollouts and retrainings, empty if there are none; pulumi.RunError if they cannot be read."""
+def recorded(endpoint: str, region: str) -> tuple[RolloutState, Live | None, RetrainingRecord]:
+    """The journal of rollouts, what serves, and the journal of retrainings; pulumi.RunError if one cannot be read.
+
+    A journal that does not exist is empty; what serves is None without an endpoint.
+    """
     from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+    from platforms.aws.endpoint import find_live  # noqa: PLC0415
+    from platforms.aws.journal import copied_journal  # noqa: PLC0415
     from platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
 
     try:
         table = journal(endpoint), endpoint
         made = clients(region)
-        return DynamoJournal(made, *table).read(), DynamoBook(made, *table).read()
+        state, live = state_and_live(copied_journal(made, *table).read, lambda: find_live(made, endpoint))
+        return state, live, DynamoBook(made, *table).read()
     except (RolloutError, StateError, ValueError) as error:
         cloud = os.environ.get("AWS_ENDPOINT_URL")
         if cloud and isinstance(error, Unreachable):

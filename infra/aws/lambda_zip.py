@@ -17,7 +17,6 @@ _MODE = 0o100644 << 16
 # Not used by handlers: numpy code, job programs, package registration and restoring, the other platform.
 _LEFT_OUT = (
     "monitoring/bulk.py",
-    "services/memory.py",
     "platforms/aws/jobs/",
     "platforms/addresses.py",
     "platforms/package_locations.py",

@@ -16,6 +16,7 @@ from infra.aws.statements import (
     bucket_arn,
     document,
     in_namespaces,
+    journal,
     lists_bucket,
     members,
     of_account,
@@ -174,7 +175,7 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
     audit record and sign with its key.
     """
     return [
-        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        *journal(names),
         allow(
             ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"],
             [names.arn("sagemaker", f"endpoint/{names.endpoint}")],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pulumi
-
 from infra import outputs as exported
 from infra.aws import outputs
 from infra.aws.executions import Executions
@@ -18,17 +16,15 @@ from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
 from infra.aws.stack_now import StackNow, ask_for_image, read_stack
+from infra.aws.target import check_target
 from infra.config.checkout import ROOT
 from infra.config.settings import Settings
-from infra.config.target import check_target
 from infra.mlflow import Mlflow
 from infra.package import Package
 from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
-
-Opts = pulumi.ResourceOptions
 
 
 async def declare(settings: Settings, stack: str) -> None:
@@ -51,28 +47,17 @@ async def declare(settings: Settings, stack: str) -> None:
     package = Package(
         "package",
         PackageProvider(),
+        now,
+        settings,
+        update.wanted,
         place=registry.place(now.names.region),
-        wanted=update.wanted,
-        image=now.image,
-        settings=now.model(settings),
-        retain=retain,
-        source=now.source,
-        candidate=now.registered,
         pipeline=executions.begun_with() if executions else None,
-        opts=Opts(provider=now.provider, depends_on=registry.bucket_rules),
+        after=registry.bucket_rules,
     )
     told = told_mlflow(settings.mlflow, now.names, registry)
     if told:
-        Mlflow(
-            "mlflow",
-            told.server,
-            experiment=told.experiment,
-            model=now.names.prefix,
-            package=package,
-            release=update.wanted.id,
-            place={"platform": "aws", "region": now.names.region},
-            opts=Opts(provider=now.provider),
-        )
+        where = {"platform": "aws", "region": now.names.region}
+        Mlflow("mlflow", told.server, told.experiment, now, package, place=where)
     if not await update.may_serve(package):
         exported.export(outputs.of_registry(now.names, registry) | update.agreement(), outputs.NAMES)
         return
@@ -115,14 +100,13 @@ def declare_release(
     rollout = Rollout(
         "rollout",
         RolloutProvider(),
-        names.endpoint,
-        place={"table": names.journal, "region": names.region, "topic": names.arn("sns", names.alerts)},
-        plan=plan,
-        target=plan.kept.as_dict() if plan.kept else package.release(),
+        now,
+        package,
+        plan,
         trial_plan=update.trial_plan,
+        place={"table": names.journal, "region": names.region, "topic": names.arn("sns", names.alerts)},
         wait=settings.trial.wait,
-        state=now.state,
-        opts=Opts(provider=now.provider, depends_on=[rollback, monitoring, serving]),
+        after=[rollback, monitoring, serving],
     )
     shown = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
     shown |= exported.of_objective(objective, settings) | {"promotion_role": promotion.role.arn if promotion else None}

@@ -21,6 +21,7 @@ class Registry(pulumi.ComponentResource):
     Creates:
         A versioned, KMS-encrypted, TLS-only private bucket, with expiry of data that grows with traffic but not of the
         audit record; a KMS key that signs packages; a repository with immutable tags and scan on push; a package group.
+        With `retain` all of them, and the journal with the key of its record, outlive `pulumi destroy`, or none does.
     """
 
     def __init__(
@@ -32,7 +33,8 @@ class Registry(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("modelstack:index:Registry", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        self.retained = pulumi.ResourceOptions(protect=retain, retain_on_delete=retain)
+        child = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), self.retained)
         self.key = aws.kms.Key(
             "artifacts",
             description=f"Artifacts of {names.prefix}: packages, captured requests",
@@ -126,7 +128,7 @@ class Registry(pulumi.ComponentResource):
                 bucket=bucket.bucket,
                 policy=policies.bucket(names),
                 # S3 refuses two changes of a bucket's access at once (OperationAborted).
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),
+                opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[closed])),
             ),
         ]
         return bucket, rules

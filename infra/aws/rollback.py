@@ -46,7 +46,8 @@ class Rollback(pulumi.ComponentResource):
     ) -> None:
         super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.journal = journal_table(names, child)
+        retained = pulumi.ResourceOptions.merge(child, registry.retained)
+        self.journal = journal_table(names, retained)
         self.alerts = aws.sns.Topic("alerts", name=names.alerts, policy=policies.alerts(names), opts=child)
         log = aws.cloudwatch.LogGroup("functions", name=names.log, retention_in_days=log_days, opts=child)
         schedules, born = self._schedules(names, scheduled, child)
@@ -63,7 +64,7 @@ class Rollback(pulumi.ComponentResource):
             born=born,
         )
         self.dead_letters = dead_letters("dead-letters", names.dead_letters, child, policies.dead_letters(names))
-        self.audit_key = _audit_key(names, child)
+        self.audit_key = _audit_key(names, retained)
         may = pulumi.Output.all(registry.key.arn, self.audit_key.arn, told.server if told else "").apply(
             lambda of: [*policies.controller(names, *of[:2]), *(told.statements(names, of[2]) if told else ())]
         )

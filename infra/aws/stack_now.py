@@ -14,6 +14,7 @@ import pulumi_aws as aws
 from infra.aws.account import check_account, own_account
 from infra.aws.hosting import shape_of
 from infra.aws.journal import recorded
+from infra.aws.statements import ECR
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.config.target import is_local
@@ -22,6 +23,7 @@ from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord, standing
+from rollout.core.live import Live
 from rollout.core.state import RolloutState
 from services.release_names import ReleaseNames
 
@@ -54,10 +56,13 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     """The live state, the account and region, and the release source; pulumi.RunError if any of it cannot be read."""
     # Its process starts now, in parallel with the AWS provider's.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
-    names, state, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
+    names, state, live, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
     restored, other = state.restored, settings.promotion.source
     source = await champion_of(other, names.account) if other and restored is None else None
     image = restored.image_uri if restored else image_for(settings.serving.image, names, source)
+    taken = bool(source) and not settings.serving.image and restored is None
+    check_region("promotion.from" if taken else "serving.image", image, names)
+    check_region("retraining.image", settings.retraining.image, names)
     serves = state.champion.id if state.champion else ""
     candidate = None if source or restored else standing(record, state.rejected, serves)
     adopted = None
@@ -68,6 +73,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     return StackNow(
         names=names,
         state=state,
+        live=live,
         source=source,
         image=image or "",
         candidate=candidate,
@@ -76,7 +82,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     )
 
 
-async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, RetrainingRecord]:
+async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Live | None, RetrainingRecord]:
     gc.disable()  # half a million objects are created that all stay; scanning them doubles the time
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     endpoint = ReleaseNames(model, stack).prefix
@@ -115,6 +121,18 @@ def image_for(configured: str | None, names: Names, source: dict[str, Any] | Non
     if is_local(names.stack):
         return names.process_image
     return source["image_uri"] if source and source["platform"] == "aws" else None
+
+
+def check_region(field: str, image: str | None, names: Names) -> None:
+    """pulumi.RunError if SageMaker would refuse an image because of its region, after other resources were changed."""
+    found = ECR.match(image or "")
+    if found is None or found[2] == names.region:
+        return
+    raise pulumi.RunError(
+        f"modelstack:{field}: SageMaker takes images of the stack's region only, and {image} is in {found[2]}. Nothing "
+        f"was changed: push it to a repository in {names.region}, and name it in the config (modelstack:serving.image "
+        "for what serves)"
+    )
 
 
 def ask_for_image(stack_now: StackNow) -> None:

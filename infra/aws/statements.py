@@ -16,7 +16,7 @@ from rollout.core.catalogue import OWN
 from services.sealed_packages import MANIFEST, PACKAGES
 
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
+ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")
 Statement = dict[str, Any]
 
 
@@ -64,7 +64,7 @@ def of_account(names: Names) -> dict[str, Any]:
 def pulls(names: Names, images: Iterable[str]) -> list[Statement]:
     """Pull the stack's images, and those of promoted releases from their origin."""
     repositories = {names.arn("ecr", f"repository/{names.repository}")}
-    for found in filter(None, map(_ECR.match, images)):
+    for found in filter(None, map(ECR.match, images)):
         owner, region, name = found.group(1, 2, 3)
         repositories.add(names.arn("ecr", f"repository/{name}", account=owner, region=region))
     return [
@@ -104,3 +104,11 @@ def members(names: Names, *members: str) -> list[str]:
 def bucket_arn(names: Names) -> str:
     """The ARN of the stack's bucket."""
     return names.arn("s3", names.bucket, account="", region="")
+
+
+def journal(names: Names) -> list[Statement]:
+    """Read and write the journal, and its copy among the documents."""
+    return [
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
+        allow(["dynamodb:BatchGetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.documents}")]),
+    ]

@@ -9,6 +9,7 @@ from infra.aws.statements import (
     allow,
     bucket_arn,
     in_namespaces,
+    journal,
     lists_bucket,
     pulls,
     tells,
@@ -143,8 +144,7 @@ def retrain_by_pipeline(names: Names, key_arn: str) -> list[Statement]:
 
 def _of_retraining(names: Names) -> list[Statement]:
     return [
-        allow(["dynamodb:GetItem", "dynamodb:PutItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["dynamodb:BatchGetItem"], [names.arn("dynamodb", f"table/{names.documents}")]),
+        *journal(names),
         watched_alarms(names),
         lists_bucket(names),
         *tells(names),

@@ -12,8 +12,8 @@ from infra.config.section import Section
 from infra.config.whole_numbers import whole
 from pipeline.forms import meant
 from rollout.core import catalogue
-from rollout.core.plan import Plan, PlanError, PromoteWhen, Step
-from rollout.judge.metrics import Metric, MetricError
+from rollout.core.plan import Plan, PlanError, Step
+from rollout.judge.metrics import Metric, MetricError, PromoteWhen
 
 CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
 """The metrics that captured answers give, with or without a label."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -14,6 +15,7 @@ from platforms.addresses import BUCKET, OBJECT, REPOSITORY, URL
 Name = Annotated[str, Allowed(OBJECT.words), Field(pattern=f"^({OBJECT.pattern})$")]
 Url = Annotated[str, Allowed(URL.words), Field(pattern=f"^({URL.pattern})$")]
 Repository = Annotated[str, Allowed(REPOSITORY.words), Field(pattern=f"^({REPOSITORY.pattern})$")]
+_PLACES = "a list of namespaces and of ranges of addresses, such as [monitoring, 10.0.0.0/28]"
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -129,6 +131,12 @@ class KubernetesSettings(Section):
         description="Ports that model pods may reach, besides 443 and those of the URLs of registry and bucket. "
         "Behind a Service of the cluster, a NetworkPolicy means the port of the pod: name that.",
     )
+    ingress_from: Annotated[list[str], Allowed(_PLACES)] | None = Field(
+        default=None,
+        description="Where Prometheus and Alertmanager run: namespaces of the cluster, and ranges of addresses. "
+        "Besides the gateway, only these reach model pods, and only these and model pods reach the controller. "
+        "Null: the namespace of the Service that `prometheus` names; if it names none, everybody.",
+    )
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="Where requests come in.")
     prometheus: Url | None = Field(
         default=None,
@@ -156,6 +164,19 @@ class KubernetesSettings(Section):
         default=True,
         description="Whether the stack declares the custom resource definitions, which are one set for the cluster.",
     )
+
+    @field_validator("ingress_from")
+    @classmethod
+    def _are_places(cls, places: list[str] | None) -> list[str] | None:
+        for place in places or ():
+            if "/" not in place and not re.fullmatch(OBJECT.pattern, place):
+                raise NotAllowed
+            if "/" in place:
+                try:
+                    ip_network(place)
+                except ValueError:
+                    raise NotAllowed from None
+        return places
 
     @field_validator("egress_ports")
     @classmethod

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from infra.config.problems import Allowed, NotAllowed
-from infra.config.section import Section, on_aws
+from infra.config.section import Section
 from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
 from monitoring.objectives.slo import Objective
 from services.declaration.panels import PanelSettings
@@ -96,11 +96,9 @@ class MonitoringSettings(Section):
 
     @field_validator("period_seconds")
     @classmethod
-    def _period(cls, period: int, info: ValidationInfo) -> int:
+    def _period(cls, period: int) -> int:
         if period % 60 and period not in {10, 20, 30}:
             raise NotAllowed
-        if period % 60 and on_aws(info):
-            raise ValueError("SageMaker's metrics come once a minute, so allowed is a multiple of 60 on AWS")
         return period
 
     def panels(self, objective: Objective) -> PanelSettings:

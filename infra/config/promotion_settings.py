@@ -12,8 +12,7 @@ from infra.config.section import Section, stack_of
 from infra.config.target import is_local
 
 MOST_TAKERS = 10
-_ACCOUNT, _GROUP = re.compile(r"\d{12}"), re.compile(r"[A-Za-z0-9][\w.:@/+-]{0,252}")
-_EVERYBODY = {"system:authenticated", "system:unauthenticated"}
+ACCOUNT, _GROUP = re.compile(r"\d{12}"), re.compile(r"[A-Za-z0-9][\w.:@/+-]{0,252}")
 _WORDS = "accounts, each of 12 digits in quotes; on a cluster of groups, such as deployers"
 
 
@@ -39,11 +38,6 @@ class PromotionSettings(Section):
         if not all(isinstance(one, str) and _GROUP.fullmatch(one) for one in takers):
             raise NotAllowed
         return given
-
-    def not_of(self, platform: str) -> list[str]:
-        """The entries of `to` that do not fit the platform, or that mean everybody."""
-        on_aws = platform == "aws"
-        return [one for one in self.to if bool(_ACCOUNT.fullmatch(one)) is not on_aws or one in _EVERYBODY]
 
     @field_validator("source")
     @classmethod

@@ -29,6 +29,7 @@ from rollout.core.plan import (
     PlanError,
     ReplayGate,
 )
+from rollout.core.warm_up import PER_INSTANCE
 from services.guardrails import FEWEST_TO_ROLL, guardrail
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -140,6 +141,15 @@ class RolloutSettings(Section):
         description="For how long after a promotion an alarm brings the previous champion back.",
     )
 
+    metrics_timeout_minutes: float = Field(
+        default=Plan.metrics_timeout_seconds / 60,
+        ge=0.5,
+        le=LONGEST / 60,
+        description="For how long the challenger keeps a share of traffic that it has not proven while no requests of "
+        "both versions are counted: the metrics are unreachable, or two windows in a row are overdue. Then it goes "
+        "back to the share of the last step that passed, or to 0.",
+    )
+
     @field_validator("replay")
     @classmethod
     def _asked_by_name(cls, replay: ReplaySettings | None, info: ValidationInfo) -> ReplaySettings | None:
@@ -188,11 +198,13 @@ class RolloutSettings(Section):
         """Whether a trial waits for a person's approval, which may outlast the update."""
         return any(step.approve for step in self.strategy.shares())
 
-    def plan(self, window_seconds: int, guard: Guard | None = None, *, max_failed: float = 1.0) -> Plan:
+    def plan(
+        self, window_seconds: int, guard: Guard | None = None, *, max_failed: float = 1.0, instances: int = 0
+    ) -> Plan:
         """The controller's plan.
 
         `guard` moves traffic when only the champion's instances change. `max_failed` is the share of requests that may
-        fail, in both versions, while a challenger advances.
+        fail, in both versions, while a challenger advances. `instances` is the number of the challenger's.
         """
         replayed = self.replay is not None and not _only_copies(self.strategy)
         return Plan(
@@ -205,6 +217,8 @@ class RolloutSettings(Section):
             on_timeout=self.on_timeout,
             window_seconds=window_seconds,
             watch_seconds=self.watch_minutes * 60,
+            metrics_timeout_seconds=self.metrics_timeout_minutes * 60,
+            warm_up_requests=PER_INSTANCE * instances,
             replay=self.replay.gate() if self.replay and replayed else None,
             guard=guard,
             max_failed=max_failed,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
 from infra.config.problems import Allowed
-from infra.config.target import is_local
 from pipeline.forms import IMAGE
 
 InstanceType = Annotated[
@@ -48,19 +46,6 @@ class Section(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-@dataclass(frozen=True)
-class Whose:
-    """The validation context; `platform` is the raw config value."""
-
-    stack: str
-    platform: Any = "aws"
-
-
 def stack_of(info: ValidationInfo) -> str:
-    """The validated stack; empty when a section is made by itself."""
-    return info.context.stack if info.context else ""
-
-
-def on_aws(info: ValidationInfo) -> bool:
-    """Whether the stack is known to be on AWS, and not in the local cloud."""
-    return bool(info.context) and info.context.platform == "aws" and not is_local(info.context.stack)
+    """The validated stack, which is the context of the validation; empty when a section is made by itself."""
+    return info.context or ""

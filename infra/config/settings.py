@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
@@ -21,10 +22,10 @@ from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
 from infra.config.retention_settings import RetentionSettings
 from infra.config.retraining_settings import RetrainingSettings
 from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Section, Whose, stack_of
+from infra.config.section import Section, stack_of
 from infra.config.serving_settings import ServingSettings
 from infra.config.slo_settings import SloSettings
-from infra.config.target import is_local, second_callers, wrong_region
+from infra.config.target import is_local
 from infra.config.whole_numbers import whole
 from services.declaration.alarms import Watch
 from services.measuring import Measuring
@@ -63,10 +64,13 @@ class RegistrySettings(Section):
         return not is_local(stack) if self.retain is None else self.retain
 
 
+_A_PLATFORM = "the name of an installed platform, such as aws or kubernetes"
+
+
 class Settings(Section):
     """A stack's config. Each field is one key of the namespace `modelstack`."""
 
-    platform: Annotated[str, Allowed("one of aws, kubernetes")] = Field(
+    platform: Annotated[str, Allowed(_A_PLATFORM)] = Field(
         default=DEFAULT, description="Where the stack runs: on SageMaker, or on a Kubernetes cluster."
     )
     model: ModelSettings
@@ -133,7 +137,7 @@ class Settings(Section):
         try:
             return platform(name).name
         except UnknownPlatform:
-            raise ValueError(f"allowed is one of {', '.join(names())}") from None
+            raise ValueError(f"allowed is {_A_PLATFORM}; installed are {', '.join(names())}") from None
 
     @model_validator(mode="after")
     def _together(self, info: ValidationInfo) -> Self:
@@ -180,9 +184,9 @@ class Settings(Section):
         ]
         if not re.fullmatch(r"[a-z0-9-]+", stack):
             wrong.append(Problem(f"stack name {stack!r}", "allowed are lower-case letters, digits and hyphens"))
-        whose = Whose(stack, given.get(f"{NAMESPACE}:platform", DEFAULT))
-        region = wrong_region(config.get("aws:region")) if whose.platform == "aws" else None
-        wrong += [*([region] if region else []), *second_callers(config)]
+        with suppress(UnknownPlatform):  # which is refused as a field
+            chosen = platform(str(given.get(f"{NAMESPACE}:platform", DEFAULT)))
+            wrong += chosen.use("provider_problems")(config) if chosen.provider_problems else []
         # A section that is not set is checked too: its defaults may not suit this stack.
         sections = {
             name: {} if (value := given.get(f"{NAMESPACE}:{name}")) is None else value
@@ -190,7 +194,7 @@ class Settings(Section):
             if field.is_required() or f"{NAMESPACE}:{name}" in given
         }
         try:
-            settings = cls.model_validate(sections, context=whose)
+            settings = cls.model_validate(sections, context=stack)
         except ValidationError as error:
             wrong += problems(error, NAMESPACE, cls)
         else:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from infra.config.section import Section, on_aws
+from infra.config.section import Section
 from infra.config.target import is_local
 from monitoring.objectives.slo import Objective
 
@@ -37,16 +37,6 @@ class SloSettings(Section):
     probe_minutes: int | None = Field(
         default=1, ge=1, le=60, description="How often the probe asks the endpoint whether it answers. Null: never."
     )
-
-    @field_validator("window_days")
-    @classmethod
-    def _long_enough(cls, days: float | None, info: ValidationInfo) -> float | None:
-        if days is not None and days < LEAST_DAYS and on_aws(info):
-            raise ValueError(
-                "SageMaker's metrics come once a minute, too seldom for the windows of such an objective; allowed is a "
-                f"number from {LEAST_DAYS} to {MOST_DAYS} on AWS, or null"
-            )
-        return days
 
     def objective(self, stack: str) -> Objective:
         """The stack's objective, in the units that are counted."""

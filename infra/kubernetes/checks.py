@@ -26,6 +26,7 @@ from platforms.kubernetes.kinds import (
     PATCH_POLICY,
     SECRET,
 )
+from platforms.kubernetes.metrics import EDGES
 from platforms.kubernetes.names import CONTROLLER, GROUP, Names
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.sticky import refused
@@ -159,6 +160,20 @@ def _proxy(api: Api, name: str, reference: Mapping[str, Any] | None) -> Iterator
             f"GatewayClass {name} has no EnvoyProxy with `mergeBackends: {{}}` as its parametersRef: without it, "
             "variants have no metrics of their own, and a change from weight 0 loses requests"
         )
+    elif not _fine(yaml.safe_load(proxy["spec"].get("bootstrap", {}).get("value", ""))):
+        yield (
+            f"EnvoyProxy {proxy['metadata']['name']} has not the latency buckets that a margin of latency needs: "
+            "between Envoy's own, at 100 and 250 ms, a model may be twice as slow. Add the `bootstrap` of "
+            "docs/how-to/kubernetes.md, and wait until the gateway's pods were replaced"
+        )
+
+
+def _fine(bootstrap: Any) -> bool:
+    """Whether a bootstrap config, or a list of patches of one, has all bounds of buckets."""
+    if isinstance(bootstrap, Mapping):
+        bounds = bootstrap.get("buckets")
+        return (isinstance(bounds, list) and set(EDGES) <= set(bounds)) or any(map(_fine, bootstrap.values()))
+    return isinstance(bootstrap, list) and any(map(_fine, bootstrap))
 
 
 def _sticky(api: Api, settings: KubernetesSettings, names: Names) -> Iterator[str]:

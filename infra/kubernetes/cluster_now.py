@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -15,17 +16,19 @@ from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
 from infra.kubernetes import checks, kept_bucket
 from infra.kubernetes.workloads import shape_of
-from infra.live_state import LiveState
+from infra.live_state import LiveState, state_and_live
 from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.gateway import taking
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import newest
 from platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
 from platforms.kubernetes.names import Names
 from platforms.kubernetes.oci import OciUnreachable, pinned
+from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import RolloutError
+from rollout.core.live import Live
 from rollout.core.state import RolloutState, StateError
 from services.declaration.alarm_names import answer_alarms
 
@@ -43,6 +46,8 @@ class There:
         sticky_header: The header that selects the version in the running trial; empty without one.
         beside: Rollouts of other stacks in the namespace, which this stack's controller drives too.
         bucket: The bucket that pods and the controller read.
+        live: What the route serves; None without a route.
+        gone: Whether the Rollout was deleted, and only the copy of its journal is left.
         unwatched: Why Prometheus cannot monitor a release; empty when it can.
     """
 
@@ -53,6 +58,8 @@ class There:
     beside: tuple[str, ...] = ()
     bucket: BucketSettings | None = None
     unwatched: str = ""
+    live: Live | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +106,8 @@ async def read_cluster(settings: Settings, stack: str) -> ClusterNow:
     return ClusterNow(
         names=names,
         state=there.state,
+        live=there.live,
+        gone=there.gone,
         there=there,
         image=image,
         controller_image=controller_image,
@@ -151,7 +160,7 @@ def _read(settings: Settings, names: Names) -> There:
             raise pulumi.RunError(f"{where}: the cluster lacks what this stack needs; nothing was changed:\n{lines}")
         uid = str(api.get(NAMESPACE, names.namespace)["metadata"]["uid"])
         rollout = api.find(ROLLOUT, names.prefix)
-        state = KubernetesJournal(api, names.prefix).read() if rollout else RolloutState(names.prefix)
+        state, live = state_and_live(partial(newest, api, names.prefix), partial(_serves, api, names.prefix))
         gateway = api.get(GATEWAY, cluster.gateway.name) if cluster.gateway.name else None
         beside = neighbours(api, names) if cluster.controller else ()
         bucket = kept_bucket.read_bucket(api, cluster, state)
@@ -160,7 +169,16 @@ def _read(settings: Settings, names: Names) -> There:
         raise pulumi.RunError(f"{where}: what is live there is not known, so nothing was changed: {error}") from None
     listeners = taking(gateway, cluster.gateway.host) if gateway else ()
     sticky = str(rollout["spec"].get("stickyHeader") or "") if rollout else ""
-    return There(uid, state, listeners, sticky, beside, bucket, unwatched)
+    return There(
+        uid, state, listeners, sticky, beside, bucket, unwatched, live, gone=rollout is None and state.revision > 0
+    )
+
+
+def _serves(api: Api, endpoint: str) -> Live | None:
+    try:
+        return RouteTraffic(api, endpoint).read()
+    except NotFound:
+        return None
 
 
 def _check_bucket(bucket: BucketSettings | None) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infra.config.problems import Problem
+from infra.config.promotion_settings import ACCOUNT
 from infra.config.whole_numbers import whole
+from platforms.kubernetes.metrics import EDGES_APART
 
 if TYPE_CHECKING:  # Settings imports this module through the platform
     from infra.config.settings import Settings
 
+_EVERYBODY = {"system:authenticated", "system:unauthenticated"}
 _AWS_RETENTION = {
     "versions_days": "a cluster keeps no versions of objects; allowed is to leave it out",
     "log_days": "how long logs are kept is the cluster's; allowed is to leave it out",
@@ -22,6 +25,7 @@ def problems(settings: Settings, _stack: str) -> list[Problem]:
         *_of_kubernetes(settings),
         *_of_alerts(settings),
         *_of_retention(settings),
+        *_of_latency(settings),
         *settings.mlflow.of_cluster(),
         *settings.guard_problems(),
     ]
@@ -39,6 +43,16 @@ def _of_alerts(settings: Settings) -> list[Problem]:
 def _of_retention(settings: Settings) -> list[Problem]:
     given = {name: why for name, why in _AWS_RETENTION.items() if name in settings.retention.model_fields_set}
     return [Problem(f"retention.{name}", why, getattr(settings.retention, name)) for name, why in given.items()]
+
+
+def _of_latency(settings: Settings) -> list[Problem]:
+    why = f"the gateway's latency buckets are up to {EDGES_APART:.0%} apart; allowed is 0, or at least {EDGES_APART:g}"
+    metrics = [(name, item.of(name)) for name, item in settings.rollout.judge.metrics.items()]
+    return [
+        Problem(f"rollout.judge.metrics.{name}.margin", why, metric.margin)
+        for name, metric in metrics
+        if metric.kind == "quantile" and 0 < metric.margin < EDGES_APART
+    ]
 
 
 def _of_kubernetes(settings: Settings) -> list[Problem]:
@@ -75,7 +89,7 @@ def _of_kubernetes(settings: Settings) -> list[Problem]:
     if settings.retraining.enabled:
         why = "on a cluster nothing is retrained yet; allowed is false"
         wrong.append(Problem("retraining.enabled", why, True))
-    if takers := settings.promotion.not_of("kubernetes"):
+    if takers := [one for one in settings.promotion.to if ACCOUNT.fullmatch(one) or one in _EVERYBODY]:
         why = "a cluster knows no accounts; allowed are groups of its users, and not everybody"
         wrong.append(Problem("promotion.to", why, whole(takers)))
     return wrong

@@ -9,17 +9,20 @@ import pulumi
 
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from infra.config.mlflow_settings import MlflowSettings
+from infra.kubernetes.network import MODELS, ingress
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
     RegistryLogin,
     disruption_budget,
+    empty_dir,
     environment,
     keys_of,
     of_bucket,
     secret_value,
 )
-from infra.kubernetes.site import RBAC, Site
+from infra.kubernetes.rights import granted, rule
+from infra.kubernetes.site import Site
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
 from tracking.variables import KEYS, SERVER
 
@@ -32,8 +35,9 @@ class Controller(pulumi.ComponentResource):
     """The rollout controller of a namespace.
 
     Creates:
-        A Deployment of two replicas; a Service for captures and wake-ups; a service account with a Role to read
-        workloads and routes, and to write journals, verdicts and events. `retain_on_delete` in `opts` applies to all.
+        A Deployment of two replicas; a Service for captures and wake-ups; a NetworkPolicy of its clients; a service
+        account with a Role to read workloads and routes, and to write journals, verdicts and events.
+        `retain_on_delete` in `opts` applies to all.
     """
 
     def __init__(
@@ -59,17 +63,22 @@ def manifests(
     mlflow: MlflowSettings | None = None,
 ) -> dict[str, dict[str, Any]]:
     """The objects of the controller of a namespace by logical name; `image` is by digest."""
+    role, binding = granted(CONTROLLER, namespace, _rules())
     each: dict[str, dict[str, Any]] = {
         "account": {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False},
-        "role": {"apiVersion": f"{RBAC}/v1", "kind": "Role", "rules": _rules()},
-        "binding": {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": CONTROLLER},
-            "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": namespace}],
-        },
+        "role": role,
+        "binding": binding,
         "service": {"apiVersion": "v1", "kind": "Service", "spec": {"selector": _NAME, "ports": _PORTS}},
         "budget": disruption_budget(_NAME),
+        "clients": {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "spec": {
+                "podSelector": {"matchLabels": _NAME},
+                "policyTypes": ["Ingress"],
+                "ingress": [ingress(CONTROLLER_PORT, settings, {"podSelector": MODELS})],
+            },
+        },
         "deployment": {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -131,7 +140,7 @@ def _pod(
         "terminationGracePeriodSeconds": 15,
         **login.pod,
         "containers": [container],
-        "volumes": [{"name": "scratch", "emptyDir": {}}, *login.volumes],
+        "volumes": [{"name": "scratch", **empty_dir("64Mi")}, *login.volumes],
     }
 
 
@@ -153,22 +162,21 @@ def _deployment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    """`own_rights` in `endpoint` adds permissions on single objects."""
+    """`infra.kubernetes.rights` adds permissions on single objects.
+
+    A rule cannot name objects to list, to watch or to create; those are bounded by the namespace.
+    """
     read = ["get", "list", "watch"]
-
-    def rule(group: str, resources: list[str], verbs: list[str]) -> dict[str, Any]:
-        return {"apiGroups": [group], "resources": resources, "verbs": verbs}
-
     return [
-        rule(GROUP, ["rollouts", "modelpackages"], read),
-        rule(GROUP, ["rollouts/status", "modelpackages/status"], ["get", "update"]),
-        rule("gateway.networking.k8s.io", ["httproutes", "gateways"], read),
-        rule("gateway.envoyproxy.io", ["envoypatchpolicies"], ["get"]),
-        rule("autoscaling", ["horizontalpodautoscalers"], ["get", "list", "patch"]),
-        rule("apps", ["deployments"], read),
-        rule("apps", ["deployments/scale"], ["patch"]),
-        rule("discovery.k8s.io", ["endpointslices"], read),
-        rule("", ["configmaps", "services", "pods"], read),
-        rule("", ["events"], ["create", "patch"]),
-        rule("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),
+        *(rule(GROUP, kind, read) for kind in ("rollouts", "modelpackages")),
+        *(rule(GROUP, f"{kind}/status", ["get", "update"]) for kind in ("rollouts", "modelpackages")),
+        *(rule("gateway.networking.k8s.io", kind, read) for kind in ("httproutes", "gateways")),
+        rule("gateway.envoyproxy.io", "envoypatchpolicies", ["get"]),
+        rule("autoscaling", "horizontalpodautoscalers", ["get", "list"]),
+        rule("apps", "deployments", read),
+        rule("discovery.k8s.io", "endpointslices", read),
+        *(rule("", kind, read) for kind in ("configmaps", "services", "pods")),
+        rule("", "events", ["create", "patch"]),
+        rule("coordination.k8s.io", "leases", ["create"]),
+        rule("coordination.k8s.io", "leases", ["get", "patch"], CONTROLLER),
     ]

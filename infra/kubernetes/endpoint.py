@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 
 from infra.config.kubernetes_settings import GatewaySettings
-from infra.kubernetes.site import RBAC, Site
-from platforms.kubernetes import access_token, attempts
-from platforms.kubernetes.names import API_VERSION, CONTROLLER, ROLLOUT, Names
-from platforms.kubernetes.signing import secret_name
+from infra.kubernetes.rights import own_rights
+from infra.kubernetes.site import Site
+from platforms.kubernetes import attempts
+from platforms.kubernetes.names import API_VERSION, ROLLOUT, journal_copy
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.sticky import policy
 
@@ -23,8 +23,9 @@ class Endpoint(pulumi.ComponentResource):
     """The gateway, the route, and the journal of its rollouts.
 
     Creates:
-        A Gateway, unless the stack uses an existing one; an HTTPRoute without rules; a Rollout; a Role for the
-        controller to write the route's rules and to read the stack's signing key and capture token; a
+        A Gateway, unless the stack uses an existing one; an HTTPRoute without rules; a Rollout, and a ConfigMap for the
+        copy of its journal; a Role for the controller to write these rules and that copy, and to read the stack's
+        audit key and token; a
         BackendTrafficPolicy that retries a refused connection at another pod; for sticky keys an EnvoyPatchPolicy.
 
     The controller owns the route's rules, and the Rollout's status, which is the journal.
@@ -51,35 +52,12 @@ class Endpoint(pulumi.ComponentResource):
             site.declare("sticky", sticky, child)
         rollout = {"metadata": {"name": names.prefix}, "spec": spec.as_dict()}
         self.rollout = site.declare("rollout", {"apiVersion": API_VERSION, "kind": ROLLOUT, **rollout}, child)
+        # The controllers write it; it outlives the Rollout.
+        copy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": journal_copy(names.prefix)}}
+        site.declare("journal", copy, child)
         for manifest in own_rights(names):
             site.declare("key", manifest, child)
         self.register_outputs({"route": names.prefix})
-
-
-def own_rights(names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The Role for the controller on objects of this stack only, and its binding."""
-    own = {"name": f"{names.prefix}-key"}
-
-    def rule(group: str, resource: str, verb: str, *named: str) -> dict[str, Any]:
-        return {"apiGroups": [group], "resources": [resource], "resourceNames": [*named], "verbs": [verb]}
-
-    role = {
-        "apiVersion": f"{RBAC}/v1",
-        "kind": "Role",
-        "metadata": own,
-        "rules": [
-            rule("", "secrets", "get", secret_name(names.prefix), access_token.secret_name(names.prefix)),
-            rule(_GATEWAY.partition("/")[0], "httproutes", "patch", names.prefix),
-        ],
-    }
-    bound = {
-        "apiVersion": f"{RBAC}/v1",
-        "kind": "RoleBinding",
-        "metadata": own,
-        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": own["name"]},
-        "subjects": [{"kind": "ServiceAccount", "name": CONTROLLER, "namespace": names.namespace}],
-    }
-    return role, bound
 
 
 def _gateway(name: str, class_name: str, certificate: str | None) -> dict[str, Any]:

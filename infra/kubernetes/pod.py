@@ -98,6 +98,11 @@ class RegistryLogin:
         )
 
 
+def empty_dir(size_limit: str) -> dict[str, Any]:
+    """The source of a volume on the node's disk. The kubelet evicts a pod that writes more."""
+    return {"emptyDir": {"sizeLimit": size_limit}}
+
+
 def secret_value(secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:
     """The source of a variable in a Secret; an optional one is empty without the Secret."""
     return {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}}

@@ -31,7 +31,8 @@ Opts = pulumi.ResourceOptions
 OUTPUTS = (
     *("platform", "endpoint_name", "context", "namespace", "gateway", "host", "ca_config_map"),
     *("prometheus_url", "registry", "bucket"),
-    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "slo", "panels"),
+    *("package_digest", "champion", "challenger", "release", "metrics", "signing_key", "audit_key"),
+    *("slo", "panels"),
     "awaits",
 )
 
@@ -46,29 +47,12 @@ async def declare(settings: Settings, stack: str) -> None:
     site = Site(now.names, settings.kubernetes, now.cluster, there.bucket)
     before = [Definitions("definitions", site)] if settings.kubernetes.definitions else []
     place = site.place(update.wanted.model_name)
-    package = Package(
-        "package",
-        KubernetesPackageProvider(),
-        place=place,
-        wanted=update.wanted,
-        image=now.image,
-        settings=settings.model,
-        retain=settings.registry.retains(stack),
-        source=now.source,
-        candidate=now.registered,
-        opts=Opts(provider=now.provider, depends_on=before),
-    )
+    provider = KubernetesPackageProvider()
+    package = Package("package", provider, now, settings, update.wanted, place=place, after=before)
     if settings.mlflow.server:
-        Mlflow(
-            "mlflow",
-            settings.mlflow.server,
-            experiment=settings.mlflow.experiment_of(now.names.prefix),
-            model=now.names.prefix,
-            package=package,
-            release=update.wanted.id,
-            place={"platform": "kubernetes"} | {name: place[name] for name in ("context", "bucket")},
-            opts=Opts(provider=now.provider),
-        )
+        experiment = settings.mlflow.experiment_of(now.names.prefix)
+        where = {"platform": "kubernetes"} | {name: place[name] for name in ("context", "bucket")}
+        Mlflow("mlflow", settings.mlflow.server, experiment, now, package, place=where)
     if not await update.may_serve(package):
         exported.export(_of_place(site) | update.agreement(), OUTPUTS)
         return
@@ -103,16 +87,15 @@ def declare_release(
     rollout = Rollout(
         "rollout",
         KubernetesRolloutProvider(),
-        names.prefix,
-        place={"context": settings.kubernetes.context or "", "namespace": names.namespace},
-        plan=plan,
-        target=plan.kept.as_dict() if plan.kept else package.release(),
+        now,
+        package,
+        plan,
         trial_plan=update.trial_plan,
+        place={"context": settings.kubernetes.context or "", "namespace": names.namespace},
         wait=settings.trial.wait,
-        state=now.state,
-        opts=Opts(provider=now.provider, depends_on=[endpoint, serving, rules, *controller]),
+        after=[endpoint, serving, rules, *controller],
     )
-    told = _of_place(site) | exported.of_champion(package, rollout)
+    told = _of_place(site) | exported.of_champion(package, rollout) | {"audit_key": package.audit_key}
     told |= exported.of_objective(objective, settings)
     exported.export(told | update.agreement(), OUTPUTS)
     return rollout

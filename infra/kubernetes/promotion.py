@@ -7,7 +7,8 @@ from typing import Any
 
 import pulumi
 
-from infra.kubernetes.site import RBAC, Site
+from infra.kubernetes.rights import RBAC
+from infra.kubernetes.site import Site
 from platforms.kubernetes.names import GROUP
 
 

@@ -17,9 +17,8 @@ import pulumi
 
 from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
 from platforms.kubernetes.names import Names
-from platforms.kubernetes.signing import secret_name
+from platforms.kubernetes.signing import audit_secret_name, secret_name
 
-RBAC = "rbac.authorization.k8s.io"
 VERSION = metadata.version("pulumi-kubernetes")
 """Version of the SDK and of the plugin."""
 _NO_WAIT = {"pulumi.com/skipAwait": "true"}
@@ -57,6 +56,7 @@ class Site:
             "prefix": self.names.prefix,
             "name": name,
             "signing_key": secret_name(self.names.prefix),
+            "audit_secret": audit_secret_name(self.names.prefix),
         }
 
     def declare(

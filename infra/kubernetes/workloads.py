@@ -11,41 +11,51 @@ import pulumi
 from infra.config.kubernetes_settings import BucketSettings
 from infra.config.serving_settings import ServingSettings
 from infra.kubernetes.kept_bucket import SCHEME
+from infra.kubernetes.network import MODELS, PROXIES, ingress
 from infra.kubernetes.pod import (
     CONTAINER_SECURITY,
     FETCHES,
     POD_SECURITY,
     RegistryLogin,
     disruption_budget,
+    empty_dir,
     environment,
     keys_of,
     of_bucket,
     secret_value,
 )
+from infra.kubernetes.rights import workload_rights
 from infra.kubernetes.site import Object, Site
 from infra.package import Package
-from infra.plan.releases import Declared, Pair, ServingPlan
+from infra.plan.releases import Declared, ServingPlan
 from platforms.kubernetes import access_token
 from platforms.kubernetes.autoscaled import manifest
 from platforms.kubernetes.names import (
     CONTENT,
     CONTROLLER,
     CONTROLLER_PORT,
-    GROUP,
     PORT,
     VARIANT,
+    WORKLOAD,
 )
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.release import Release
+from serving.unpacking import MAX_BYTES
 
-UNCHANGING = ["spec", "metadata", "data"]
+UNCHANGING = ["spec", "metadata", "data", "rules", "roleRef", "subjects"]
 """A name is a digest of its content, so the content never changes. A live release keeps the settings of its release."""
-WORKLOAD = f"{GROUP}/workload"
 _HTTPS = 443
 _PACKAGE = "/opt/ml/model"
 _MOUNT = {"name": "package", "mountPath": _PACKAGE}
 _SCRATCH = {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108
+_PACKAGE_SIZE = f"{2 * MAX_BYTES // 1024**3 + 1}Gi"  # of an archive and its content
+_SCRATCH_SIZE = "1Gi"
 _GRACE, _BEFORE_STOP = 30, 5  # seconds: of a drain, and until every proxy has removed the pod
+_ANSWERS = 13
+"""Seconds until a pod itself answers 504 for its model. The gateway gives a request up after 15 s with all its retries,
+and its own 504 says nothing of the model."""
+_PATIENCE = 10
+"""Twelve such pings in a row, 120 s, restart a pod. A busy one answers before: its server ends a model that hangs."""
 _STARTS = 120  # seconds that a model may take to load
 
 
@@ -65,8 +75,8 @@ class Serving(pulumi.ComponentResource):
 
     Creates:
         Per release a Deployment, a Service and a PodDisruptionBudget of one name, a HorizontalPodAutoscaler if
-        configured, and a config (an immutable ConfigMap) that serves it alone; per trial a config of champion and
-        challenger, and one for a shadow challenger; a NetworkPolicy for all of them.
+        configured, a Role with its RoleBinding to scale them, and a config (an immutable ConfigMap) that serves it
+        alone; per trial a config of champion and challenger, and one for a shadow challenger; a NetworkPolicy for all.
 
     Only the rollout controller writes the serving config and its weights to the route.
     """
@@ -89,7 +99,10 @@ class Serving(pulumi.ComponentResource):
         policy = site.declare("models", _network_policy(site), self._child)
         solo = {item.config_name: Backend(item.variant, item.config_name) for item in plan.releases}
         configs = [ServingConfig(name, backend) for name, backend in solo.items()]
-        configs += [_pair(pair, solo) for pair in plan.pairs]
+        configs += [
+            ServingConfig(pair.name, solo[pair.champion_config], solo[pair.challenger_config], pair.copied)
+            for pair in plan.pairs
+        ]
         objects = [policy, *(self._config(config) for config in configs)]
         for item in plan.releases:
             # A withheld release (rejected or not approved) has no pods until a rollout needs it.
@@ -149,6 +162,7 @@ class Serving(pulumi.ComponentResource):
                 },
             ),
             declare("budget", disruption_budget(selector)),
+            *(declare(one["kind"].lower(), one) for one in workload_rights(names.namespace, workload)),
             *([declare("autoscaler", manifest(workload, least, most))] if most else []),
         ]
 
@@ -173,8 +187,8 @@ class Serving(pulumi.ComponentResource):
             "initContainers": [{**each, **self._fetching(sealed, variables)}],
             "containers": [{**each, **self._serving(item, shape, variables)}],
             "volumes": [
-                {"name": "package", "emptyDir": {}},
-                {"name": "scratch", "emptyDir": {}},
+                {"name": "package", **empty_dir(_PACKAGE_SIZE)},
+                {"name": "scratch", **empty_dir(_SCRATCH_SIZE)},
                 *self._login.volumes,
             ],
         }
@@ -215,6 +229,7 @@ class Serving(pulumi.ComponentResource):
             **variables,
             "MODELSTACK_MODEL": names.model,
             "MODELSTACK_VARIANT": item.variant,
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT": str(_ANSWERS),
             "BIND_HOST": "0.0.0.0",  # noqa: S104  the pod's own network
             "SAGEMAKER_BIND_TO_PORT": str(PORT),
             **(capturing if percent else {}),
@@ -227,17 +242,14 @@ class Serving(pulumi.ComponentResource):
             "ports": [{"name": "http", "containerPort": PORT}],
             "startupProbe": {**ping, "failureThreshold": _STARTS},
             "readinessProbe": {**ping, "failureThreshold": 2},
+            "livenessProbe": {**ping, "periodSeconds": _PATIENCE, "timeoutSeconds": _PATIENCE, "failureThreshold": 12},
             "lifecycle": {"preStop": {"sleep": {"seconds": _BEFORE_STOP}}},
             "volumeMounts": [{**_MOUNT, "readOnly": True}, _SCRATCH],
         }
 
 
-def _pair(pair: Pair, solo: Mapping[str, Backend]) -> ServingConfig:
-    return ServingConfig(pair.name, solo[pair.champion_config], solo[pair.challenger_config], pair.copied)
-
-
 def _network_policy(site: Site) -> dict[str, Any]:
-    """Model pods listen on one port, and reach DNS, the controller and the ports of registry and bucket.
+    """Model pods are reached by the gateway and Prometheus, and reach DNS, the controller, registry and bucket.
 
     Storage is known by port only, since a registry may serve blobs and tokens from other hosts. The policy matches the
     pod's port, not the Service's.
@@ -251,12 +263,9 @@ def _network_policy(site: Site) -> dict[str, Any]:
         "kind": "NetworkPolicy",
         "metadata": {"name": f"{site.names.prefix}-models"},
         "spec": {
-            "podSelector": {
-                "matchLabels": site.names.labels,
-                "matchExpressions": [{"key": WORKLOAD, "operator": "Exists"}],
-            },
+            "podSelector": {"matchLabels": site.names.labels, **MODELS},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"port": PORT}]}],
+            "ingress": [ingress(PORT, site.settings, PROXIES)],
             "egress": [
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}]},
                 *({"ports": [{"port": port}]} for port in sorted(ports)),

@@ -31,6 +31,10 @@ class DrivingProvider(ResourceProvider, ABC):
     def journal(self, props: Values, *, signed: bool = False) -> Any:
         """The endpoint's journal; its records name the caller when `signed`."""
 
+    def state(self, props: Values) -> Any:
+        """The state in the journal, for a refresh."""
+        return self.journal(props).read()
+
     @abstractmethod
     def controller(self, props: Values) -> Any:
         """A controller of the endpoint that acts with the caller's credentials."""
@@ -53,7 +57,8 @@ class DrivingProvider(ResourceProvider, ABC):
         looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
         asked_else = any(olds.get(name) != news.get(name) for name in ("target", "wait"))
         news_here = looked_again or asked_else or olds.get("outcome") in {None, "failed"}
-        changes = bool(elsewhere) or (news_here and (bool(news["acts"]) or moved))
+        gone = bool(news["seen"].get("gone"))
+        changes = bool(elsewhere) or gone or (news_here and (bool(news["acts"]) or moved))
         return DiffResult(changes=changes, replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -67,7 +72,7 @@ class DrivingProvider(ResourceProvider, ABC):
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Read champion and challenger from the journal; a failure is one line, since Pulumi prints it."""
         try:
-            state = self.journal(props).read()
+            state = self.state(props)
         except RolloutError as error:
             raise RuntimeError(f"what is live on {props['endpoint']} is not known: {error}") from None
         return ReadResult(id_, {**props, **self._standing(state, props)})

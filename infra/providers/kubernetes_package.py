@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from infra.providers.packaging import PackagingProvider, Values
+from infra.providers.packaging import AUDIT_KEY, SIGNED_BY, PackagingProvider, Values
 
 
 class KubernetesPackageProvider(PackagingProvider):
     """Packages in an image registry or a bucket, registered as ModelPackages of a namespace."""
 
-    # Without registry and context (a name in a kubeconfig): replacing deletes the key, the token and every ModelPackage
+    # Without registry and context (a name in a kubeconfig): replacing deletes keys, token and every ModelPackage
     # of the namespace, also those in use.
     PLACE: ClassVar[tuple[str, ...]] = ("namespace", "prefix")
-    ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "context", "registry", "bucket")
+    ASKED: ClassVar[tuple[str, ...]] = (*PackagingProvider.ASKED, "context", "registry", "bucket", "audit_secret")
     VERSION: ClassVar[str] = "model_package"
+    KEYS: ClassVar[tuple[str, ...]] = (SIGNED_BY, AUDIT_KEY)
 
     def id_of(self, props: Values) -> str:
         """NAMESPACE/PREFIX of the stack."""
@@ -26,6 +27,14 @@ class KubernetesPackageProvider(PackagingProvider):
 
         return registry_of(props)
 
+    def keys(self, props: Values, registry: Any) -> dict[str, str]:
+        """The key for packages, and the one for audit records, which is created at first use."""
+        from platforms.kubernetes.names import labels_of  # noqa: PLC0415  see registry
+        from platforms.kubernetes.signing import key_pair  # noqa: PLC0415
+
+        audit = key_pair(_api(props), props["audit_secret"], labels_of(props["prefix"]))
+        return {**super().keys(props, registry), AUDIT_KEY: audit.public_key.decode()}
+
     def versions(self, props: Values) -> Any:
         """The ModelPackages of the namespace."""
         from platforms.kubernetes.versions import ModelPackages  # noqa: PLC0415  see registry
@@ -33,17 +42,17 @@ class KubernetesPackageProvider(PackagingProvider):
         return ModelPackages(_api(props), props["prefix"])
 
     def delete_all(self, props: Values) -> None:
-        """Delete the stack's ModelPackages, its key and its token."""
+        """Delete the stack's ModelPackages, its keys and its token."""
         from platforms.kubernetes import access_token  # noqa: PLC0415  see registry
         from platforms.kubernetes.kinds import PACKAGE, SECRET  # noqa: PLC0415
         from platforms.kubernetes.names import ENDPOINT  # noqa: PLC0415
-        from platforms.kubernetes.signing import secret_name  # noqa: PLC0415
+        from platforms.kubernetes.signing import audit_secret_name, secret_name  # noqa: PLC0415
 
         api = _api(props)
         for found in api.list(PACKAGE, {ENDPOINT: props["prefix"]}):
             api.delete(PACKAGE, found["metadata"]["name"])
-        for name in (secret_name(props["prefix"]), access_token.secret_name(props["prefix"])):
-            api.delete(SECRET, name)
+        for named in (secret_name, audit_secret_name, access_token.secret_name):
+            api.delete(SECRET, named(props["prefix"]))
 
 
 def _api(props: Values) -> Any:

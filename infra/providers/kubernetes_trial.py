@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from infra.providers.driving import DrivingProvider, Values
+from infra.providers.driving import DrivingProvider, Values, commands_of
 
 
 class KubernetesRolloutProvider(DrivingProvider):
@@ -13,11 +13,28 @@ class KubernetesRolloutProvider(DrivingProvider):
     PLACE: ClassVar[tuple[str, ...]] = ("endpoint", "context", "namespace")
 
     def journal(self, props: Values, *, signed: bool = False) -> Any:
-        """The status of the Rollout."""
-        from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415  slow to load, and diff needs none
+        """The status of the Rollout, and its copy."""
+        from platforms.kubernetes.journal import copied_journal  # noqa: PLC0415  slow to load, and diff needs none
 
         api = _api(props)
-        return KubernetesJournal(api, props["endpoint"], api.user() if signed else "")
+        return copied_journal(api, props["endpoint"], api.user() if signed else "")
+
+    def state(self, props: Values) -> Any:
+        """Also of a Rollout that was deleted, by its copy: the refresh before that is made again must not fail."""
+        from platforms.kubernetes.journal import newest  # noqa: PLC0415  see journal
+
+        return newest(_api(props), props["endpoint"])
+
+    def _drive(self, props: Values) -> dict[str, Any]:
+        from platforms.kubernetes.kinds import ROLLOUT  # noqa: PLC0415  see journal
+
+        if _api(props).find(ROLLOUT, props["endpoint"]) is None:
+            raise RuntimeError(
+                f"Rollout {props['endpoint']} does not exist in namespace {props['namespace']}, although Pulumi's "
+                "state lists it: it was deleted, or its definition was. Its release keeps serving, and nothing was "
+                f"changed. To make it again, with its journal: {commands_of(props).pulumi_up} --refresh"
+            )
+        return super()._drive(props)
 
     def controller(self, props: Values) -> Any:
         """A controller outside of the cluster. Its notifications wait in the journal for the one inside."""

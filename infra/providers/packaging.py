@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # slow to load, and diff needs none
     from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 
 ROOT = Path(__file__).resolve().parents[2]
-SIGNED_BY = "signed_by"
+SIGNED_BY, AUDIT_KEY = "signed_by", "audit_key"
 NO_PACKAGE = "no package was made; the reason is told below"
 """Shown next to the resource, which the engine reports as created or updated even if its package was refused."""
 Values = Mapping[str, Any]
@@ -29,13 +29,14 @@ class PackagingProvider(ResourceProvider, ABC):
     """Builds the package of a recipe if there is none, and deletes none while the stack exists.
 
     A changed `PLACE` input replaces the resource; a changed `ASKED` input requests another package. `VERSION` is the
-    output that names the registered version.
+    output that names the registered version, `KEYS` are the outputs with public keys.
     """
 
     serialize_as_secret_always = False
     PLACE: ClassVar[tuple[str, ...]]
     ASKED: ClassVar[tuple[str, ...]] = ("recipe", "image_uri", "gates", "source")
     VERSION: ClassVar[str]
+    KEYS: ClassVar[tuple[str, ...]] = (SIGNED_BY,)
 
     @abstractmethod
     def id_of(self, props: Values) -> str:
@@ -44,6 +45,10 @@ class PackagingProvider(ResourceProvider, ABC):
     @abstractmethod
     def registry(self, props: Values) -> Any:
         """The package registry, with the serving image and the signer; see `services.package_registry`."""
+
+    def keys(self, props: Values, registry: PackageRegistry) -> dict[str, str]:
+        """The public keys, PEM, by output."""
+        return {SIGNED_BY: registry.signer.public_key.decode()}
 
     @abstractmethod
     def versions(self, props: Values) -> Any:
@@ -119,10 +124,10 @@ class PackagingProvider(ResourceProvider, ABC):
         candidate = props.get("candidate") or {}
         taken = candidate.get("recipe") == props["recipe"]
         make = self._copied if props.get("source") else self._taken if taken else self._built
-        signed_by = None
+        keys: dict[str, Any] = dict.fromkeys(self.KEYS)
         try:
             registry = self.registry(props)
-            signed_by = registry.signer.public_key.decode()  # of a refused package too: what serves is signed with it
+            keys = self.keys(props, registry)  # of a refused package too: what serves is signed with it
             facts = self._facts(make(props, registry))
         except (
             *(ArchiveError, ContractBroken, GateError, GateRefused, OriginError, RecipeError),
@@ -132,9 +137,9 @@ class PackagingProvider(ResourceProvider, ABC):
             names = ("package_digest", "archive_uri", "manifest_sha256", self.VERSION, "metrics")
             step = "".join(f"{note}: " for note in getattr(error, "__notes__", []))
             Progress(props["urn"])(NO_PACKAGE)
-            return {**dict.fromkeys(names), SIGNED_BY: signed_by, "refused": step + self.said(error)}
+            return {**dict.fromkeys(names), **keys, "refused": step + self.said(error)}
         self.registered(props, registry, facts)
-        return {**facts, SIGNED_BY: signed_by, "refused": ""}
+        return {**facts, **keys, "refused": ""}
 
     def _built(self, props: Values, registry: PackageRegistry) -> Any:
         from pipeline.build import release  # noqa: PLC0415  see outcome

@@ -17,10 +17,10 @@ class RolloutProvider(DrivingProvider):
         """An item of the stack's table."""
         from platforms.aws.clients import clients  # noqa: PLC0415  slow to load, and diff needs none
         from platforms.aws.identity import caller_if_told  # noqa: PLC0415
-        from platforms.aws.journal import DynamoJournal  # noqa: PLC0415
+        from platforms.aws.journal import copied_journal  # noqa: PLC0415
 
         make = clients(props["region"])
-        return DynamoJournal(make, props["table"], props["endpoint"], caller_if_told(make) if signed else "")
+        return copied_journal(make, props["table"], props["endpoint"], caller_if_told(make) if signed else "")
 
     def controller(self, props: Values) -> Any:
         """A controller with a topic for notifications."""

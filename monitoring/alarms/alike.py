@@ -5,6 +5,7 @@ If so, a shared dependency may be down and the judge decides. When in doubt the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from monitoring.alarms.alarm import Alarm
@@ -17,7 +18,7 @@ from rollout.core.state import RolloutState
 
 @dataclass(frozen=True)
 class Numbers:
-    """The requests of both variants in the periods in which more than the tolerated share of the challenger's was bad.
+    """The requests of both variants that are compared; see `compared`.
 
     `tolerated` is the alarm's share of bad requests; `champion_rings` is whether the champion's alarm of the same
     measure is in ALARM.
@@ -27,6 +28,35 @@ class Numbers:
     challenger: Counted
     champion: Counted
     champion_rings: bool
+
+
+def compared(
+    windows: Sequence[tuple[Counted, Counted]], recent: int, tolerated: float, *, champion_rings: bool
+) -> Numbers:
+    """Compare the challenger's bad windows with the champion in them, or with its worst ones of as long a time before.
+
+    Both versions may fail for some seconds now and then, each at other times. Such a burst of the challenger is no
+    worse than one of the champion's. The longer it lasts, the fewer of the champion's windows in turn are as bad.
+
+    Args:
+        windows: Requests of challenger and champion in consecutive windows.
+        recent: How many of the last windows the alarm may have counted.
+        tolerated: The alarm's share of bad requests.
+        champion_rings: Whether the champion's alarm of the same measure is in ALARM.
+    """
+    bad = [at for at in range(len(windows) - recent, len(windows)) if windows[at][0].share > tolerated]
+    while bad and bad[0] > 0 and windows[bad[0] - 1][0].share > tolerated:
+        bad.insert(0, bad[0] - 1)
+    challenger, same = (_total(windows[at][side] for at in bad) for side in (0, 1))
+    before = [champion for _, champion in windows[: bad[0]]] if bad else []
+    stretches = [_total(before[at : at + len(bad)]) for at in range(len(before) - len(bad) + 1)]
+    champion = same if champion_rings else max([same, *stretches], key=lambda counted: counted.share)
+    return Numbers(tolerated, challenger, champion, champion_rings)
+
+
+def _total(counts: Iterable[Counted]) -> Counted:
+    each = list(counts)
+    return Counted(sum(one.bad for one in each), sum(one.requests for one in each))
 
 
 def judged(state: RolloutState, alarm: Alarm) -> tuple[Release, Release] | None:

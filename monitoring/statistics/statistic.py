@@ -2,7 +2,7 @@
 
 Each value of a feature counts as one of: a bin, `missing` (null or NaN), `absent` (the row has no such field), `wrong`
 (of another type, or infinite). Numbers out of training's range, and `new` codes that training never saw, count again.
-`monitoring.bulk` fills the same statistic from columns.
+`bench.columns` fills the same statistic from columns.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def _spec(pipeline: Pipeline, site: KubeflowSite) -> Json:
     tasks |= {refused(name): _refused_task(name) for name in verdicts}
     texts = [one for one in pipeline.inputs if one.kind == "text"]
     given = {one.name: _parameter(_default(one, site), one.says) for one in texts}
-    given |= {address(name): _parameter(site.folders[name], _said(pipeline, name)) for name in imported}
+    says = {one.name: one.says for one in pipeline.inputs}
+    given |= {address(name): _parameter(site.folders[name], says[name]) for name in imported}
     return {
         "pipelineInfo": {"name": site.name, "description": "; ".join(f"{one.name}: {one.says}" for one in steps)},
         "schemaVersion": SCHEMA,
@@ -152,10 +153,6 @@ def address(folder: str) -> str:
 def digest(step: str) -> str:
     """The parameter with the digest of an outcome that another step takes."""
     return f"{step}--{DIGEST}"
-
-
-def _said(pipeline: Pipeline, name: str) -> str:
-    return next(one.says for one in pipeline.inputs if one.name == name)
 
 
 def _folders(pipeline: Pipeline, step: Step, site: KubeflowSite) -> tuple[str, ...]:
@@ -286,7 +283,8 @@ def _parameter(default: str | None, says: str) -> Json:
 def _container(pipeline: Pipeline, step: Step, site: KubeflowSite) -> Json:
     taken = (*pipeline.steps_of(step), *_folders(pipeline, step, site))
     words = [word for name in taken for word in ("--in", f"{name}={{{{$.inputs.artifacts['{name}'].path}}}}")]
-    words += [word for one in pipeline.texts_of(step) for word in ("--set", _set(one))]
+    texts = [one.name for one in pipeline.texts_of(step)]
+    words += [word for name in texts for word in ("--set", f"{name}={{{{$.inputs.parameters['{name}']}}}}")]
     out = f"{{{{$.outputs.artifacts['{step.name}'].path}}}}"
     return {
         "image": site.image,
@@ -294,10 +292,6 @@ def _container(pipeline: Pipeline, step: Step, site: KubeflowSite) -> Json:
         "args": ["{{$}}", step.name, *words, "--out", out],
         "resources": _resources(step.resources),
     }
-
-
-def _set(text: Input) -> str:
-    return f"{text.name}={{{{$.inputs.parameters['{text.name}']}}}}"
 
 
 def _refused_container(name: str, site: KubeflowSite) -> Json:

@@ -26,7 +26,9 @@ _COUNTS = {
     REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),
     FAILED: (INVOCATIONS, metrics.FAILED),
 }
-_HISTORY, _PERIOD = 3 * 3600, 3600  # where a quantile is looked for, seconds
+_STATUS = metrics.FAILED, REFUSED  # SageMaker reports every answer in both, as 0 or 1
+_LOST = 0.001  # the share of reports that may never come
+_PERIODS = 3600, 900, 300, 60  # over which a quantile is read, seconds
 _PERCENT = 100
 
 
@@ -55,17 +57,22 @@ class CloudWatchCounters:
     endpoint: str
 
     def counts(self, query: CountQuery) -> list[CountedWindow]:
-        """See `Counters`. Any window may still change: CloudWatch does not say which ones are complete."""
+        """See `Counters`. A window is closed when the status of its answers is reported (see `_unreported`)."""
         sources = {variant: tuple(_sources(query, variant)) for variant in query.variants}
-        series = (each for found in sources.values() for source in found for each in source.series)
-        values = self.fetch(dict.fromkeys(series), query.grid, query.seconds)
+        series = [each for found in sources.values() for source in found for each in source.series]
+        reports = [Series(name, "SampleCount", variant) for variant in sources for name in _STATUS]
+        values = self.fetch(dict.fromkeys([*series, *reports]), query.grid, query.seconds)
+        open_from = min((_unreported(values, query, report) for report in reports), default=query.grid[1])
 
         def tallies(at: int, variant: str) -> dict[str, Tally]:
             found = ((source.name, source.tally(values, at)) for source in sources[variant])
             return {name: tally for name, tally in found if tally is not None}
 
         times = range(*query.grid, query.seconds)
-        return [CountedWindow(at, {variant: tallies(at, variant) for variant in query.variants}) for at in times]
+        return [
+            CountedWindow(at, {variant: tallies(at, variant) for variant in query.variants}, closed=at < open_from)
+            for at in times
+        ]
 
     def cut(self, latency: float) -> float:
         """See `Counters`: any latency is exact."""
@@ -78,12 +85,13 @@ class CloudWatchCounters:
         capture: Mapping[str, Any] = described.get("DataCaptureConfig") or {}
         return capture.get("CurrentSamplingPercentage", 0) / _PERCENT if capture.get("EnableCapture") else 0.0
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """See `Counters`; of ModelLatency, in the busiest of the last hours."""
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
+        """See `Counters`; of ModelLatency, in the busiest period: CloudWatch joins no quantiles of several."""
         stat = f"p{_PERCENT * quantile:g}"
         value, count = Series(LATENCY, stat, variant), Series(LATENCY, "SampleCount", variant)
-        last = -(-int(end) // _PERIOD) * _PERIOD
-        found = self.fetch((value, count), (last - _HISTORY, last), _PERIOD)
+        period = next((period for period in _PERIODS if 2 * period <= end - start), _PERIODS[-1])
+        first, last = (-(-int(at) // period) * period for at in (start, end))
+        found = self.fetch((value, count), (first, last), period) if first < last else {}
         seen = [Quantile(found[value, at], int(n)) for (series, at), n in found.items() if series == count]
         return max(seen, key=lambda item: item.requests, default=None)
 
@@ -113,6 +121,24 @@ class CloudWatchCounters:
             "Dimensions": metrics.dimensions(place),
         }
         return {"Id": key, "MetricStat": {"Metric": metric, "Period": period, "Stat": series.stat}}
+
+
+def _unreported(found: Found, query: CountQuery, reports: Series) -> int:
+    """The begin of the first window with fewer reports of a status than requests, epoch seconds.
+
+    No later window counts either: failures that are reported late would be missing from the newest windows. A report
+    that came in a later window than its request is a surplus there, which makes up for it.
+    """
+    first, last = query.grid
+    requests = Series(INVOCATIONS, "Sum", reports.variant)
+    times = range(first, last, query.seconds)
+    allowed = _LOST * sum(found.get((requests, at), 0.0) for at in times)
+    surplus, begin = 0.0, last
+    for at in reversed(times):
+        surplus = max(surplus, 0.0) + found.get((reports, at), 0.0) - found.get((requests, at), 0.0)
+        if surplus < -allowed:
+            begin = at
+    return begin
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from platforms.aws.alarm_states import CloudWatchAlarms
 from platforms.aws.clients import Clients, calling, clients, count_event
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.identity import caller_if_told
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.replay import SageMakerReplay
 from platforms.clock import SystemClock
 from platforms.s3.errors import code_of
@@ -61,14 +61,18 @@ def controller_with(
     topic: str | None = None,
     commands: Commands = PLAIN,
     signals: Signals | None = None,
+    copies: str | None = None,
 ) -> Controller:
-    """A controller over existing clients, see `controller`; `by` is the caller in the audit record, if known."""
+    """A controller over existing clients, see `controller` and `copied_journal`.
+
+    `by` is the caller in the audit record, if known.
+    """
     counters = CloudWatchCounters(make, endpoint)
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=signals or CountedSignals(counters),
         alarms=JudgedAlarms(CloudWatchAlarms(make, endpoint), counters),
-        journal=DynamoJournal(make, table, endpoint, by),
+        journal=copied_journal(make, table, endpoint, by, copies=copies),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),
         clock=SystemClock(),
@@ -127,6 +131,16 @@ class SageMakerTraffic:
                     raise Busy(f"{doing}: the endpoint is changing, and takes it when it is done") from error
                 if not again:
                     raise
+
+
+def find_live(make: Clients, endpoint: str) -> Live | None:
+    """The state of an endpoint; None if it does not exist."""
+    try:
+        return SageMakerTraffic(make, endpoint).read()
+    except RolloutError as error:
+        if code_of(error.__cause__) == "ValidationException" and "Could not find endpoint" in str(error):
+            return None
+        raise
 
 
 def live_of(answer: Mapping[str, Any]) -> Live:

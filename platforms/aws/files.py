@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients
+from platforms.aws.clients import Clients, calling
 from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
 from services.captures import CaptureFiles
 
@@ -34,7 +34,9 @@ class S3Rejected:
     def keep(self, name: str, lines: Sequence[str]) -> None:
         """Write lines; the same name again replaces them."""
         content = "".join(f"{line}\n" for line in lines).encode()
-        self.clients("s3").put_object(Bucket=self.bucket, Key=f"{self.folder}/{name}", Body=content)
+        key = f"{self.folder}/{name}"
+        with calling(f"put s3://{self.bucket}/{key}"):
+            self.clients("s3").put_object(Bucket=self.bucket, Key=key, Body=content)
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ class S3Files:
     @contextmanager
     def read(self, key: str) -> Generator[File]:
         """Download a file, available within the block."""
-        answer = self.clients("s3").get_object(Bucket=self.bucket, Key=key)
-        body = answer["Body"]
         digest = hashlib.sha256()
         with tempfile.TemporaryFile() as file:
-            while chunk := body.read(_CHUNK):
-                digest.update(chunk)
-                file.write(chunk)
+            with calling(f"read s3://{self.bucket}/{key}"):
+                answer = self.clients("s3").get_object(Bucket=self.bucket, Key=key)
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
             file.seek(0)
             yield File(digest.hexdigest(), answer["LastModified"].timestamp(), file)
 

@@ -1,42 +1,66 @@
-"""The journal on AWS, without the controller: `pulumi up` reads it first."""
+"""The journal on AWS, without the controller: `pulumi up` reads it first.
+
+It is an item of a table of its own, and has a copy among the documents.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from platforms.aws.clients import Clients
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.names import documents
 from platforms.aws.revisions import Revisions
+from platforms.s3.errors import code_of
+from rollout.core.errors import RolloutError
 from rollout.core.state import RolloutState
+from services.journal import CopiedJournal, DocumentJournal
+
+
+def copied_journal(
+    clients: Clients, table: str, endpoint: str, by: str = "", *, copies: str | None = None
+) -> CopiedJournal:
+    """The journal of an endpoint with its copy in `copies`, by default the stack's table of documents.
+
+    `by` is the credentials or the function that writes, for the audit record; empty if unknown.
+    """
+    copy = _Copy(DynamoDocuments(clients, copies or documents(endpoint)), endpoint)
+    return CopiedJournal(DynamoJournal(clients, table, endpoint), copy, by)
 
 
 @dataclass(frozen=True)
 class DynamoJournal:
-    """`Journal` in a DynamoDB table with the hash key `endpoint`, one item an endpoint.
-
-    `by` is the credentials or the function that writes, for the audit record; empty if unknown.
-    """
+    """`StateStore` in a DynamoDB table with the hash key `endpoint`, one item an endpoint."""
 
     clients: Clients
     table: str
     endpoint: str
-    by: str = ""
 
     def read(self) -> RolloutState:
         """The state, by a consistent read; an empty one without an item or a table."""
         item = self._item.read()
         return RolloutState.from_json(item["state"]["S"]) if item else RolloutState(self.endpoint)
 
-    def write(self, state: RolloutState) -> RolloutState:
-        """Write the successor of the revision that was read, on the condition that it is still stored."""
-        after = state.written(self.by)
+    def put(self, state: RolloutState) -> None:
+        """See `services.journal.StateStore`."""
         content = {
-            "rollout_id": {"S": after.rollout_id},
-            "phase": {"S": after.phase.value},
-            "state": {"S": after.to_json()},
+            "rollout_id": {"S": state.rollout_id},
+            "phase": {"S": state.phase.value},
+            "state": {"S": state.to_json()},
         }
-        self._item.write(content, after=state.revision)
-        return after
+        self._item.advance(content, state.revision)
 
     @property
     def _item(self) -> Revisions:
         return Revisions(self.clients, self.table, self.endpoint, "journal")
+
+
+class _Copy(DocumentJournal):
+    def read(self) -> RolloutState:
+        """An empty state without the table, as before the first update."""
+        try:
+            return super().read()
+        except RolloutError as error:
+            if code_of(error.__cause__) == "ResourceNotFoundException":
+                return RolloutState(self.endpoint)
+            raise

@@ -10,5 +10,6 @@ PLATFORM = Platform(
     problems="infra.aws.config_checks:problems",
     champion="infra.aws.source:champion",
     origin="platforms.aws.package_registry:origin_of",
+    provider_problems="infra.aws.target:provider_problems",
     operator="cli.platform.aws.platform:Aws",
 )

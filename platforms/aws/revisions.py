@@ -55,14 +55,23 @@ class Revisions:
 
         After `Unreachable` the write may or may not have succeeded.
         """
-        item = {"endpoint": {"S": self.key}, "revision": {"N": str(after + 1)}, **content}
+        self._put(content, after + 1, on_revision(after, "endpoint"))
+
+    def advance(self, content: Item, revision: int) -> None:
+        """Write a revision if none or an earlier one is stored; else as `write`."""
+        later = {":new": {"N": str(revision)}}
+        condition = "attribute_not_exists(endpoint) OR revision < :new"
+        self._put(content, revision, {"ConditionExpression": condition, "ExpressionAttributeValues": later})
+
+    def _put(self, content: Item, revision: int, condition: Mapping[str, Any]) -> None:
+        item = {"endpoint": {"S": self.key}, "revision": {"N": str(revision)}, **content}
         try:
             with calling(f"write {self.what} {self.table}"):
-                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **on_revision(after, "endpoint"))
+                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
         except RolloutError as error:
             code = code_of(error.__cause__)
             if code == "ConditionalCheckFailedException":
-                raise Conflict(f"{self.what} {self.table} moved on from revision {after}") from error
+                raise Conflict(f"{self.what} {self.table} moved on from revision {revision - 1}") from error
             if code == "ProvisionedThroughputExceededException":
                 raise Unreachable(str(error)) from error
             raise

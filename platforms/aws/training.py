@@ -15,13 +15,13 @@ from typing import Any, Protocol
 from platforms.aws.alarm_events import reason
 from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling
-from platforms.aws.journal import DynamoJournal
 from platforms.aws.names import RETRAINING
 from platforms.aws.revisions import Revisions
 from platforms.s3.errors import code_of
 from retraining.decision import JobSeen, RetrainingObservation, Start
 from retraining.record import Kind, RetrainingRecord, Trigger
 from retraining.rules import JobSettings
+from rollout.controller.ports import Journal
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.release import Release
 
@@ -84,7 +84,7 @@ class AwsWorld:
     """`World` on AWS; `day_of` gives the newest day of a variant's requests, `YYYY-MM-DD`."""
 
     clients: Clients
-    journal: DynamoJournal
+    journal: Journal
     endpoint: str
     trainer: Trainer
     day_of: Callable[[str], str]

@@ -1,4 +1,4 @@
-"""The token of an endpoint, for sending captures and labels to the controller and for reading them.
+"""The token of an endpoint, for sending wakes, captures and labels to the controller and for reading them.
 
 It is in a Secret of the endpoint. Pods get it as an environment variable, people by the right to read the Secret.
 """
@@ -15,9 +15,10 @@ from platforms.kubernetes import names
 from platforms.kubernetes.answers import Exists, NotFound
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import SECRET
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unreachable
 
-HEADER = "x-modelstack-token"
+HEADER, BEARER = "x-modelstack-token", "Bearer "
+"""The header with the token, and the prefix of it in `Authorization`, which the API server's proxy does not forward."""
 KEY = "token"
 _AGAIN_SECONDS = 5.0  # after which a token that does not fit is read anew: it may be that of a stack that was made anew
 
@@ -59,22 +60,41 @@ def read(api: Api, endpoint: str) -> str:
 
 
 class Tokens:
-    """The tokens of a namespace's endpoints, cached. `clock` gives monotonic seconds."""
+    """The tokens of a namespace's endpoints, cached. `clock` gives monotonic seconds.
+
+    Calls with wrong tokens cannot cause many requests: all endpoints together are read again once a second at most.
+    """
 
     def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api, self._clock = api, clock
-        self._known: dict[str, tuple[str, float]] = {}
+        self._known: dict[str, tuple[str, float, str]] = {}  # a token, when it was read, and why it could not be
+        self._again_at = -_AGAIN_SECONDS
 
     def admits(self, endpoint: str, given: str) -> bool:
-        """Whether this is the endpoint's token."""
-        known, at = self._known.get(endpoint, ("", -_AGAIN_SECONDS))
-        if known and hmac.compare_digest(known.encode(), given.encode()):
-            return True
-        if not given or self._clock() - at < _AGAIN_SECONDS:
+        """Whether this is the endpoint's token; raises Unreachable if that cannot be known now."""
+        if not given:
             return False
+        now = self._clock()
+        token, at, why = self._known.get(endpoint, ("", -_AGAIN_SECONDS, ""))
+        is_first = endpoint not in self._known
+        if not _same(token, given) and now - at >= _AGAIN_SECONDS and (is_first or now - self._again_at >= 1):
+            self._again_at = self._again_at if is_first else now
+            token, why = self._read(endpoint, token)
+            self._known[endpoint] = token, now, why
+        if _same(token, given):
+            return True
+        if why:
+            raise Unreachable(why)
+        return False
+
+    def _read(self, endpoint: str, before: str) -> tuple[str, str]:
         try:
-            known = read(self._api, endpoint)
+            return read(self._api, endpoint), ""
         except NotFound:
-            known = ""
-        self._known[endpoint] = (known, self._clock())
-        return bool(known) and hmac.compare_digest(known.encode(), given.encode())
+            return "", ""
+        except RolloutError as error:
+            return before, str(error)
+
+
+def _same(token: str, given: str) -> bool:
+    return bool(token) and hmac.compare_digest(token.encode(), given.encode())

@@ -30,14 +30,20 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
     """Recording rules of a variant's requests, failures, timed and slow responses, evaluated every so many seconds.
 
     The first rule records the counters as scraped, and the others compare them with the values recorded before.
-    `slow_ms` is moved to the next bucket bound; the names of the records begin with `kind`.
+    `slow_ms` is moved to the next bucket bound. The names of the records begin with `kind`. With one, requests count as
+    users see them; without, a 5XX counts only if a pod answered it.
     """
     ours = {metrics.CLUSTER: any_of(watched.variants[variant])}
-    answers = matched(metrics.REQUESTS, like={**ours, metrics.CLASS: "[2-5]"})
+    of_users = (matched(metrics.REQUESTS, like={**ours, metrics.CLASS: "[2-5]"}),)
+    of_pods = (
+        matched(metrics.REQUESTS, like={**ours, metrics.CLASS: "[2-4]"}),
+        matched(metrics.ANSWERS, {metrics.CLASS: "5"}, ours),
+    )
     timed = matched(metrics.LATENCY, {metrics.EDGE: "+Inf"}, ours)
     edge = edge_at_or_above(slow_ms)
     bound_of = edge_pattern(edge) if edge is not None else "[+]Inf"
     within = matched(metrics.LATENCY, like={**ours, metrics.EDGE: bound_of})
+    counted = (*(of_users if kind else of_pods), timed, within)
     place = {**watched.labels, metrics.VARIANT: variant}
     counters, older = f"modelstack:{kind}counters", f"modelstack:{kind}counters:older"
     requests, all_timed = (matched(risen(f"{kind}{name}"), place) for name in ("requests", "timed"))
@@ -48,8 +54,8 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
 
     return [
         # All in one query, which sees the same scrapes of each.
-        record(counters, f"{answers} or {timed} or {within}", place),
-        record(older, " or ".join(each + offset(YOUNG) for each in (answers, timed, within)), place),
+        record(counters, " or ".join(counted), place),
+        record(older, " or ".join(each + offset(YOUNG) for each in counted), place),
         record(risen(f"{kind}requests"), rose(metrics.CLASS, "[2-5]"), place),
         # Without a series of failures there were none; without one of requests nothing is known.
         record(risen(f"{kind}failed"), f"{rose(metrics.CLASS, '5')} or 0 * sum({requests})", place),

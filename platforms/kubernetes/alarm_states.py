@@ -9,7 +9,7 @@ from typing import Any
 
 from monitoring.alarms.alarm import Alarm, Said
 from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
-from platforms.kubernetes.metrics import LATENCY, REQUESTS, VARIANT, whose
+from platforms.kubernetes.metrics import ANSWERS, LATENCY, VARIANT, whose
 from platforms.kubernetes.prometheus import Prometheus, epoch, number
 from platforms.kubernetes.rule import MEASURE, group_names
 from rollout.core.errors import Unreachable
@@ -17,7 +17,7 @@ from services.alarms import MEASURES
 from services.counters import FiringAlarm, ShareRule
 from services.declaration.alarm_names import FAILS, SLOW
 
-_SERIES: Mapping[str, str] = {FAILS: REQUESTS, SLOW: LATENCY}
+_SERIES: Mapping[str, str] = {FAILS: ANSWERS, SLOW: LATENCY}
 _MINUTE, _OFTEN = 60, 10
 """Step of a share rule in seconds, for periods of at least a minute and for shorter ones."""
 _LATE, _LATE_INTERVALS = 60.0, 3.0

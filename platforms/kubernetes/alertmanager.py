@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from platforms.kubernetes.access_token import BEARER, KEY, secret_name
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
 from platforms.kubernetes.rule import SEVERITY, WAKE
@@ -25,9 +26,14 @@ class Receiver:
     secret: str | None = None
 
 
-def wake_url(namespace: str) -> str:
-    """The URL, inside the cluster, that wakes the controller of a namespace."""
-    return f"http://{CONTROLLER}.{namespace}.svc:{CONTROLLER_PORT}/wake"
+def wake_url(namespace: str, endpoint: str) -> str:
+    """The URL, inside the cluster, that lets the controller look at an endpoint."""
+    return f"http://{CONTROLLER}.{namespace}.svc:{CONTROLLER_PORT}/wake/{endpoint}"
+
+
+def token_file(namespace: str, endpoint: str) -> str:
+    """The file with the endpoint's token, as Alertmanager sees it from the folder of its config."""
+    return f"secrets/{namespace}/{secret_name(endpoint)}/{KEY}"
 
 
 def config(
@@ -36,10 +42,12 @@ def config(
     """The complete config of an Alertmanager for this endpoint alone.
 
     To extend an existing config, add these routes and receivers to it: their names begin with namespace and endpoint,
-    so they do not collide. Secrets are not read; whoever deploys Alertmanager has to give it their URLs.
+    so they do not collide. Secrets are not read: the person who deploys Alertmanager has to give it their URLs, and the
+    endpoint's token as `token_file`.
     """
     prefix = f"{namespace}/{endpoint}/"
-    route, receivers = _parts(endpoint, namespace, {"page": page, "ticket": ticket}, prefix)
+    token = {"type": BEARER.strip(), "credentials_file": token_file(namespace, endpoint)}
+    route, receivers = _parts(endpoint, namespace, {"page": page, "ticket": ticket}, prefix, token)
     return {"route": {"receiver": f"{prefix}{_NOBODY}", "routes": [route]}, "receivers": receivers}
 
 
@@ -48,7 +56,8 @@ def alertmanager_config(
 ) -> dict[str, Any]:
     """The same as the spec of an AlertmanagerConfig; the operator itself prefixes the receivers' names."""
     people = {"page": page, "ticket": ticket}
-    route, receivers = map(_of_operator, _parts(endpoint, namespace, people, ""))
+    token = {"type": BEARER.strip(), "credentials": {"name": secret_name(endpoint), "key": KEY}}
+    route, receivers = map(_of_operator, _parts(endpoint, namespace, people, "", token))
     for one in receivers:
         receiver = people.get(one["name"])
         if receiver is not None and receiver.secret:
@@ -58,11 +67,16 @@ def alertmanager_config(
 
 
 def _parts(
-    endpoint: str, namespace: str, people: Mapping[str, Receiver | None], prefix: str
+    endpoint: str, namespace: str, people: Mapping[str, Receiver | None], prefix: str, token: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     told = {severity: receiver for severity, receiver in people.items() if receiver is not None}
     # Resolved alerts are sent too: otherwise Alertmanager drops an alert that fires again within a minute.
-    woken = {"url": wake_url(namespace), "send_resolved": True, "max_alerts": 0}
+    woken = {
+        "url": wake_url(namespace, endpoint),
+        "send_resolved": True,
+        "max_alerts": 1,  # the controller does not read them
+        "http_config": {"authorization": token},
+    }
     receivers: list[dict[str, Any]] = [
         {"name": f"{prefix}{_NOBODY}"},
         {"name": f"{prefix}{_CONTROLLER}", "webhook_configs": [woken]},
@@ -77,7 +91,7 @@ def _route(of: Mapping[str, str], prefix: str, told: tuple[str, ...]) -> dict[st
     """An alarm of a variant wakes the controller at once, and notifies people too.
 
     The message only wakes the controller, which reads the alarms from Prometheus. So a lost message costs the time to
-    the next tick, and a forged one costs a look.
+    the next tick, and a forged one a look at most each second.
     """
     return {
         "receiver": f"{prefix}{_NOBODY}",

@@ -19,13 +19,14 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.gateway import entrance
 from platforms.kubernetes.guarded import GuardedMoves
 from platforms.kubernetes.invoke import GatewayInvoke
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.metrics import cluster, copies
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
+from platforms.kubernetes.workloads import happened
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.controller.ports import Clock, Journal, Notify, Signals
@@ -45,7 +46,7 @@ class Assembled:
     """An endpoint's controller, and the ports that others use too. `signals` live as long as a trial is observed."""
 
     controller: Controller
-    journal: KubernetesJournal
+    journal: Journal
     signals: Signals
     alarms: JudgedAlarms
     outage: Outage
@@ -81,7 +82,7 @@ def assembled(
     """
     clock = api.clock
     prometheus = prometheus or Prometheus(api.reach(spec.prometheus))
-    journal = KubernetesJournal(api, name, by)
+    journal = copied_journal(api, name, by)
     clusters = Clusters(journal, api.namespace, clock)
     counters = PrometheusCounters(prometheus, api.namespace, name, clusters, spec.capture_percent / 100)
     signals = signals or CountedSignals(counters)
@@ -97,6 +98,7 @@ def assembled(
         clock=clock,
         notify=notify,
         mover=GuardedMoves(traffic.store, journal, alarms),
+        instances=lambda release, since: happened(api, release.config_name, since),
     )
     return Assembled(controller, journal, signals, alarms, Outage(alarms.numbers, Outbox(journal, notify, clock)))
 

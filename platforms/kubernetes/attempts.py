@@ -2,6 +2,8 @@
 
 A gateway learns late that a pod is gone if the pod dies suddenly or the control plane is down. Nothing was sent to such
 a pod, so any request can be retried. A pod that took the request and fails is never retried: that failure counts.
+Nor is a request to one that hangs, since it may have taken the request. Its readiness probe takes it out after seconds,
+sooner than outlier detection would, which sees a timeout only after 15 s. What it holds is answered 504 then.
 
 Only `retry` alone, merged with the Gateway's policy, leaves merged backends as they are. Otherwise the route gets its
 own clusters (1.9.1), and variants lose their metrics.

@@ -12,21 +12,20 @@ from dataclasses import dataclass, field
 
 from platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
 from platforms.kubernetes.increments import Key
-from platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, edge_at_or_above, matched
+from platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, matched, nearest_edge
 from platforms.kubernetes.own import Observed, OwnCounts
 from platforms.kubernetes.prometheus import Prometheus
 from rollout.controller.ports import Quantile
 from rollout.core.decision import REQUESTS
-from rollout.core.errors import Unreachable
-from rollout.core.failing import FAILED
+from rollout.core.errors import Unanswered
+from rollout.core.failing import FAILED, UNANSWERED
 from rollout.judge.metrics import Tally
 from services.counters import CountedWindow, CountQuery
 
-_HISTORY = 3 * 3600  # where a quantile is looked for, seconds
 _MICROSECONDS = 1000  # in a millisecond: Envoy counts in these
 _PART = 3600  # seconds whose samples are held at once
 _NEWEST = 2
-"""A gateway with 5XX responses of its own in one of this many last windows is taken to be still failing."""
+"""A gateway with 5XX responses of its own in one of this many last known windows is taken to be still failing."""
 
 
 @dataclass
@@ -41,9 +40,8 @@ class _Known:
 class PrometheusCounters:
     """`Counters` over the metrics that Prometheus scrapes of Envoy and of the controller.
 
-    Requests that select a variant by header count too. Latencies are known only at Envoy's bucket bounds, so a cut
-    moves to the next bound at or above it: a challenger may be slower than its margin (100 ms and 50%: up to 250 ms),
-    never less. Closed windows are cached, so a later call reads only new ones.
+    Requests that select a variant by header count too. Latencies are known only at the gateway's bucket bounds, so a
+    cut moves to the nearest one. Closed windows are cached, so a later call reads only new ones.
 
     Attributes:
         clusters: Returns the clusters of Envoy that serve a variant.
@@ -63,10 +61,11 @@ class PrometheusCounters:
             return self._latest(query)
         counted = self._closed(query)
         own = OwnCounts(self.prometheus, self.namespace, self.endpoint).read(query, *query.grid)
-        made = sum(window.gateway for window in counted[-_NEWEST:])
-        if made:
-            raise Unreachable(
-                f"the gateway answers requests itself with a 5XX, {made:.0f} in the last {_NEWEST * query.seconds} s, "
+        newest = [window for window in counted if window.gateway or window.counts is not None][-_NEWEST:]
+        if made := sum(window.gateway for window in newest):
+            seconds = query.grid[1] - newest[0].start
+            raise Unanswered(
+                f"the gateway answers requests itself with a 5XX, {made:.0f} in the last {seconds} s, "
                 "which no variant counts: nobody can say how either does. Look whether each variant has ready pods"
             )
         closed = {window.start: window for window in counted}
@@ -76,7 +75,7 @@ class PrometheusCounters:
 
     def cut(self, latency: float) -> float | None:
         """See `Counters`: the bound of a bucket."""
-        edge = edge_at_or_above(latency / _MICROSECONDS)
+        edge = nearest_edge(latency / _MICROSECONDS)
         return None if edge is None else edge * _MICROSECONDS
 
     def captured(self) -> float:
@@ -115,10 +114,10 @@ class PrometheusCounters:
             together[start].update(one.counts or {})
         return [_window(query, start, Counted(start, counts)) for start, counts in together.items()]
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
         """See `Counters`. The bucket bound at or above it; None above all bounds."""
-        matches = {CLUSTER: any_of(self.clusters(variant))}
-        query = f"sum by ({EDGE}) (increase({matched(LATENCY, like=matches)}[{_HISTORY}s]))"
+        matches, seconds = {CLUSTER: any_of(self.clusters(variant))}, max(1, math.floor(end - start))
+        query = f"sum by ({EDGE}) (increase({matched(LATENCY, like=matches)}[{seconds}s]))"
         found = sorted((float(labels[EDGE]), count) for labels, count in self.prometheus.values(query, end))
         requests = found[-1][1] if found else 0.0
         edge = next((edge for edge, count in found if count >= quantile * requests), ALL)
@@ -142,11 +141,13 @@ def _window(
 
 
 def _of_envoy(window: Counted, variant: str, cuts: Mapping[str, float]) -> Iterable[tuple[str, Tally]]:
-    if window.counts is None:
+    if window.counts is None or window.gateway:
         return
+    lost = round(window.lost.get(variant, 0.0))
     requests, failed = round(window.requests(variant)), round(window.of(variant, "5"))
     yield REQUESTS, Tally(requests, failed + round(window.of(variant, "4")))
     yield FAILED, Tally(requests, failed)
+    yield UNANSWERED, Tally(requests + lost, lost)
     answers = round(window.of(variant, ALL))
     for name, cut in cuts.items():
         yield name, Tally(answers, answers - round(window.of(variant, cut / _MICROSECONDS)))

@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 from platforms.kubernetes import names
 from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ResourceKind
-from platforms.kubernetes.spec import DataPlane
 from rollout.core.live import Approval
 from services.measuring import BOUNDS, KEYS, WHOLE
 
@@ -25,7 +24,7 @@ def definitions() -> list[dict[str, Any]]:
 
 
 def _definition(
-    kind: ResourceKind, short: list[str], schema: Schema, columns: Sequence[Mapping[str, str]]
+    kind: ResourceKind, short: list[str], schema: Schema, columns: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -68,7 +67,6 @@ def _rollout() -> Schema:
             "periodSeconds": _whole("The time between two looks at a trial.", 1, 3600),
             "capturePercent": _whole("How many percent of the requests are kept.", 0, 100),
             "stickyHeader": _text("The header whose value decides which version answers; empty when none does."),
-            "dataPlane": _choice("How the gateway names a variant in its metrics.", get_args(DataPlane)),
             "monitoring": _measuring(),
         },
         required=["stack", "model", "gateway", "prometheus"],
@@ -80,13 +78,43 @@ def _rollout() -> Schema:
             "rolloutId": _text("The present or last rollout."),
             "phase": _text("Where the rollout stands."),
             "champion": _text("The variant that serves."),
+            "championVersion": _text("Its ModelPackage, as namespace/name."),
             "challenger": _text("The variant on trial."),
+            "challengerVersion": _text("Its ModelPackage, as namespace/name."),
             "weight": _whole("The challenger's percent of the answers, as decided.", 0, 100),
-            "state": _text("All that is remembered, as JSON. It is written whole, by the controllers alone."),
+            "weights": {
+                "type": "object",
+                "description": "The percent of the answers by variant, as decided.",
+                "additionalProperties": {"type": "integer", "minimum": 0, "maximum": 100},
+            },
+            "step": _whole("The step of the trial, from 1; 0 without a trial.", 0, 1000),
+            "steps": _whole("The number of steps of the trial; 0 without a trial.", 0, 1000),
+            "reason": _text("Why the rollout is where it is."),
+            "conditions": _conditions(),
+            "state": _text(
+                "Internal: the journal as JSON, of which no field is a promise. Only the controllers write it."
+            ),
         },
         description="The journal; written by the controllers, on the revision that they read.",
     )
     return _whole_object("What serves, what is on trial, and the verdicts so far.", spec, status)
+
+
+def _conditions() -> Schema:
+    condition = _object(
+        {
+            "type": _text("Ready, Progressing or Degraded."),
+            "status": _choice("Whether it holds.", ["True", "False", "Unknown"]),
+            "reason": _text("The phase or the outcome, in one word.", least=1),
+            "message": _text("The same for people."),
+            "lastTransitionTime": {**_text("Since when."), "format": "date-time"},
+            "observedGeneration": {"type": "integer", "format": "int64", "description": "Of the Rollout."},
+        },
+        required=["type", "status", "reason", "message", "lastTransitionTime"],
+        description="A condition of the Kubernetes API conventions.",
+    )
+    listed = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {"type": "array", "description": "For kubectl wait and Argo CD.", "items": condition, **listed}
 
 
 def _measuring() -> Schema:
@@ -177,7 +205,7 @@ def _choice(description: str, values: Sequence[str]) -> Schema:
     return {"type": "string", "description": description, "enum": list(values)}
 
 
-def _column(name: str, path: str, kind: str = "string", **more: str) -> dict[str, str]:
+def _column(name: str, path: str, kind: str = "string", **more: str) -> dict[str, Any]:
     return {"name": name, "type": kind, "jsonPath": path, **more}
 
 
@@ -187,6 +215,10 @@ _ROLLOUT_COLUMNS = (
     _column("Champion", ".status.champion"),
     _column("Challenger", ".status.challenger"),
     _column("Weight", ".status.weight", "integer", description="The challenger's percent of the answers, as decided."),
+    _column("Step", ".status.step", "integer"),
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    _column("Degraded", '.status.conditions[?(@.type=="Degraded")].status'),
+    {**_column("Reason", ".status.reason"), "priority": 1},
 )
 _PACKAGE_COLUMNS = (
     _column("Approval", ".status.approval"),

@@ -1,14 +1,15 @@
 """Requests that the Envoys of a gateway counted of variants, by window, from the samples of their scrapes.
 
-Responses of the gateway itself, for example when no backend is ready, count for no variant. They show as the difference
-between the listeners' and all backends' responses. Windows with such 5XX are unknown, whatever the variants' counters.
+A 5XX counts for a variant only if its pod answered it, by the header of its runtime. The gateway's own 5XX are known by
+differences of counters. Between a variant's requests and its pod's answers: the variant's unanswered requests. Between
+the listeners' and all backends' responses: those that no variant counts. Windows with such ones are unknown.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from platforms.kubernetes import metrics
 from platforms.kubernetes.increments import Attributed, Key, Points, ScrapeTarget, attribute, surplus
@@ -22,15 +23,23 @@ _CLASSES = ("2", "3", "4", "5")
 _MARGIN = 60.0
 """Seconds read before and after the requested time, because a step begins before its window and ends after it."""
 _ANSWERED, _PASSED_ON = ("answered", "5"), ("passed on", "5")
+_SENT = "sent 5"  # requests of a variant that ended with a 5XX from a pod or from the gateway
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts of one window, None if unknown, and the 5XX responses of the gateway itself."""
+    """Counts of one window.
+
+    Attributes:
+        counts: None if unknown.
+        gateway: The 5XX responses of the gateway itself that belong to no variant.
+        lost: Variant -> its requests that the gateway answered with a 5XX, as no pod did.
+    """
 
     start: int
     counts: Mapping[Key, float] | None
     gateway: float = 0.0
+    lost: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def requests(self, variant: str) -> float:
         """The number of requests that a variant answered."""
@@ -79,8 +88,12 @@ class EnvoyCounts:
             if until is not None:
                 self._scraped(until)
             return [Counted(at, {}) for at in range(first, last, width)]
+        answers = self.prometheus.samples(matched(metrics.ANSWERS, {metrics.CLASS: "5"}, ours), start, end)
         series: list[tuple[Key, Samples]] = [
-            ((variants[item.labels[metrics.CLUSTER]], item.labels[metrics.CLASS]), item) for item in requests
+            ((variants[item.labels[metrics.CLUSTER]], of), item)
+            for items, name in ((requests, _SENT), (answers, "5"))
+            for item in items
+            for of in [name if item.labels[metrics.CLASS] == "5" else item.labels[metrics.CLASS]]
         ]
         wanted = sorted(set(edges))
         if wanted:
@@ -98,7 +111,7 @@ class EnvoyCounts:
         if until is not None and (late := until - found.newest) > max(_MARGIN, width):
             raise Unreachable(f"Prometheus is behind: its newest sample of an Envoy is {late:.0f} s too old")
         whole = as_seen or until is None
-        return _windows(found, first, last if whole else min(last, found.closed * width), width)
+        return _windows(found, tuple(clusters), range(first, last if whole else min(last, found.closed * width), width))
 
     def _of_gateway(self, instances: tuple[str, ...], start: float, end: float) -> list[tuple[Key, Samples]]:
         """The 5XX responses of the listeners, and those of all clusters."""
@@ -152,17 +165,27 @@ def _belongs(series: Samples, target: Samples) -> bool:
     return all(series.labels.get(name) == value for name, value in target.labels.items())
 
 
-def _windows(found: Attributed, first: int, last: int, width: int) -> list[Counted]:
-    gateway = Counter[int]()
-    for target in found.steps:
-        for at, count in surplus(target, _ANSWERED, _PASSED_ON):
-            gateway[int(at // width)] += round(count)
-    numbers = range(first // width, last // width)
+def _windows(found: Attributed, variants: Iterable[str], times: range) -> list[Counted]:
+    width = times.step
+    gateway, lost = _surplus(found, _ANSWERED, _PASSED_ON, width), defaultdict[int, dict[str, float]](dict)
+    for variant in variants:
+        for number, count in _surplus(found, (variant, _SENT), (variant, "5"), width).items():
+            lost[number][variant] = count
     return [
         Counted(
-            number * width,
-            None if number in found.hidden or gateway[number] else found.counts.get(number, {}),
-            gateway[number],
+            at,
+            None if at // width in found.hidden else found.counts.get(at // width, {}),
+            gateway[at // width],
+            lost[at // width],
         )
-        for number in numbers
+        for at in times
     ]
+
+
+def _surplus(found: Attributed, whole: Key, part: Key, width: int) -> Counter[int]:
+    """By how much one counter exceeds another, by window."""
+    each = Counter[int]()
+    for target in found.steps:
+        for at, count in surplus(target, whole, part):
+            each[int(at // width)] += round(count)
+    return each

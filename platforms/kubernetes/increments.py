@@ -1,8 +1,10 @@
 """Counter increments by window, from the samples of scrapes. Pure.
 
-A counter is 0 before its first sample and after a restart. The increments between two scrapes belong to the window of
-the later one: each request is in one window, at most one scrape late, and all counters of a process agree on which.
-If a scrape is missing across the edge of a window, the windows of the gap are *hidden*: unknown, which is not 0.
+A counter is 0 before its first sample and after a restart: of its process by the uptime, or of itself by a lower value.
+The increments between two scrapes belong to the window of the later one: each request is in one window, at most one
+scrape late, and all counters of a process agree on which. A scrape without a sample of a counter that continues counts
+as missing. If one is missing across the edge of a window, the windows of the gap are *hidden*: unknown, which is not 0.
+A counter that stays away for longer than scrapes are late was removed: Envoy forgets a cluster that no route has.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from statistics import median
 Points = Sequence[tuple[float, float]]  # epoch seconds and values, in order
 Key = Hashable
 _LATE = 1.5  # a gap of more than this many intervals has a missing scrape
-_GONE = 3.0  # a target without a scrape for this many intervals is gone
+_OLD = 5.0  # seconds that an uptime may be too old
+_GONE = 3  # a target without a scrape, or a counter without a sample, for this many intervals is gone
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,49 @@ def steps(target: ScrapeTarget) -> list[Increment]:
     """Increments of a target from scrape to scrape, and from its start to its first scrape."""
     found: list[tuple[Increment, bool]] = []
     before: tuple[float, float] | None = None
-    for at, uptime in target.beats:
-        restarted = before is None or uptime < before[1]
+    for at, uptime in _whole(target):
+        restarted = before is None or _restarted(before, (at, uptime))
         begin = at - uptime if before is None else max(before[0], at - uptime) if restarted else before[0]
         found.append((Increment(begin, at, defaultdict(float)), restarted))
         before = (at, uptime)
     for key, points in target.series:
         place, value = 0, 0.0
         for step, restarted in found:
-            last, value = value, 0.0  # a counter without a sample does not exist yet, or is gone
+            last = value = 0.0 if restarted else value
             while place < len(points) and points[place][0] <= step.end:
                 value = points[place][1]
                 place += 1
-            step.counts[key] += value if restarted or value < last else value - last
+            step.counts[key] += value if value < last else value - last
     return [step for step, _ in found]
+
+
+def _restarted(before: tuple[float, float], after: tuple[float, float]) -> bool:
+    """Whether a process is another one than at the scrape before, by its uptime."""
+    return after[1] < before[1] or after[0] - after[1] > before[0] + _OLD
+
+
+def _whole(target: ScrapeTarget) -> list[tuple[float, float]]:
+    """The scrapes, without those that lack a sample of a counter that the same process had before.
+
+    A counter that is back with a lower value began again, so it did not exist meanwhile.
+    """
+    lacking = set[int]()
+    for _, points in target.series:
+        place, known = 0, -1  # the last scrape with a sample, by this process
+        for number, beat in enumerate(target.beats):
+            if known >= 0 and _restarted(target.beats[number - 1], beat):
+                lacking.update(range(known + 1, number))
+                known = -1
+            first = place
+            while place < len(points) and points[place][0] <= beat[0]:
+                place += 1
+            if place > first:
+                if known >= 0 and points[place - 1][1] >= points[first - 1][1]:
+                    lacking.update(range(known + 1, number))
+                known = number
+        if known >= 0 and len(target.beats) - 1 - known <= _GONE:
+            lacking.update(range(known + 1, len(target.beats)))
+    return [beat for number, beat in enumerate(target.beats) if number not in lacking]
 
 
 def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged: float = 0.0) -> Attributed:
@@ -91,10 +123,10 @@ def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged
     interval = median(gaps) if gaps else 0.0
     late = max(_LATE * interval, bridged)
     counts: dict[int, dict[Key, float]] = defaultdict(lambda: defaultdict(float))
-    hidden, kept = set[int](), list[list[Increment]]()
+    hidden, kept, ends = set[int](), list[list[Increment]](), list[float]()
     for target in known:
-        clear: list[Increment] = []
-        for step in steps(target):
+        clear, found = list[Increment](), steps(target)
+        for step in found:
             first, last = int(step.begin // width), int(step.end // width)
             if first < last and step.end - step.begin > late:
                 hidden.update(range(max(first, least), last + 1))
@@ -103,14 +135,14 @@ def attribute(targets: Iterable[ScrapeTarget], width: int, since: float, bridged
             for key, count in step.counts.items():
                 counts[last][key] += count
         kept.append(clear)
-        end = target.beats[-1][0]
-        unseen = max((at for at in target.failed if at > end), default=None)
-        if unseen is not None and unseen - end > bridged:
+        end = found[-1].end
+        ends.append(end)
+        unseen = max([target.beats[-1][0], *target.failed])
+        if unseen > end + bridged:
             hidden.update(range(int(end // width), int(unseen // width) + 1))
-    ends = [target.beats[-1][0] for target in known]
-    newest = max(ends, default=-math.inf)
+    newest = max((target.beats[-1][0] for target in known), default=-math.inf)
     live = [end for end in ends if end >= newest - _GONE * interval]
-    closed = int(min(live) // width) if live else 0
+    closed = int(min(live, default=newest) // width) if ends else 0
     return Attributed(counts, frozenset(hidden), closed, newest, kept)
 
 

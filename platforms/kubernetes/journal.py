@@ -1,7 +1,11 @@
-"""`Journal` on Kubernetes, in the status of a Rollout. Pulumi creates the Rollout and never writes its status."""
+"""`Journal` on Kubernetes, in the status of a Rollout, with a copy in a ConfigMap.
+
+Pulumi creates both and writes neither. `kubectl apply` of a backup drops the status; the copy then restores it.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,40 +13,48 @@ from typing import Any
 
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
+from platforms.kubernetes.names import MANAGER, journal_copy
+from platforms.kubernetes.rollout_status import rollout_status
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
+from services.documents import packed, unpacked
+from services.journal import CopiedJournal
 
 LARGEST = 1_400_000  # maximum bytes of a Rollout. etcd allows 1.5 MiB, and the API server adds managed fields
 _ATTEMPTS = 4
+_COPY = "journal"  # the key of the ConfigMap
 
 
 @dataclass(frozen=True)
 class KubernetesJournal:
-    """`Journal` in the status of a Rollout. `by` is the user for the audit record, empty if unknown."""
+    """`StateStore` in the status of a Rollout."""
 
     api: Api
     endpoint: str
-    by: str = ""
 
     def read(self) -> RolloutState:
         """The state, by a consistent read, empty before the first write; raises NotFound before `pulumi up`."""
         return state_of(self._rollout(), self.endpoint)
 
-    def write(self, state: RolloutState) -> RolloutState:
-        """Write the successor of the revision that was read; raises Conflict if another writer was first.
+    def find(self) -> RolloutState:
+        """Like `read`, but empty without a Rollout."""
+        rollout = self.api.find(ROLLOUT, self.endpoint)
+        return state_of(rollout or {}, self.endpoint)
+
+    def put(self, state: RolloutState) -> None:
+        """See `services.journal.StateStore`.
 
         A write to another part of the object is no conflict. After a lost response it checks whether the write landed.
         """
-        after = state.written(self.by)
-        status = _status(after)
         for left in reversed(range(_ATTEMPTS)):
             rollout = self._rollout()
+            status = rollout_status(state, rollout, self.api.clock.time())
             if rollout.get("status") == status:
-                return after  # an earlier attempt landed
+                return  # an earlier attempt landed
             there = state_of(rollout, self.endpoint).revision
-            if there != state.revision:
-                raise Conflict(f"the journal {self.endpoint} moved on from revision {state.revision} to {there}")
+            if there >= state.revision:
+                raise Conflict(f"the journal {self.endpoint} moved on from revision {state.revision - 1} to {there}")
             whole = {**rollout, "status": status}
             whole["metadata"] = {key: item for key, item in rollout["metadata"].items() if key != "managedFields"}
             size = len(json.dumps(whole).encode())
@@ -57,7 +69,7 @@ class KubernetesJournal:
                 if not left:
                     raise
             else:
-                return after
+                return
         raise AssertionError("a write is tried at least once")
 
     def _rollout(self) -> Object:
@@ -67,20 +79,45 @@ class KubernetesJournal:
             raise NotFound(f"{error}. `pulumi up` of the stack makes it") from error
 
 
-def _status(state: RolloutState) -> dict[str, Any]:
-    """The state, with the columns of `kubectl get rollouts`."""
-    shown = {
-        "champion": state.champion.variant if state.champion else "",
-        "challenger": state.challenger.variant if state.challenger else "",
-        "weight": state.weights.get(state.challenger.variant, 0) if state.challenger else 0,
-    }
-    return {
-        "revision": state.revision,
-        "rolloutId": state.rollout_id,
-        "phase": state.phase.value,
-        **shown,
-        "state": state.to_json(),
-    }
+@dataclass(frozen=True)
+class JournalCopy:
+    """The copy of a journal, compressed, in a ConfigMap."""
+
+    api: Api
+    endpoint: str
+
+    def read(self) -> RolloutState:
+        """The state; an empty one without a ConfigMap."""
+        return self._state_of(self._find())
+
+    def put(self, state: RolloutState) -> None:
+        """See `StateStore`."""
+        found = self._find()
+        if self._state_of(found).revision >= state.revision:
+            raise Conflict(f"the copy of the journal {self.endpoint} is at revision {state.revision} already")
+        content = base64.b64encode(packed({"state": state.to_json()})).decode()
+        seen = {"resourceVersion": found["metadata"]["resourceVersion"]} if found else {}
+        metadata = {"name": journal_copy(self.endpoint), **seen}
+        self.api.apply(CONFIG_MAP, {"metadata": metadata, "binaryData": {_COPY: content}}, MANAGER, force=True)
+
+    def _find(self) -> Object | None:
+        return self.api.find(CONFIG_MAP, journal_copy(self.endpoint))
+
+    def _state_of(self, found: Object | None) -> RolloutState:
+        content = ((found or {}).get("binaryData") or {}).get(_COPY)
+        if content is None:
+            return RolloutState(self.endpoint)
+        return RolloutState.from_json(unpacked(base64.b64decode(content))["state"])
+
+
+def copied_journal(api: Api, endpoint: str, by: str = "") -> CopiedJournal:
+    """The journal of an endpoint with its copy; `by` is the user for the audit record, empty if unknown."""
+    return CopiedJournal(KubernetesJournal(api, endpoint), JournalCopy(api, endpoint), by)
+
+
+def newest(api: Api, endpoint: str) -> RolloutState:
+    """The state in the journal or its copy, whichever is newer; empty without both, also without a Rollout."""
+    return max(KubernetesJournal(api, endpoint).find(), JournalCopy(api, endpoint).read(), key=lambda one: one.revision)
 
 
 def state_of(rollout: Mapping[str, Any], endpoint: str) -> RolloutState:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from monitoring.drift.watch import DriftWatch, Measured
 from monitoring.log import log
@@ -27,6 +28,7 @@ from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.measuring import Measuring
 from services.promises import Member, Promises
+from services.sealed_packages import Sealed
 
 PAUSE = 5.0  # seconds between two iterations
 _SWEEP_S, _FORGET_S = 60.0, 600.0
@@ -41,12 +43,13 @@ _CAPTURES = "SELECT DISTINCT endpoint FROM variants WHERE endpoint = ANY (:names
 
 @dataclass
 class Monitors:
-    """The monitors of a namespace's endpoints."""
+    """The monitors of a namespace's endpoints; `find` gets an endpoint and a variant that has left its journal."""
 
     database: Database
     member: Member
     state: Callable[[str], RolloutState]
     measuring: Callable[[str], Measuring] = lambda _: Measuring()
+    find: Callable[[str, str], Sealed | None] = lambda *_: None
     now: Callable[[], float] = time.time
     _prepared: bool = field(default=False, init=False)
     _swept: float = field(default=float("-inf"), init=False)
@@ -97,7 +100,7 @@ class Monitors:
 
     def _work(self, name: str, *, waits: bool, sweeps: bool) -> None:
         measuring = self.measuring(name)
-        promises = Promises(self.state(name), self.member, settings=measuring)
+        promises = Promises(self.state(name), self.member, partial(self.find, name), measuring)
         labels = labels_of(self.database, promises, self.now)
         try:
             if waits:

@@ -13,6 +13,7 @@ MANAGER, PROGRAM = "modelstack-rollout", "modelstack-pulumi"
 """Field managers: the rollout controller, which alone writes a route's rules, and the Pulumi program."""
 ENDPOINT, VARIANT = f"{GROUP}/endpoint", f"{GROUP}/variant"
 """Labels of all objects of an endpoint, and of all objects of a variant."""
+WORKLOAD = f"{GROUP}/workload"  # the label of a release's pods, with the name of their Deployment
 CONFIG = f"{GROUP}/config"  # the annotation of a route with the config of its rules
 TARGET_HEADER = "x-modelstack-target"  # sends a request to the variant that it names, whatever the weights
 VARIANT_HEADER = "x-modelstack-variant"  # names the variant in a response
@@ -29,6 +30,11 @@ CONTROLLER, CONTROLLER_PORT = "modelstack-controller", 8081
 def labels_of(prefix: str) -> dict[str, str]:
     """The labels of all objects of a stack, by its name prefix."""
     return {"app.kubernetes.io/part-of": "modelstack", "app.kubernetes.io/instance": prefix, ENDPOINT: prefix}
+
+
+def journal_copy(endpoint: str) -> str:
+    """The name of the ConfigMap with the copy of an endpoint's journal."""
+    return f"{endpoint}-journal"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.names import PACKAGES, labels_of
 from platforms.kubernetes.oci import OciError, OciRepository
 from platforms.kubernetes.registry_store import store_of
-from platforms.kubernetes.signing import signing_key
+from platforms.kubernetes.signing import key_pair, secret_name
 from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Attestation
 from services.package_registry import Origin, PackageRegistry, PackageStore
@@ -30,7 +30,7 @@ def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
     """
     api, prefix, bucket = Api.of(given.get("context") or None, given["namespace"]), given["prefix"], given.get("bucket")
     access_token.make(api, prefix, labels_of(prefix))
-    signer = signing_key(api, prefix, labels_of(prefix))
+    signer = key_pair(api, secret_name(prefix), labels_of(prefix))
     store = ClusterPackageStore(given["registry"], {"endpoint": None, **bucket} if bucket else None)
     return PackageRegistry(store, ModelPackages(api, prefix, given["name"]), given["image_uri"], signer)
 

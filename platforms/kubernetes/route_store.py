@@ -91,9 +91,7 @@ class RouteStore:
         return self._configs[name]
 
     def serving(self, route: Route) -> ServingConfig | None:
-        """The config that serves; derived from the rules if its ConfigMap is gone."""
-        if not route.config:
-            return None
+        """The config that serves; derived from the rules if its ConfigMap or its annotation is gone."""
         return self.known(route.config) or config_of(route.config, route.rules)
 
     def split(self, route: Route) -> Split | None:

@@ -1,6 +1,7 @@
-"""The signing key of a stack on Kubernetes, in a Secret of its namespace.
+"""The keys of a stack on Kubernetes, in two Secrets of its namespace: one signs packages, one audit records.
 
-A reader of the namespace's Secrets can sign as the stack. Verification needs only the public key, a stack output.
+The controller may read only the one for audit records, so it cannot sign a package. A reader of all Secrets of the
+namespace can sign as the stack. Verification needs only the public keys, which are stack outputs.
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ PRIVATE, PUBLIC = "key.pem", "key.pub"
 
 
 def secret_name(prefix: str) -> str:
-    """The name of a stack's Secret, by its name prefix."""
+    """The name of the Secret with the key for packages, by the stack's name prefix."""
     return f"{prefix}-signing"
 
 
-def signing_key(api: Api, prefix: str, labels: Mapping[str, str] | None = None) -> KeyPair:
-    """The key pair of a stack, created on first use; concurrent calls get the same. `labels` are the Secret's."""
+def audit_secret_name(prefix: str) -> str:
+    """The name of the Secret with the key for audit records, by the stack's name prefix."""
+    return f"{prefix}-audit"
+
+
+def key_pair(api: Api, name: str, labels: Mapping[str, str] | None = None) -> KeyPair:
+    """The key pair in a Secret, created on first use; concurrent calls get the same. `labels` are the Secret's."""
 
     def content() -> dict[str, bytes]:
         pair = KeyPair.new()
         return {PRIVATE: pair.pem(), PUBLIC: pair.public_key}
 
-    name = secret_name(prefix)
     return _read(immutable_secret(api, name, labels or {}, content), f"{api.namespace}/{name}")
 
 

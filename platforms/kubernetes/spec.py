@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from rollout.core.errors import RolloutError
 from services.measuring import Measuring, camel
-
-DataPlane = Literal["merged"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,6 @@ class RolloutSpec:
         prometheus: The URL of Prometheus, inside the cluster.
         sticky_header: The header whose value selects the variant in a trial; empty for none.
         ca_config_map: The ConfigMap whose `ca.crt` verifies the Gateway's certificate; empty for the system's CAs.
-        data_plane: `merged`: Envoy's cluster of a variant is `service/<namespace>/<workload>/<port>/http`.
         measuring: `monitoring` in the object.
     """
 
@@ -35,7 +32,6 @@ class RolloutSpec:
     capture_percent: int = 0
     sticky_header: str = ""
     ca_config_map: str = ""
-    data_plane: DataPlane = "merged"
     measuring: Measuring = field(default_factory=Measuring)
 
     def __post_init__(self) -> None:
@@ -44,7 +40,6 @@ class RolloutSpec:
         _want("prometheus", self.prometheus, self.prometheus.startswith(("http://", "https://")), "a URL")
         _want("periodSeconds", self.period_seconds, 1 <= self.period_seconds <= 3600, "1 to 3600")
         _want("capturePercent", self.capture_percent, 0 <= self.capture_percent <= 100, "0 to 100")
-        _want("dataPlane", self.data_plane, self.data_plane in get_args(DataPlane), " or ".join(get_args(DataPlane)))
 
     def as_dict(self) -> dict[str, Any]:
         """The spec of the object."""

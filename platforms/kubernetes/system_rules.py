@@ -7,7 +7,7 @@ from dataclasses import replace
 from monitoring.published import DRIFT_UNMEASURED, PROBE_SUCCESS
 from platforms.kubernetes import metrics
 from platforms.kubernetes.metrics import any_of, matched, series
-from platforms.kubernetes.promql import beyond, offset, over, rise, scraped
+from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
 from platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, record
 from services.declaration.alarm_names import FAILING, LATE_MINUTES
 from services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
@@ -18,8 +18,8 @@ _PRESENT = "envoy_cluster_membership_total"  # of each cluster that an Envoy kno
 _GATEWAY = AlarmSpec(
     "gateway",
     "errors",
-    "No variant counts the requests that the gateway answers with a 5XX of its own, and trials stand still. Check "
-    "whether each variant is ready. Their share of all requests",
+    "The gateway answers requests with a 5XX of its own, which count for no version, and trials stand still. Check "
+    "whether each version has ready pods that answer. Their share of all requests",
     "page",
     GATEWAY_ERRORS,
     Missing("notBreaching", "No request, nothing failed. metrics-missing reports a gateway that is not scraped."),
@@ -63,17 +63,19 @@ def gateway_rules(watched: Watched) -> list[Rule]:
 
     def risen(selector: str) -> str:
         # These are the counters of all clusters: so they are looked at as of the evaluation before, and not recorded.
-        now, before = selector + offset(every), selector + offset(2 * every)
-        return f"sum(({rise(now, before, scraped(3 * every, every))}) {here})"
+        now, before, older = (selector + offset(ago) for ago in (every, 2 * every, YOUNG))
+        return f"sum(({rise(now, before, scraped(3 * every, every), older)}) {here})"
 
     of_users, bad = {metrics.LISTENER: metrics.NOT_OF_USERS}, {metrics.CLASS: "5"}
     failed = matched(metrics.ANSWERED, bad, unlike=of_users)
-    passed = matched(metrics.REQUESTS, bad, unlike={metrics.CLUSTER: metrics.INTERNAL})
+    ours = any_of(watched.clusters)
+    others = matched(metrics.REQUESTS, bad, unlike={metrics.CLUSTER: f"{metrics.INTERNAL}|{ours}"})
+    answers = matched(metrics.ANSWERS, bad, like={metrics.CLUSTER: ours})
     answered, own = (f"modelstack:gateway_{name}:rise" for name in ("answered", "own_errors"))
     part, whole = (over(matched(name, place), watched.period_seconds) for name in (own, answered))
     return [
         record(answered, risen(matched(metrics.ANSWERED, unlike=of_users)), place),
-        record(own, f"{risen(failed)} - ({risen(passed)} or vector(0))", place),
+        record(own, f"{risen(failed)} - ({risen(others)} or vector(0)) - ({risen(answers)} or vector(0))", place),
         alert(place, _GATEWAY, beyond(part, whole, GATEWAY_ERRORS, watched.nats), value=PERCENT),
         alert(place, _NO_METRICS, f"absent({present})", lasts="5m"),
     ]

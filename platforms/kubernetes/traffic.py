@@ -74,7 +74,7 @@ class RouteTraffic:
         ready = ready_endpoints(self.api, [*backends, *([split.backend.workload] if split else ())])
         coming = Coming()
         if asked is not None:
-            state = KubernetesJournal(self.api, self.endpoint).read()
+            state = KubernetesJournal(self.api, self.endpoint).find()
             asked = still_waited(state, asked, serve=ready[config.champion.workload] if config else 0)
             if asked.counts_in(state):
                 coming = coming_up(self.api, asked, wanted, ready, self.clock.time())
@@ -133,7 +133,7 @@ class RouteTraffic:
                 bring_back(self.api, self.endpoint, config, ready, self.clock.time())
             if config is None or not all(ready.values()) or ready[config.champion.workload] < pods:
                 noted = replace(asked_now(self.store, route, (name, config), ready), pods=pods)
-                self.store.write(route, route.config, route.rules if route.config else None, asked=noted)
+                self.store.write(route, route.config, route.rules or None, asked=noted)
                 return
             if guard is not None and (serving := self._left(route, config)) is not None:
                 self._begin(route, serving, config, guard)
@@ -226,7 +226,7 @@ class RouteTraffic:
         without = [item for item in config.backends if not ready[item.workload]] if config else []
         if config is None or not without:
             return "ready", detail
-        found = {item.workload: lacking(self.api, item) for item in without}
+        found = {item.workload: lacking(self.api, item, served=True) for item in without}
         told = "; ".join(item.words for item in found.values())
         challenger = config.challenger
         if challenger is None or challenger.workload not in found:

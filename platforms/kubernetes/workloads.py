@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from platforms.kubernetes.api import Api, Object
 from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 from platforms.kubernetes.serving_config import Backend
+from rollout.core.errors import RolloutError
 
 SERVICE_NAME = "kubernetes.io/service-name"  # the label of an EndpointSlice with its Service
 DEADLINE = 600.0  # the default of a Deployment's progressDeadlineSeconds
 _ENDED, _CRASHES = "CrashLoopBackOff", 3
 """The reason of a container that crashes repeatedly, and the number of crashes that count as final."""
+_UNREADY = "NotReady"  # our own word for a container that fails its health check
 _UNFETCHED = "Unfetched"  # our own word for a package that cannot be had now
 _MAY_PASS = 4  # the exit status of `python -m serving fetch` when the package cannot be had now
 _REFUSED = frozenset(
@@ -67,10 +69,11 @@ def ready_endpoints(api: Api, workloads: Sequence[str]) -> dict[str, int]:
     return {name: len(addresses) for name, addresses in found.items()}
 
 
-def lacking(api: Api, backend: Backend, began: float = 0.0) -> Lacking:
+def lacking(api: Api, backend: Backend, began: float = 0.0, *, served: bool = False) -> Lacking:
     """Why a workload has no ready endpoint.
 
-    `began` is the start of the wait, epoch seconds: a Deployment's deadline that was exceeded before is ignored.
+    `began` is the start of the wait, epoch seconds: a Deployment's deadline that was exceeded before is ignored. Of a
+    workload that served before, only a container that ended is to blame: pods may be deleted, or hang with their node.
     """
     name = backend.workload
     deployment = api.find(DEPLOYMENT, name)
@@ -93,10 +96,34 @@ def lacking(api: Api, backend: Backend, began: float = 0.0) -> Lacking:
     if available.get("status") == "True" and api.find(SERVICE, name) is None:
         text = f"Service {name} is not there"
     comes = "does not come up" if final or worst.short not in _STARTS else "is not up yet"
-    who = f"{backend.variant} {comes}: " if worst.own else f"workload {name} {comes}: "
-    text = text if worst.own else _ADDRESS.sub("its package", text)  # an address would name the release as the culprit
+    own = worst.own and not (served and worst.short == _UNREADY)
+    who = f"{backend.variant} {comes}: " if own else f"workload {name} {'lost its pods' if served else comes}: "
+    text = text if own else _ADDRESS.sub("its package", text)  # an address would name the release as the culprit
     waited = f" (ProgressDeadlineExceeded, {deadline:.0f} s)" if late else ""
     return Lacking(f"{who}{text}{waited}", worst.short, final, since, deadline)
+
+
+def happened(api: Api, workload: str, since: float) -> str:
+    """What happened to a workload's pods since a time, epoch seconds; empty if nothing, or if unknown."""
+    try:
+        deployment = api.find(DEPLOYMENT, workload)
+        pods = api.list(POD, deployment["spec"]["selector"].get("matchLabels") or {}) if deployment else []
+    except RolloutError:
+        return ""
+    new = [pod for pod in pods if (_epoch(pod["metadata"].get("creationTimestamp")) or 0.0) >= since]
+    found = [f"{len(new)} of {len(pods)} pods were made since the trial began"] if new or not pods else []
+    for pod in pods:
+        for container in (pod.get("status") or {}).get("containerStatuses") or ():
+            last = next(
+                filter(None, ((container.get(one) or {}).get("terminated") for one in ("state", "lastState"))), {}
+            )
+            if (_epoch(last.get("finishedAt")) or 0.0) >= since:
+                ended = f"{_end(last)} at {str(last['finishedAt'])[11:19]} UTC{_said(last)}"
+                found.append(f"container {container['name']} of pod {pod['metadata']['name']} {ended}")
+        if (unready := _unready(pod)) is not None and not _leaving(pod):
+            at = datetime.fromtimestamp(max(unready, 0.0), UTC)
+            found.append(f"pod {pod['metadata']['name']} is not ready since {at:%H:%M:%S} UTC")
+    return ", ".join(found)
 
 
 def deadline_of(api: Api, workload: str) -> float:
@@ -177,7 +204,7 @@ def _of_container(pod: str, container: Mapping[str, Any]) -> _Trouble | None:
         return _Trouble(words, reason, final=reason in _REFUSED)
     if "running" in state and not container.get("ready") and container.get("started") is not None:
         before = f"; it {_end(last)} before{_said(last)}" if last else ""
-        return _Trouble(f"{name} runs and does not pass its health check{before}", "NotReady", own=True)
+        return _Trouble(f"{name} runs and does not pass its health check{before}", _UNREADY, own=True)
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.sealed_packages import RegistryError
+from serving.unpacking import MAX_BYTES
 
 
 def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> str:
@@ -47,17 +48,21 @@ def fetch(archive_uri: str, package_digest: str, to: Path, s3: Any) -> None:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"]
     except s3.exceptions.ClientError as error:
         raise RegistryError(f"cannot read {archive_uri}: {error}") from error
-    with unproven.open("wb") as file:
-        for block in body.iter_chunks(1 << 20):
-            sha256.update(block)
-            file.write(block)
-    found = f"sha256:{sha256.hexdigest()}"
-    if found != package_digest:
-        unproven.unlink()
-        raise RegistryError(
-            f"{archive_uri} has digest {found}, expected {package_digest}: it was changed after it was registered"
-        )
-    unproven.replace(to)
+    try:
+        with unproven.open("wb") as file:
+            for block in body.iter_chunks(1 << 20):
+                sha256.update(block)
+                if file.tell() + len(block) > MAX_BYTES:
+                    raise RegistryError(f"{archive_uri} has more than {MAX_BYTES:,} bytes: nothing in it was read")
+                file.write(block)
+        found = f"sha256:{sha256.hexdigest()}"
+        if found != package_digest:
+            raise RegistryError(
+                f"{archive_uri} has digest {found}, expected {package_digest}: it was changed after it was registered"
+            )
+        unproven.replace(to)
+    finally:
+        unproven.unlink(missing_ok=True)
 
 
 def is_there(uri: str, s3: Any) -> bool:

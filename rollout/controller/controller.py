@@ -19,6 +19,7 @@ from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Live
+from rollout.core.lost import LostJournal, refuse_lost
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.restored import Restored
@@ -46,8 +47,10 @@ class Controller:
         clock: Clock,
         notify: Notify | None,
         mover: Mover | None = None,
+        instances: Callable[[Release, float], str] | None = None,
     ) -> None:
-        self._alarms, self._journal, self._clock, self._looker = alarms, journal, clock, Looker(signals, clock)
+        self._alarms, self._journal, self._clock = alarms, journal, clock
+        self._looker = Looker(signals, clock, instances)
         self._loop = Loop(traffic, self._looker, journal, registry, replay, clock, mover)
         self._outbox = Outbox(journal, notify, clock)
 
@@ -63,6 +66,8 @@ class Controller:
     ) -> Progress:
         """Put a release on trial, or make it the first champion, and take the first step; see `transitions.begin`.
 
+        Without a champion it goes live without a trial, so it is refused if anything else serves (`core.lost`).
+
         This is idempotent. A release in mid-trial supersedes the trial. A promotion or rollback under way is finished
         first, for at most `patience` seconds; a platform that does not answer is retried for a minute.
         """
@@ -70,6 +75,8 @@ class Controller:
         def begin(state: RolloutState) -> RolloutState:
             if state.phase in _ENDING:
                 raise Busy(f"the rollout of {state.endpoint} is {state.phase.value} since a moment ago: release again")
+            if state.champion is None:
+                self._loop.refuse_first(state, target)
             now = self._clock.time()
             return transitions.begin(state, target, pair_config, plan, now, shadow_config=shadow_config, beside=beside)
 
@@ -114,7 +121,12 @@ class Controller:
         live = self._loop.live()
         firing, unknown = self._firing(state)
         decision = self._looker.decide(state, unknown or withheld(state, firing))
-        return Progress(state, live, decision.reason.text if decision else state.phase.value, decision)
+        doing = decision.reason.text if decision else state.phase.value
+        try:
+            refuse_lost(state, live)
+        except LostJournal as error:
+            doing = str(error)
+        return Progress(state, live, doing, decision)
 
     def follow(
         self, seconds: float, *, poll: float = 2.0, progress: Callable[[Progress], None] | None = None

@@ -18,6 +18,8 @@ from rollout.core.decision import Decision
 from rollout.core.effects import Effect, Look, Record, Rehearse, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
+from rollout.core.lost import refuse_lost, unknown_variants
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from rollout.reason import Reason
 
@@ -62,8 +64,7 @@ class Loop:
         last: Effect | None = None
         performed = refused = 0
         while True:
-            state = self.journal.read()
-            live = self._carried_on(self.live())
+            state, live = self._observe()
             effect = self._due(state, live, withheld)
             if enough is not None and enough(state, live, effect):
                 return Progress(state, live, state.phase.value)
@@ -95,6 +96,26 @@ class Loop:
             if self.clock.time() >= until:
                 return Progress(state, live, doing or "waiting for the endpoint", in_time=False)
             self.clock.sleep(POLL)
+
+    def _observe(self) -> tuple[RolloutState, Live | None]:
+        """The journal and what is live; raises LostJournal if what is live is newer, and no controller writes.
+
+        One variant alone may be a first endpoint whose release is about to be recorded; two are a lost trial.
+        """
+        while True:
+            state = self.journal.read()
+            live = self._carried_on(self.live())
+            if len(unknown_variants(state, live)) < (2 if state.champion is None else 1):
+                return state, live
+            if self.journal.read() == state:
+                refuse_lost(state, live)
+
+    def refuse_first(self, state: RolloutState, target: Release) -> None:
+        """Refuse a release without a trial unless nothing else serves; raises also if that cannot be read."""
+        live = self.traffic.read()
+        if unknown_variants(state, live) and self.journal.read() != state:
+            raise Busy(f"the first release of {state.endpoint} began a moment ago: release again")
+        refuse_lost(state, live, target.variant)
 
     def live(self) -> Live | None:
         """The endpoint's state; None when it cannot be read."""

@@ -24,12 +24,17 @@ _OF_REQUESTS = {REQUESTS, *(metric.name for metric in KNOWN.values() if metric.e
 """Metrics that count every request, with or without labels; so do latencies."""
 _FORMAT = 1
 _REJECTED = (
-    "the champion serves: nothing is urgent",
+    "the champion serves: `{modelstack} status` shows whether an alarm fires",
     "`{pulumi_up}` tries a release again when its recipe or image has changed",
     "`{modelstack} clear {release}` lets the same release be tried again",
 )
 _STEPS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("preparing", "weights", "replayed"), ("`{modelstack} watch` follows the trial",)),
+    "reduced": (
+        "find out why no counts come: Prometheus, or CloudWatch and the controller's rights (`{modelstack} status`)",
+        "nothing else: the step begins again by itself once they come; without them the trial runs out of time",
+        '`{modelstack} rollback --reason "..."` takes it back now',
+    ),
     "paused": (
         '`{modelstack} approve --reason "..."` lets it go on',
         '`{modelstack} rollback --reason "..."` takes it back; so does an alarm, or the judge, while it waits',
@@ -57,7 +62,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         '`{modelstack} rollback --reason "..."` takes it back all the same',
     ),
     "stranded": (
-        "nothing is urgent; no release can be tried beside the champion until its instances start again",
+        "no release can be tried beside the champion until its instances start again",
         "put right why they do not (its archive, its image, the capacity), and release again with `{pulumi_up}`",
         "or let a release that was not tried take over: `{modelstack} skip-trial`",
     ),

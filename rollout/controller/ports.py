@@ -52,7 +52,7 @@ class SignalQuery:
         rollout_id: Labels are counted only for requests that were answered in this rollout.
         start: Epoch seconds; only windows that begin then or later.
         end: Epoch seconds; only windows that end then or earlier.
-        pivots: By metric; windows before a pivot was fixed have nothing of its metric.
+        pivots: By metric; windows before its first pivot have nothing of the metric.
     """
 
     champion: str
@@ -82,8 +82,8 @@ class Signals(Protocol):
         An unreachable metric is an answer (`TrialObservations.unknown`), not an error.
         """
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
-        """A quantile of a variant's latency in the hours before `end`; None when unknown or unreachable."""
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
+        """A quantile of a variant's latency between two times; None when unknown or unreachable."""
 
 
 class Alarms(Protocol):

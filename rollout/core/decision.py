@@ -7,31 +7,46 @@ from typing import Literal
 
 from rollout.core.behind import Behind, behind
 from rollout.core.catalogue import OWN
-from rollout.core.failing import BothFail, both_fail
-from rollout.core.plan import LONGEST, Plan
+from rollout.core.failing import BothFail, both_fail, unanswered
+from rollout.core.missing_metrics import (
+    RESUMES,
+    comparable,
+    is_reduction_due,
+    is_resumption_due,
+    lacking,
+    missing_since,
+    proven_percent,
+    segments,
+)
+from rollout.core.plan import ERRORS, LONGEST, Plan
 from rollout.core.replay import unchecked
 from rollout.core.state import Phase, RolloutState
+from rollout.core.warm_up import without_cold
 from rollout.judge.metrics import Window
 from rollout.judge.verdict import Findings, judge
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
-Action = Literal["hold", "advance", "pause", "promote", "roll_back", "wait_for_person"]
+Action = Literal["hold", "advance", "pause", "promote", "reduce", "resume", "roll_back", "wait_for_person"]
 REQUESTS = "errors"  # its observations are the requests; signals always have it
 
 
 @dataclass(frozen=True)
 class TrialObservations:
-    """The signals of a trial; `windows` is None when the metrics are unreachable, `counted` when it is unknown."""
+    """The signals of a trial; `windows` is None when they are unknown, `counted` when it is.
+
+    `unanswered` is whether they are unknown because requests got no answer.
+    """
 
     windows: tuple[Window, ...] | None
     problem: str = ""
     counted: float | None = None
+    unanswered: bool = False
 
     @classmethod
-    def unknown(cls, problem: str) -> TrialObservations:
+    def unknown(cls, problem: str, *, unanswered: bool = False) -> TrialObservations:
         """Observations of unreachable metrics."""
-        return cls(None, problem)
+        return cls(None, problem, unanswered=unanswered)
 
 
 @dataclass(frozen=True)
@@ -40,10 +55,11 @@ class Decision:
 
     Attributes:
         action: `pause` waits for a person's approval of the step; `wait_for_person` stays at the present weight for
-            good.
+            good. `reduce` goes back to the last proven share, as counts are missing; `resume` begins that step again.
         findings: None when the metrics are unreachable or nothing is judged.
         requests: The challenger's requests in this step, without windows in which both versions failed; None if
             unknown.
+        missing_since: Since when the step lacks counts; None while they come.
         more_seconds: How much longer the trial may take, because answers are counted late.
     """
 
@@ -51,6 +67,7 @@ class Decision:
     reason: Reason
     findings: Findings | None = None
     requests: int | None = None
+    missing_since: float | None = None
     more_seconds: float = 0.0
 
 
@@ -63,7 +80,7 @@ def decide(plan: Plan, state: RolloutState, seen: TrialObservations, now: float)
     """
     known = _Known.of(plan, state, seen, now)
     action, reason = _answer(plan, state, known, now)
-    return Decision(action, reason, known.findings, known.answered, known.more_seconds(plan))
+    return Decision(action, reason, known.findings, known.answered, known.missing_since, known.more_seconds(plan))
 
 
 def judged(plan: Plan, state: RolloutState, seen: TrialObservations) -> Findings | None:
@@ -83,32 +100,47 @@ class _Known:
 
     Attributes:
         answered: The challenger's requests in the present step that count; None if unknown.
+        missing_since: As in `Decision`.
+        complete: Whether counts came without a gap for so long that a reduced step begins again.
         late: None when the counting does not lag, or nothing waits for it.
         lost: Seconds lost to late counting: the lag once for each step so far, as each waits for its own answers.
+        lacking: Why the step may not end, if too many windows lack the counts of one version.
     """
 
     findings: Findings | None
     failing: BothFail | None
     answered: int | None
     problem: str
+    missing_since: float | None = None
+    complete: bool = False
     late: Behind | None = None
     lost: float = 0.0
+    unanswered: Reason | None = None
+    lacking: Reason | None = None
 
     @classmethod
     def of(cls, plan: Plan, state: RolloutState, seen: TrialObservations, now: float) -> _Known:
+        missing = missing_since(plan, state, seen.windows, now)
         if seen.windows is None:
-            return cls(None, None, None, seen.problem)
+            silent = Reason("endpoint", "instances", seen.problem, kind=Kind.UNANSWERED) if seen.unanswered else None
+            return cls(None, None, None, seen.problem, missing, unanswered=silent)
         failing, began = both_fail(seen.windows, plan.max_failed), state.step_started_at
         findings = None if plan.at_once else _judged(plan, state, seen.windows, failing)
         counted = failing.others if failing else seen.windows
         answered = None if began is None else sum(_requests(item) for item in counted if item.start >= began)
+        tolerated = next((one.margin for one in plan.metrics if one.name == REQUESTS), ERRORS.margin)
+        silent = unanswered([item for item in seen.windows if item.start >= (began or 0.0)], tolerated)
         late = None
         if findings is not None and seen.counted is not None and _of_captured_answers(plan, findings):
             late = behind(seen.windows, seen.counted, now)
         lost = late.seconds * len(state.step_starts) if late else 0.0
-        return cls(findings, failing, answered, seen.problem, late, lost)
+        complete = state.reduced and missing is None and is_resumption_due(plan, state, seen.windows)
+        lacks = lacking(plan, state, seen.windows)
+        return cls(findings, failing, answered, seen.problem, missing, complete, late, lost, silent, lacks)
 
     def reason(self, plan: Plan) -> Reason:
+        if self.unanswered is not None:
+            return self.unanswered
         if self.findings is None:
             return Reason("judge", "metrics", self.problem, kind=Kind.METRICS_UNREACHABLE)
         known = self.findings.reason
@@ -122,8 +154,12 @@ class _Known:
 
     def when_over(self, plan: Plan) -> Reason:
         """The reason at a timeout: late counting, if it cost more than the extra time allows."""
-        if self.findings is None or self.late is None or self.lost < plan.max_seconds:
-            return self.findings.reason if self.findings else self.reason(plan)
+        if self.unanswered is not None or self.findings is None:
+            return self.reason(plan)
+        if self.lacking is not None and self.findings.answer == "not worse":
+            return self.lacking
+        if self.late is None or self.lost < plan.max_seconds:
+            return self.findings.reason
         return self.late.reason(self.findings.reason)
 
 
@@ -146,11 +182,13 @@ def _judged(plan: Plan, state: RolloutState, windows: tuple[Window, ...], failin
 
 
 def _judge(plan: Plan, state: RolloutState, windows: tuple[Window, ...], alpha: float) -> Findings:
+    served = segments(plan, state)
     found = judge(
-        windows,
+        comparable(plan, state, without_cold(plan, windows)),
         metrics=plan.metrics,
         alpha=alpha,
-        starts=state.step_starts,
+        starts=[start for start, _ in served],
+        steps=[step for _, step in served],
         segments=len(plan.steps),
         last=state.step >= len(plan.steps) - 1,
         promote_when=plan.promote_when,
@@ -173,15 +211,19 @@ def _answer(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple
         return "hold", Reason("release", "phase", kind=Kind.NOT_ON_TRIAL, facts={"phase": state.phase.value})
     if findings is not None and findings.answer == "worse":
         return "roll_back", findings.reason
-    if state.phase in {Phase.HELD, Phase.PAUSED}:
-        return _awaiting(plan, state, known, now)
-    taken = now - state.started_at - state.paused_seconds
-    if taken > plan.max_seconds + known.more_seconds(plan):
+    taken, waits = now - state.started_at - state.paused_seconds, state.phase in {Phase.HELD, Phase.PAUSED}
+    if not waits and taken > plan.max_seconds + known.more_seconds(plan):
         return _time_out(plan, state, taken, known)
-    return _of_the_step(plan, state, known, now)
+    if is_reduction_due(plan, state, known.missing_since, now):
+        return "reduce", _missing(plan, known, now)
+    return (_awaiting if waits else _of_the_step)(plan, state, known, now)
 
 
 def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> tuple[Action, Reason]:
+    if state.reduced:
+        numbers = {"seconds": plan.metrics_timeout_seconds}
+        back = Reason("judge", "metrics", numbers=numbers, kind=Kind.METRICS_BACK)
+        return ("resume", back) if known.complete else ("hold", _awaits_metrics(plan, state, known))
     findings, blocked = known.findings, _not_ready(plan, state, known, now)
     if blocked is not None:
         return "hold", blocked
@@ -191,6 +233,23 @@ def _of_the_step(plan: Plan, state: RolloutState, known: _Known, now: float) -> 
     if findings is None or findings.answer != "not worse":
         return "hold", known.reason(plan)
     return _forward(plan, state, findings.reason)
+
+
+def _missing(plan: Plan, known: _Known, now: float) -> Reason:
+    since = known.missing_since
+    numbers = {"seconds": now - since if since is not None else 0.0, "allowed": plan.metrics_timeout_seconds}
+    cause = known.reason(plan) if known.findings is None else None
+    return Reason("judge", "metrics", numbers=numbers, kind=Kind.METRICS_MISSING, beside=cause)
+
+
+def _awaits_metrics(plan: Plan, state: RolloutState, known: _Known) -> Reason:
+    numbers = {
+        "percent": float(proven_percent(plan, state)),
+        "seconds": plan.metrics_timeout_seconds,
+        "times": float(len(state.reductions)),
+    }
+    facts = {"resumes": len(state.reductions) <= RESUMES}
+    return Reason("judge", "metrics", numbers=numbers, kind=Kind.REDUCED, facts=facts, beside=known.reason(plan))
 
 
 def _forward(plan: Plan, state: RolloutState, reason: Reason) -> tuple[Action, Reason]:
@@ -228,8 +287,8 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
     if baked < step.bake_seconds:
         numbers = {"baked_seconds": baked, "bake_seconds": step.bake_seconds}
         return Reason("judge", "bake", numbers=numbers, kind=Kind.BAKING)
-    if plan.at_once:
-        return None
+    if known.unanswered is not None or plan.at_once:
+        return known.unanswered
     answered = known.answered
     if answered is None:
         return known.reason(plan)
@@ -237,7 +296,7 @@ def _not_ready(plan: Plan, state: RolloutState, known: _Known, now: float) -> Re
         numbers = {"requests": float(answered), "min_requests": float(plan.min_requests)}
         apart = known.failing.numbers if known.failing else {}
         return Reason("judge", "requests", numbers={**numbers, **apart}, kind=Kind.FEW_REQUESTS)
-    return None
+    return known.lacking
 
 
 def _endpoint_waits(state: RolloutState) -> Reason:
@@ -269,6 +328,6 @@ def _standing(plan: Plan, state: RolloutState, known: _Known) -> Reason:
     if state.phase is Phase.PREPARING:
         replay = plan.replay is not None and state.replayed is None
         return Reason("endpoint", "preparing", kind=Kind.NEVER_REPLAYED if replay else Kind.NEVER_READY)
-    if plan.at_once:
+    if plan.at_once and known.unanswered is None:
         return Reason("release", "baked", kind=Kind.NEVER_CONFIRMED)
-    return known.when_over(plan)
+    return _awaits_metrics(plan, state, known) if state.reduced else known.when_over(plan)

@@ -165,7 +165,7 @@ def _weighing(state: RolloutState, live: Live, now: float) -> Effect:
         return Record(transitions.to_step(state, 0, Reason("endpoint", "endpoint", kind=Kind.READY)))
     if not _same(live.shares(desired=True), state.weights):
         return SetWeights(state.weights)
-    begins = state.step_started_at is None and _same(live.shares(), state.weights)
+    begins = state.step_started_at is None and not state.reduced and _same(live.shares(), state.weights)
     return Record(transitions.confirmed(state, now)) if begins else Look()
 
 

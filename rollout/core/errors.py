@@ -15,5 +15,9 @@ class Unreachable(RolloutError):
     """A platform does not answer, after bounded retries."""
 
 
+class Unanswered(Unreachable):
+    """Requests got no answer of a version, and it is unknown of which: nothing is known of either."""
+
+
 class Conflict(RolloutError):
     """The journal changed since it was read."""

@@ -81,6 +81,7 @@ _WHAT: Mapping[str, str | Callable[[Event], str]] = {
     "replayed": "{0.release} was sent captured requests",
     "weights": _share,
     "pivots": _pivots,
+    "reduced": "{0.release} goes back to {0.numbers[percent]:.0f}%",
     "paused": "step {0.numbers[step]:.0f} of {0.release} waits for an approval",
     "held": "{0.release} is held",
     "approved": _approved,

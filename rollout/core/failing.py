@@ -12,9 +12,13 @@ from itertools import compress
 from operator import attrgetter
 
 from rollout.judge.metrics import Tally, Window
+from rollout.kinds import Kind
+from rollout.reason import Reason
 
 FAILED = "failed"
 """The tally of 5XX answers: without the 4XX that a client's own mistakes cause."""
+UNANSWERED = "unanswered"
+"""The tally of all requests that were sent to a version, and of those that none of its instances answered."""
 ERRORS_OF_MEAN = 3.0
 """Required difference in standard errors; by chance it is exceeded once in several hundred outages."""
 _NOTHING = Tally()
@@ -56,6 +60,28 @@ def clearly_fails(counted: Counted, tolerated: float) -> bool:
 
 def _adjusted(counted: Counted) -> float:
     return (counted.bad + 1) / (counted.requests + 2)
+
+
+def unanswered(windows: Sequence[Window], tolerated: float) -> Reason | None:
+    """Why a challenger takes no step: its instances left requests unanswered, and the champion's fewer.
+
+    What it would have answered is unknown, so the release is not blamed for them. None when the shares differ by at
+    most the tolerated one.
+    """
+    new, old = (
+        _sum(side(window).get(UNANSWERED, _NOTHING) for window in windows)
+        for side in (attrgetter("challenger"), attrgetter("champion"))
+    )
+    if new.share - old.share <= tolerated:
+        return None
+    numbers = {
+        "unanswered": new.bad,
+        "requests": new.requests,
+        "champion_unanswered": old.bad,
+        "champion_requests": old.requests,
+        "tolerated": tolerated,
+    }
+    return Reason("endpoint", "instances", numbers=numbers, kind=Kind.UNANSWERED)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Literal, TypeVar, cast, get_args
 
-from rollout.judge.metrics import Metric
+from rollout.judge.metrics import Metric, PromoteWhen
 from rollout.stored import read
 
 OnTimeout = Literal["roll_back", "hold"]
-PromoteWhen = Literal["not_worse", "better"]
 OnTooFew = Literal["wait", "pass"]
 GuardKind = Literal["all_at_once", "canary", "linear", "rolling"]
 
@@ -134,6 +133,8 @@ class Plan:
         settle_seconds: How long after its end a window's counts may still grow; younger windows are ignored. None is
             half a window.
         watch_seconds: How long after a promotion an alarm on the new champion brings the previous one back.
+        metrics_timeout_seconds: How long the challenger keeps a share that it has not proven while counts are missing.
+        warm_up_requests: How many of the challenger's first requests do not count for latencies.
         replay: The gate before any live traffic; None replays nothing.
         guard: None leaves a change of the instances to the platform's default.
         max_failed: The share of requests that may fail (5XX), 0 to 1. Windows in which the champion fails more do not
@@ -150,6 +151,8 @@ class Plan:
     window_seconds: int = 60
     settle_seconds: float | None = None
     watch_seconds: float = 3600
+    metrics_timeout_seconds: float = 120
+    warm_up_requests: int = 0
     replay: ReplayGate | None = None
     guard: Guard | None = None
     max_failed: float = 1.0
@@ -168,6 +171,8 @@ class Plan:
         if self.settle_seconds is not None:
             _number("settle_seconds", self.settle_seconds, 0, 3600)
         _number("watch_seconds", self.watch_seconds, 0, 30 * 86_400)
+        _number("metrics_timeout_seconds", self.metrics_timeout_seconds, 1, LONGEST)
+        _number("warm_up_requests", self.warm_up_requests, 0, 1_000_000_000, whole=True)
         _number("max_failed", self.max_failed, 0, 1)
         baking = sum(step.bake_seconds for step in self.steps)
         if baking >= self.max_seconds:

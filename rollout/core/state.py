@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
@@ -24,6 +24,8 @@ VERSION = 1
 HISTORY, HISTORY_BYTES = 100, 100_000  # most events, and bytes of them, in the history
 WAITING = 60  # most events that wait to be sent; older ones are replaced by their number
 _FEW = 40  # events that always fit
+_LATER: Mapping[str, Any] = {"missing_since": None, "reductions": ()}
+"""Fields that journals of earlier programs do not have."""
 
 
 class StateError(ValueError):
@@ -51,10 +53,22 @@ AT_REST = frozenset({Phase.NONE, Phase.IDLE, Phase.PAUSED, Phase.HELD})
 
 @dataclass(frozen=True)
 class Pivot:
-    """The champion's quantile, in microseconds, fixed `since` then: only later windows are compared at it."""
+    """The champion's quantile, in microseconds, fixed `since` then: only later windows are compared at it.
+
+    Attributes:
+        earlier: The pivot of the windows before; None for the first.
+    """
 
     value: float
     since: float
+    earlier: Pivot | None = None
+
+    def chain(self) -> Iterator[Pivot]:
+        """This pivot and all earlier ones, the newest first."""
+        pivot: Pivot | None = self
+        while pivot is not None:
+            yield pivot
+            pivot = pivot.earlier
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,22 @@ class Retiring:
 
 
 @dataclass(frozen=True)
+class Reduction:
+    """The challenger of a step went back to its last proven share at a time, as counts were missing.
+
+    `resumed` is when the endpoint confirmed the step's weights again; None until then.
+    """
+
+    step: int
+    at: float
+    resumed: float | None = None
+
+    def as_of(self, at: float) -> Reduction:
+        """What was known of it at a time."""
+        return self if self.resumed is None or self.resumed < at else replace(self, resumed=None)
+
+
+@dataclass(frozen=True)
 class SkipTrial:
     """A person's permission for one release to take over without a trial."""
 
@@ -114,12 +144,14 @@ class RolloutState:
         pair_config: The endpoint config that serves champion and challenger together.
         shadow_config: The endpoint config that serves the champion and copies requests to the challenger.
         step: Index into the plan's steps; -1 before the first.
-        step_starts: When the endpoint confirmed each step.
+        step_starts: When the endpoint first confirmed each step.
         weights: The requested percent of traffic per variant.
         approved: The last step that a person approved; -1 before the first.
         paused_at: Since when the trial waits for an approval; None when it does not.
         paused_seconds: What does not count as the trial's time: waits for approvals and, once a person gave it more
             time, everything before.
+        missing_since: Since when the present step lacks counts; None while they come.
+        reductions: The trial's returns to a proven share for missing counts, oldest first.
         moves: How often a change of the config was requested in this phase.
         decided: The decision to go forward or back, until it is the verdict.
         previous_down_at: When the previous champion last failed to start again; 0 if it did not since the promotion.
@@ -148,6 +180,8 @@ class RolloutState:
     approved: int = -1
     paused_at: float | None = None
     paused_seconds: float = 0.0
+    missing_since: float | None = None
+    reductions: tuple[Reduction, ...] = ()
     pivots: Mapping[str, Pivot] = field(default_factory=dict[str, Pivot])
     replayed: Replayed | None = None
     rehearsed_at: float = 0.0
@@ -195,8 +229,17 @@ class RolloutState:
 
     @property
     def step_started_at(self) -> float | None:
-        """When the endpoint confirmed the present step's weights; None while it has not."""
+        """When the endpoint last confirmed the present step's weights; None while it has not."""
+        if self.reductions and self.reductions[-1].step == self.step:
+            return self.reductions[-1].resumed
         return self.step_starts[self.step] if 0 <= self.step < len(self.step_starts) else None
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the challenger has only its last proven share, as counts are, or were, missing."""
+        if self.plan is None or self.challenger is None or not self.reductions or self.step_started_at is not None:
+            return False
+        return self.weights.get(self.challenger.variant, 0) < self.plan.weight(self.step)
 
     def releases(self) -> tuple[Release, ...]:
         """Every release that the endpoint uses or that a rollback would need. None of these may be deleted."""
@@ -254,7 +297,7 @@ class RolloutState:
             version = value.pop("version")
             if version != VERSION:
                 raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            return read(cls, value, whole=True)
+            return read(cls, {**_LATER, **value}, whole=True)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise

@@ -8,13 +8,17 @@ from dataclasses import replace
 from rollout.core.decision import Decision
 from rollout.core.endings import REJECTED_MOST, remembered, roll_back_trial, verdict_on
 from rollout.core.errors import RolloutError
+from rollout.core.missing_metrics import proven_percent
 from rollout.core.plan import LONGEST, Plan
 from rollout.core.release import Release
 from rollout.core.replay import judged_replay, outcome, unchecked
-from rollout.core.state import Phase, Pivot, Replayed, Retiring, RolloutState, SkipTrial
+from rollout.core.state import Phase, Pivot, Reduction, Replayed, Retiring, RolloutState, SkipTrial
 from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
+
+_NOT_OF_THE_RELEASE = frozenset({Kind.COUNTED_LATE, Kind.UNANSWERED})
+"""Why a trial ran out of time that is not the release's own fault, as far as is known: it is not rejected."""
 
 
 class Rejected(RolloutError):
@@ -54,7 +58,8 @@ def begin(
 
     Raises:
         Rejected: The target was rolled back before.
-        RolloutError: A config is missing or made for another champion, or the journal has no room.
+        RolloutError: A config is missing or made for another champion, another release is restored, or the journal
+            has no room.
     """
     if target.id in state.rejected:
         raise Rejected(state.rejected[target.id])
@@ -68,6 +73,12 @@ def begin(
     if challenger == target and (tried_so or state.phase is Phase.MOVING):
         return state
     refuse_unrecorded(state, f"release {target.id}")
+    restored = state.restored
+    if restored is not None and target.id not in {restored.release, champion.id if champion else ""}:
+        raise RolloutError(
+            f"release {target.id} does not begin on {state.endpoint}: a person has restored release {restored.release} "
+            "in its place. Run `pulumi up` again for that one, or `modelstack restore --clear` first"
+        )
     if champion is None or champion.id == target.id:
         return _start(state, target, phase=Phase.MOVING, pair_config=None, plan=plan, now=now)
     _refuse_unprepared(state, champion, target, pair_config, beside)
@@ -147,6 +158,8 @@ def _start(
         approved=-1,
         paused_at=None,
         paused_seconds=0.0,
+        missing_since=None,
+        reductions=(),
         pivots={},
         replayed=None,
         rehearsed_at=0.0,
@@ -167,28 +180,56 @@ def _start(
 
 
 def apply(state: RolloutState, decision: Decision, now: float) -> RolloutState:
-    """The state after a decision on the trial; `state` itself on `hold`."""
+    """The state after a decision on the trial; `state` itself on `hold`, unless counts begin or cease to be missing."""
     champion, challenger = state.champion, state.challenger
+    if state.missing_since != decision.missing_since:
+        state = replace(state, missing_since=decision.missing_since)
     if champion is None or challenger is None or decision.action == "hold":
         return state
     evidence = tuple(finding.reason for finding in decision.findings.each) if decision.findings else ()
     if decision.action == "roll_back":
-        known = decision.reason.beside
-        ours = known is not None and known.kind is Kind.COUNTED_LATE  # our own delay: the release is not rejected
-        return roll_back_trial(state, decision.reason, "failed" if ours else "rolled_back", now, evidence)
+        outcome = "failed" if _is_of_others(decision.reason) else "rolled_back"
+        return roll_back_trial(state, decision.reason, outcome, now, evidence)
+    if decision.action == "reduce":
+        return _reduced(state, decision.reason, now)
+    if decision.action in {"wait_for_person", "pause"}:
+        return _waiting(state, challenger, decision, now)
+    if decision.action == "promote":
+        reason = _with_caveat(state, decision.reason)
+        verdict = replace(verdict_on(state, challenger, "promoted", reason, now), evidence=evidence)
+        weights = {champion.variant: 0, challenger.variant: 100}
+        state = replace(resumed(state, now), phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
+        return state.noting(now, Phase.PROMOTING.value, challenger.id, reason)
+    return to_step(resumed(state, now), state.step + (decision.action == "advance"), decision.reason)
+
+
+def _is_of_others(reason: Reason) -> bool:
+    """Whether a reason rests on one that is not the release's own fault."""
+    known = reason.beside
+    return known is not None and (known.kind in _NOT_OF_THE_RELEASE or _is_of_others(known))
+
+
+def _waiting(state: RolloutState, challenger: Release, decision: Decision, now: float) -> RolloutState:
     if decision.action == "wait_for_person":
         return replace(state, phase=Phase.HELD).noting(now, Phase.HELD.value, challenger.id, decision.reason)
-    if decision.action == "pause":
-        paused, step = replace(state, phase=Phase.PAUSED, paused_at=now), {"step": state.step + 1.0}
-        return paused.noting(now, Phase.PAUSED.value, challenger.id, decision.reason, numbers=step)
-    going = resumed(state, now)
-    if decision.action == "promote":
-        weights = {champion.variant: 0, challenger.variant: 100}
-        reason = _with_caveat(state, decision.reason)
-        verdict = replace(verdict_on(going, challenger, "promoted", reason, now), evidence=evidence)
-        promoting = replace(going, phase=Phase.PROMOTING, weights=weights, moves=0, decided=verdict)
-        return promoting.noting(now, Phase.PROMOTING.value, challenger.id, reason)
-    return to_step(going, state.step + 1, decision.reason)
+    paused, step = replace(state, phase=Phase.PAUSED, paused_at=now), {"step": state.step + 1.0}
+    return paused.noting(now, Phase.PAUSED.value, challenger.id, decision.reason, numbers=step)
+
+
+def _reduced(state: RolloutState, reason: Reason, now: float) -> RolloutState:
+    """The state that requests the last proven share. The event comes at once: the endpoint may be unreachable too."""
+    champion, challenger, plan = state.champion, state.challenger, state.plan
+    if champion is None or challenger is None or plan is None:
+        return state
+    percent = proven_percent(plan, state)
+    reduced = replace(
+        state,
+        weights={champion.variant: 100 - percent, challenger.variant: percent},
+        reductions=(*state.reductions, Reduction(state.step, now)),
+        moves=0,
+    )
+    numbers = {"step": state.step + 1.0, "percent": float(percent)}
+    return reduced.noting(now, "reduced", challenger.id, reason, numbers=numbers)
 
 
 def _with_caveat(state: RolloutState, reason: Reason) -> Reason:
@@ -258,10 +299,11 @@ def clear(state: RolloutState, release: str, now: float) -> RolloutState:
 
 
 def pivoted(state: RolloutState, pivots: Mapping[str, Pivot], now: float) -> RolloutState:
-    """The state with more pivots."""
+    """The state with new pivots; the earlier ones apply to earlier windows."""
     values = {name: pivot.value for name, pivot in pivots.items()}
     release = state.challenger.id if state.challenger else ""
-    known = replace(state, pivots={**state.pivots, **pivots})
+    chained = {name: replace(pivot, earlier=state.pivots.get(name)) for name, pivot in pivots.items()}
+    known = replace(state, pivots={**state.pivots, **chained})
     return known.noting(now, "pivots", release, numbers=values, send=False)
 
 
@@ -297,5 +339,9 @@ def confirmed(state: RolloutState, now: float) -> RolloutState:
     if challenger is None or plan is None:
         return state
     share = {"copies": plan.steps[step].weight} if plan.shadows(step) else {"percent": plan.weight(step)}
-    begun = replace(state, step_starts=(*state.step_starts[:step], now))
+    if state.reductions and state.reductions[-1].step == step:
+        reductions = (*state.reductions[:-1], replace(state.reductions[-1], resumed=now))
+        state = replace(state, reductions=reductions)
+    first = state.step_starts[step : step + 1] or (now,)
+    begun = replace(state, step_starts=(*state.step_starts[:step], *first))
     return begun.noting(now, "weights", challenger.id, state.step_reason, numbers={"step": step + 1.0, **share})

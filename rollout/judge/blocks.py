@@ -1,4 +1,4 @@
-"""Gathers windows into blocks, which are closed by the number of their observations, never by their outcome."""
+"""Gathers windows into blocks, whose length is chosen by the counts of earlier windows, never by their own outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import accumulate, compress
 from rollout.judge.dependence import Block
 from rollout.judge.metrics import Tally
 
-_BLOCK = 5  # observations of each version that close a block
+_BLOCK = 5  # the expected observations of each version in a block
 _GROWTH = 0.04  # and this share of the segment's so far: a long trial is judged in a few hundred blocks
 
 
@@ -47,18 +47,19 @@ class Column:
 def blocks(champion: Column, challenger: Column, *, ended: bool) -> Iterator[Block]:
     """The blocks of one segment, in which each version keeps its share of traffic.
 
-    A window in which one version had next to no traffic is left out: a drift would be mistaken for a difference. If the
-    segment has `ended`, the remainder is a block too, if it has observations of both versions.
+    Every window is in a block, and its own counts close no block but the first: where clients repeat failed requests,
+    the counts depend on the failures. A block without an observation of both versions is extended. If the segment has
+    `ended`, the remainder is a block too, if it has observations of both versions.
     """
-    if 0 in champion.counts or 0 in challenger.counts:
-        counts = zip(champion.counts, challenger.counts, strict=True)
-        both = [bool(one and other) or one + other < _BLOCK for one, other in counts]
-        champion, challenger = champion.only(both), challenger.only(both)
     old, new = [0, *accumulate(champion.counts)], [0, *accumulate(challenger.counts)]
     begin, last = 0, len(old) - 1
     while begin < last:
         least = max(_BLOCK, math.ceil(_GROWTH * new[begin]))
-        end = max(bisect_left(old, old[begin] + _BLOCK), bisect_left(new, new[begin] + least))
+        if begin:
+            end = begin + math.ceil(begin * max(_BLOCK / old[begin], least / new[begin]))
+            end = max(end, bisect_left(old, old[begin] + 1), bisect_left(new, new[begin] + 1))
+        else:
+            end = max(bisect_left(old, _BLOCK), bisect_left(new, _BLOCK))
         if end > last and not (ended and old[last] > old[begin] and new[last] > new[begin]):
             return
         yield Block(champion.sum(begin, end), challenger.sum(begin, end), min(end, last) - begin)

@@ -34,6 +34,7 @@ _WEIGHT = 2.0  # the weight, in pairs, of the guess, and of each level's estimat
 _TELLING = 4  # the minimum pairs of joined blocks for an estimate
 _LEVELS = 4  # blocks by one, two, four and eight
 _FIRST = (1.0, 0.02, 0.02)  # a prior answer
+_FEW = 5  # answers that may all depend on each other, whatever the number of windows they are from
 
 
 class Block(NamedTuple):
@@ -52,10 +53,25 @@ class Dependence:
         self._levels = [_Level() for _ in range(_LEVELS)]
         self._seen = list(zip(*[level.seen for level in self._levels], strict=True))  # per version, by level
         self._champion = self._challenger = Worth(*_FIRST)
+        self._counts, self._windows = (0.0, 0.0), 0  # of the step
 
     def worth(self, block: Block) -> tuple[Worth, Worth]:
         """The worth of a block's answers, the champion's and the challenger's."""
-        return (_worth(block.champion, block.windows, self._rho), _worth(block.challenger, block.windows, self._rho))
+        champion, challenger = self._sizes(block)
+        return _worth(block.champion, champion, self._rho), _worth(block.challenger, challenger, self._rho)
+
+    def _sizes(self, block: Block) -> tuple[float, float]:
+        """How many answers of each version an incident may affect: those of a window, or a block's if it has few.
+
+        By the step's earlier blocks: a block's own count depends on its failures where clients repeat failed requests.
+        More traffic in both together does count.
+        """
+        counts = block.champion.count, block.challenger.count
+        if self._windows:
+            growth = max(1.0, sum(counts) * self._windows / (sum(self._counts) * block.windows))
+            part = growth * block.windows / self._windows
+            counts = self._counts[0] * part, self._counts[1] * part
+        return counts[0] / _clusters(counts[0], block.windows), counts[1] / _clusters(counts[1], block.windows)
 
     def in_turn(self, blocks: Iterable[Block]) -> list[tuple[Worth, Worth]]:
         """The worth of each block by what was known before it; then learns from it."""
@@ -69,6 +85,8 @@ class Dependence:
         """Use a closed block for later estimates."""
         self._champion = plus(self._champion, block.champion)
         self._challenger = plus(self._challenger, block.challenger)
+        self._counts = self._counts[0] + block.champion.count, self._counts[1] + block.challenger.count
+        self._windows += block.windows
         variances = self._champion.variance, self._challenger.variance
         for level in self._levels:
             level.compare(block, variances)
@@ -83,6 +101,7 @@ class Dependence:
         """Begin a step: its blocks are not compared with earlier ones, as a share of traffic may change a version."""
         for level in self._levels:
             level.last = level.waits = None
+        self._counts, self._windows = (0.0, 0.0), 0
 
     def _greatest(self, levels: Sequence[_Pairs]) -> float:
         """The greatest estimate of all levels; each level's prior is the one below."""
@@ -102,9 +121,13 @@ def plus(one: Sums, other: Sums) -> Worth:
     return Worth(one.count + other.count, one.total + other.total, one.squares + other.squares)
 
 
-def _worth(answers: Sums, windows: int, rho: float) -> Worth:
-    count = answers.count
-    effect = 1 + (count / windows - 1) * rho if count > windows else 1.0
+def _clusters(count: float, windows: float) -> float:
+    """How many groups of dependent answers so many answers of some windows are."""
+    return min(windows, max(1.0, count / _FEW))
+
+
+def _worth(answers: Sums, size: float, rho: float) -> Worth:
+    count, effect = answers.count, 1 + max(size - 1, 0.0) * rho
     return Worth(count / effect, answers.total / effect, answers.squares / effect)
 
 
@@ -167,7 +190,7 @@ class _Level:
 def _pair(before: Sums, after: Sums, windows: tuple[int, int], variance: float) -> _Pair:
     n0, n1, sum0, sum1 = before.count, after.count, before.total, after.total
     part0, part1 = 1 / n0, 1 / n1
-    beyond0, beyond1 = 1 / windows[0] - part0, 1 / windows[1] - part1
+    beyond0, beyond1 = 1 / _clusters(n0, windows[0]) - part0, 1 / _clusters(n1, windows[1]) - part1
     beyond = (beyond0 if beyond0 > 0 else 0.0) + (beyond1 if beyond1 > 0 else 0.0)
     telling = (before.squares + after.squares) * (n0 + n1) > (sum0 + sum1) ** 2 * (1 + 1e-9)
     return sum1 * part1 - sum0 * part0, variance * (part0 + part1), variance * beyond, telling

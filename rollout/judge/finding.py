@@ -29,6 +29,7 @@ probability at most c^-3. For the mixture with bolder bets `make bench` measures
 """
 _NOTHING = Tally()
 _ONE_BLOCK = 0.85  # one block shows at most what "worse" needs to this power, so it never decides alone
+_ONE_RUN = 0.5  # and a short run of blocks what it needs to this power
 _ANSWERS: dict[Answer, Kind] = {"worse": Kind.WORSE, "not worse": Kind.NOT_WORSE, "unknown": Kind.NOT_YET_KNOWN}
 
 
@@ -78,9 +79,9 @@ class Judged:
     unfit: bool = False
 
 
-def on_metric(metric: Metric, steps: Sequence[Sequence[Window]], stage: Stage) -> Judged:
-    """Judge one metric from all windows of a trial, step by step, in order."""
-    seen = _Seen.of(metric, steps)
+def on_metric(metric: Metric, parts: Sequence[Sequence[Window]], steps: Sequence[int], stage: Stage) -> Judged:
+    """Judge one metric from all windows of a trial, in parts with the same weights, in order; `steps` are theirs."""
+    seen = _Seen.of(metric, parts, steps)
     needed, awaited = stage.needed(metric), _awaited(metric, seen, stage)
     numbers = _numbers(metric, seen.champion, seen.challenger)
     if seen.wrong:
@@ -109,15 +110,16 @@ class _Seen:
     """The observations of one metric, without the windows in `wrong`; `here` are the counts of the present step."""
 
     segments: Sequence[tuple[Column, Column]]
+    steps: Sequence[int]
     champion: Sums
     challenger: Sums
     here: tuple[int, int]
     wrong: Sequence[Mapping[str, str]]
 
     @classmethod
-    def of(cls, metric: Metric, steps: Sequence[Sequence[Window]]) -> _Seen:
+    def of(cls, metric: Metric, parts: Sequence[Sequence[Window]], steps: Sequence[int]) -> _Seen:
         segments, wrong = list[tuple[Column, Column]](), list[dict[str, str]]()
-        for windows in steps:
+        for windows in parts:
             champion = Column.of([window.champion.get(metric.name, _NOTHING) for window in windows])
             challenger = Column.of([window.challenger.get(metric.name, _NOTHING) for window in windows])
             if not (fit(metric, champion) and fit(metric, challenger)):
@@ -127,26 +129,29 @@ class _Seen:
             segments.append((champion, challenger))
         sums = [(champion.sum(), challenger.sum()) for champion, challenger in segments]
         whole = (scaled(metric, Column.of(side).sum()) for side in zip(*sums, strict=True))
-        return cls(segments, *whole, here=(sums[-1][0].count, sums[-1][1].count), wrong=wrong)
+        here = [pair for step, pair in zip(steps, sums, strict=True) if step == steps[-1]]
+        counts = sum(old.count for old, _ in here), sum(new.count for _, new in here)
+        return cls(segments, steps, *whole, here=counts, wrong=wrong)
 
 
 def _evidence(metric: Metric, seen: _Seen, stage: Stage, proof: float) -> tuple[Evidence, float]:
     """The evidence, and about how many more observations a good challenger needs to be shown "not worse"."""
-    most, bettor = stage.worse**_ONE_BLOCK, _bettor(metric, better=stage.better is not None)
-    evidence = Evidence(bettor, segments=stage.segments, most=most)
+    bettor = _bettor(metric, better=stage.better is not None)
+    most, run = stage.worse**_ONE_BLOCK, stage.worse**_ONE_RUN
+    evidence = Evidence(bettor, segments=stage.segments, most=most, run=run)
     dependence = Dependence(metric.kind)
-    for number, columns in enumerate(seen.segments, 1):
-        ended = number < len(seen.segments)
+    for number, columns in enumerate(seen.segments):
+        if number:
+            dependence.restart()
+            evidence.restart(seen.steps[number])
+        ended = number < len(seen.segments) - 1
         closed = [
             Block(scaled(metric, raw.champion), scaled(metric, raw.challenger), raw.windows)
             for raw in blocks(*columns, ended=ended)
         ]
         # One pass per computation over all blocks: short loops stay in the processor's cache.
         for block, worth in zip(closed, dependence.in_turn(closed), strict=True):
-            evidence.bet(block.champion, block.challenger, worth)
-        if ended:
-            dependence.restart()
-            evidence.restart()
+            evidence.bet(block.champion, block.challenger, worth, windows=block.windows)
     has = _counted(evidence, stage)
     if not -math.log(LIKELY) < has < proof:
         return evidence, math.inf  # it is shown, or speaks against a good challenger
@@ -185,8 +190,7 @@ def _bettor(metric: Metric, *, better: bool) -> Rates | Means:
     if metric.kind == "mean":
         return Means(metric.margin / (metric.high - metric.low), better=better)
     if metric.quantile is not None:
-        beyond = 1 - metric.quantile
-        return Rates(0.0, better=better, guess=beyond, weight=50, limit=None if metric.prove else beyond)
+        return Rates(0.0, better=better, guess=1 - metric.quantile, weight=50)
     return Rates(metric.margin, better=better)
 
 

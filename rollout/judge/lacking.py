@@ -28,8 +28,7 @@ def lacking(
     champion, challenger = (scaled(metric, side.sum()) for side in step)
     if challenger.count < _FIRST or not champion.count:
         return math.inf
-    windows = len(step[1].counts) - step[1].counts.count(0)
-    worth = dependence.worth(Block(champion, challenger, windows))
+    worth = dependence.worth(Block(champion, challenger, len(step[1].counts)))
     expected = [_like(side, all_of) for side, all_of in zip(worth, _as_good(metric, champion, challenger), strict=True)]
     won = max(bettor.gains(*expected).not_worse) / challenger.count
     more = max(missing, _LUCK) / won if won > 0 else math.inf

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["rate", "quantile", "mean"]
+PromoteWhen = Literal["not_worse", "better"]
 
 _TAIL = 10  # requests that must be beyond a quantile before it is a pivot
 

@@ -17,11 +17,6 @@ A quantile of latency is compared as a rate with margin 0. With a pivot t fixed 
 the champion's ones are answers slower than t, the challenger's are answers slower than (1 + margin) t. If the
 challenger's latency is at most (1 + margin) times as long in distribution, its rate of ones is no greater.
 
-With a `limit` r half of the bets on "not worse" are against {p1 >= r}, on the challenger alone: the likelihood of a
-rate below r over that of r. Together they are evidence against being worse than both the champion and the limit. This
-serves a latency without `prove`, with r the champion's share of slower answers when the pivot was fixed: both versions
-may have become so fast since that hardly any answer is slower, and then no comparison could tell.
-
 Sources: Turner, Ly and Grunwald, "Generic E-variables for exact sequential k-sample tests that allow for optional
 stopping", J. Stat. Plan. Inference 230 (2024), arXiv:2106.02693; Turner and Grunwald, "Exact anytime-valid confidence
 intervals for contingency tables and beyond", Stat. Probab. Lett. 198 (2023), arXiv:2203.09785 (convex null hypotheses).
@@ -53,25 +48,14 @@ class Rates:
         better: Whether to bet on "better" too.
         guess: The champion's rate before any observation.
         weight: How many observations that guess is worth, permanently: a rate is never guessed as 0.
-        limit: A rate below which the challenger is good enough, whatever the champion's is.
     """
 
-    def __init__(
-        self,
-        margin: float,
-        *,
-        better: bool = False,
-        guess: float = 0.02,
-        weight: float = 25.0,
-        limit: float | None = None,
-    ) -> None:
+    def __init__(self, margin: float, *, better: bool = False, guess: float = 0.02, weight: float = 25.0) -> None:
         self._margin, self._up, self._seek_better = margin, _differences(margin, guess), better
-        self._below = [] if limit is None else [_log_ratios(limit * part, limit) for part in _PARTS]
         self._prior = guess * weight, weight
         self._ones = self._count = 0.0
         shares = [1 / (2 + place) for place in range(len(self._up))]
         down = 3 if margin else len(_PARTS)
-        down += len(self._below)
         self.shares = Gains(
             [share / sum(shares) for share in shares],
             [1 / down] * down,
@@ -85,11 +69,9 @@ class Rates:
         less = [guess * part for part in _PARTS]
         # With a margin: equal, better by it, or worse by half of it.
         down = [guess - margin, guess, guess + margin / 2] if margin else less
-        ones, others = challenger.total, challenger.count - challenger.total
-        below = [ones * one + others * other for one, other in self._below]
         return Gains(
             log_e_values(guess, [guess + step for step in self._up], margin, champion, challenger),
-            log_e_values(guess, down, margin, champion, challenger) + below,
+            log_e_values(guess, down, margin, champion, challenger),
             log_e_values(guess, less, 0.0, champion, challenger) if self._seek_better else [],
         )
 
@@ -97,11 +79,6 @@ class Rates:
         """Use a closed block for later guesses of the champion's rate; the challenger's is mixed over."""
         self._ones = _MEMORY * self._ones + champion.total
         self._count = _MEMORY * self._count + champion.count
-
-
-def _log_ratios(rate: float, limit: float) -> tuple[float, float]:
-    """Log of the likelihood of a rate over that of the limit, for a one and for a zero."""
-    return math.log(rate / limit), math.log((1 - rate) / (1 - limit))
 
 
 def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: Sums, challenger: Sums) -> list[float]:

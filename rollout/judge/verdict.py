@@ -8,14 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
-from typing import Literal
 
 from rollout.judge.finding import Answer, Finding, Judged, Stage, can_be_better, on_metric
-from rollout.judge.metrics import Metric, Window
+from rollout.judge.metrics import Metric, PromoteWhen, Window
 from rollout.kinds import Kind
 from rollout.reason import Reason
-
-PromoteWhen = Literal["not_worse", "better"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ def judge(
     metrics: Sequence[Metric],
     alpha: float,
     starts: Sequence[float] = (),
+    steps: Sequence[int] = (),
     segments: int = 1,
     last: bool = True,
     promote_when: PromoteWhen = "not_worse",
@@ -57,13 +55,16 @@ def judge(
     The answer is `unknown` without data on a metric with `prove`, unless another is `worse`; also if any metric has a
     window whose sums cannot be of values within its range. `windows` are the closed ones since the trial
     began, of quantiles those since their pivots were fixed, in any order; `starts` are those of each
-    step so far, epoch seconds; `segments` is the number of steps in all.
+    step so far, epoch seconds; `segments` is the number of steps in all. `steps` are the numbers of the steps that
+    begin at `starts`, if a step was interrupted; while the challenger has no traffic (-1), nothing is compared.
     """
     able = [metric for metric in metrics if metric.prove and can_be_better(metric)]
     better = max(1, len(able)) / alpha if last and promote_when == "better" else None
     stage = Stage(segments, last, worse=len(metrics) / alpha, not_worse=1 / alpha, better=better)
-    steps = _by_step(windows, starts)
-    judged = [on_metric(metric, steps, stage) for metric in metrics]
+    parts = _by_step(windows, starts)
+    numbers = steps or range(len(parts))
+    parts = [part if number >= 0 else [] for part, number in zip(parts, numbers, strict=True)]
+    judged = [on_metric(metric, parts, numbers, stage) for metric in metrics]
     each = tuple(item.finding for item in judged)
     worse = [item for item in judged if item.finding.answer == "worse"]
     if worse:

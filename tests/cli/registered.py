@@ -13,7 +13,7 @@ from cli.platform.kubernetes.platform import Kubernetes
 from cli.target import Target
 from pipeline.pack import Registered, SealedPackage
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.package_store import ClusterPackageStore
 from platforms.kubernetes.spec import RolloutSpec
@@ -82,7 +82,7 @@ def stack_of(
         version=package.model_package_arn,
         **{name: getattr(package, name) for name in facts},
     )
-    KubernetesJournal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
+    copied_journal(there, NAME).write(RolloutState(NAME, champion=champion, phase=Phase.IDLE))
     outputs = {
         "platform": "kubernetes", "endpoint_name": NAME, "namespace": "models", "registry": registry, "bucket": bucket,
         "signing_key": key.public_key.decode(), "champion": package.package_digest,

@@ -22,12 +22,13 @@ from cli.commands import proving
 from cli.main import main
 from cli.page import page
 from cli.target import ROOT, Target
+from cli.target_options import TargetOptions
 from cli.view import audit_records
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal as copied_on_aws
 from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import KubernetesJournal
-from rollout.controller.ports import Journal
+from platforms.kubernetes.journal import KubernetesJournal, copied_journal
 from rollout.core.state import RolloutState
+from services.journal import CopiedJournal
 from tests.audit.made import ENDPOINT, WHO, Key
 from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import target as on_cluster
@@ -43,7 +44,7 @@ REASON = {"source": "person", "name": "ada", "said": "customers complain", "kind
 class Stack:
     """A stack with three records, of which the last is not stored yet; `put` of None deletes a line."""
 
-    journal: Journal
+    journal: CopiedJournal
     put: Callable[[int, str | None], None]
     folder: Path
     key: Path
@@ -77,7 +78,7 @@ def stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
         yield Stack(journal, put, tmp_path, key)
 
 
-Made = tuple[Target, Journal, Callable[[int, str | None], None]]
+Made = tuple[Target, CopiedJournal, Callable[[int, str | None], None]]
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def _on_aws(_: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterat
             _ = make("s3").delete_object(**of) if line is None else make("s3").put_object(**of, Body=line.encode())
 
         target = Target("prod", ENDPOINT, "us-east-1", {"artifact_bucket": "artifacts", "journal_table": "rollouts"})
-        yield target, DynamoJournal(make, "rollouts", ENDPOINT, WHO), put
+        yield target, copied_on_aws(make, "rollouts", ENDPOINT, WHO), put
 
 
 @contextmanager
@@ -105,8 +106,8 @@ def _on_cluster(request: pytest.FixtureRequest, _: pytest.MonkeyPatch) -> Iterat
 
     pem = load_der_public_key(KEY.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     there = on_cluster(cluster)
-    target = replace(there, outputs={**there.outputs, "signing_key": pem.decode()})
-    yield target, KubernetesJournal(Api.of(None, NAMESPACE), ENDPOINT, WHO), put
+    target = replace(there, outputs={**there.outputs, "audit_key": pem.decode()})
+    yield target, copied_journal(Api.of(None, NAMESPACE), ENDPOINT, WHO), put
 
 
 def test_a_record_that_is_as_it_was_written_is_said_to_be_so(stack: Stack) -> None:
@@ -129,6 +130,16 @@ def test_a_tampered_record_is_named_and_the_exit_code_says_no(stack: Stack) -> N
     assert (seen["ok"], seen["finding"]["problem"], seen["finding"]["number"]) == (False, "changed", 2)
 
 
+def test_records_that_are_used_are_those_that_were_verified(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to the bucket could show other records to a second read."""
+    lines = stack.typed("export").output.splitlines()
+    answers = [lines, [lines[0], lines[1].replace("rolled_back", "rolled_over")]]
+    monkeypatch.setattr(audit_records, "kept", lambda _: answers.pop(0))
+    monkeypatch.setattr(audit_records, "_public_key", lambda *_: KEY.public)
+    told = [record.what["event"] for record in audit_records.proven(proving.find(TargetOptions()))]
+    assert (told, len(answers)) == (["preparing", "rolled_back", "cleared"], 1)
+
+
 def test_a_key_is_taken_in_pem_form_too_and_another_one_finds_its_first_record(stack: Stack) -> None:
     stack.key.write_bytes(load_der_public_key(KEY.public).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     assert stack.verify().exit_code == 0
@@ -138,7 +149,7 @@ def test_a_key_is_taken_in_pem_form_too_and_another_one_finds_its_first_record(s
 
 def test_the_key_of_a_stack_on_a_cluster_is_the_one_that_its_outputs_name(stack: Stack) -> None:
     """That of a stack on AWS is asked of KMS, which only the local cloud has with this kind of key."""
-    if isinstance(stack.journal, KubernetesJournal):
+    if isinstance(stack.journal.primary, KubernetesJournal):
         assert stack.typed("verify").exit_code == 0, stack.typed("verify").output
 
 

@@ -82,7 +82,7 @@ def test_an_alarm_that_rings_is_shown_with_its_numbers_or_else_with_its_words(be
     world = begin(seconds=20)
     assert "v-b-5xx: Threshold Crossed: 1 datapoint [0.5] was greater than the" in drawn(look(world, RINGS))
     numbers = replace(RINGS, value=0.5, threshold=0.05)
-    assert "v-b-5xx: value 0.5, threshold 0.05\n" in drawn(look(world, numbers)).replace(" \n", "\n")
+    assert "v-b-5xx: 50% of requests fail, 5% may\n" in drawn(look(world, numbers)).replace(" \n", "\n")
 
 
 def test_the_name_of_a_metric_is_cut_only_where_there_is_no_room(begin: Begin) -> None:
@@ -195,7 +195,7 @@ def test_the_first_look_tells_what_stands_and_the_next_nothing_when_nothing_chan
 def test_an_alarm_is_told_when_it_begins_to_ring_by_its_numbers_and_when_it_stops() -> None:
     words = "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing one was treated as [NonBreaching]"
     ringing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", words, "page", 0.48012, 0.05),))
-    assert changes(SEEN, ringing) == ["alarm    e-5xx rings: value 0.4801, threshold 0.05"]
+    assert changes(SEEN, ringing) == ["alarm    e-5xx fires: 48% of requests fail, 5% may"]
     assert changes(ringing, ringing) == []
     assert changes(ringing, SEEN) == ["alarm    e-5xx is ok again"]
 

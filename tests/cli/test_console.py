@@ -13,6 +13,7 @@ from cli.console.comparison import ComparisonRow
 from cli.console.figure import Span
 from cli.console.time_range import interval
 from rollout.core.plan import Step
+from rollout.core.release import release_id
 from tests.cli.browsed import Browser, pages
 from tests.cli.conftest import plan
 from tests.rollout.worlds import wish
@@ -47,7 +48,7 @@ def test_the_dashboard_shows_each_panel_with_its_newest_values(browse: Callable[
     assert "<h2>Requests</h2>" in page
     assert re.search(r"champion <code>v-a</code></th><th scope=\"col\">challenger <code>v-b</code>", page)
     assert re.search(r'<b data-curve="0">40.39</b>.*<b data-curve="1">41.13</b>', page, re.DOTALL)
-    assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx rings' in page
+    assert 'href="/alarms#endpoint-v-b-5xx">v-b-5xx fires' in page
 
 
 def test_the_rollout_tells_that_a_release_is_restored(
@@ -86,7 +87,7 @@ def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[...
     assert 'id="endpoint-v-b-5xx"' in page
     assert "Alarm updated from OK to ALARM" in page
     assert "Missing data: notBreaching" in page
-    assert "<code>docs/how-to/runbook.md#5xx</code>" in page
+    assert '<a href="/runbook?section=5xx" rel="noreferrer">docs/how-to/runbook.md#5xx</a>' in page
     assert page.count("docs/how-to/runbook.md#5xx") == 1, "said once"
     assert '<td data-label="Severity">page</td>' in page
     assert "Severity: " not in page
@@ -98,6 +99,21 @@ def test_the_registry_shows_role_approval_and_lineage(browse: Callable[..., Brow
     for known in ("abc", "sha256:9", "registry/serving@sha256:1", "s3://b/model.tar.gz"):
         assert f"<code>{known}</code>" in page
     assert "auc <b>0.7</b>" in page
+    assert f'<td data-label="Release"><code>{release_id("abc", "registry/serving@sha256:1")}</code></td>' in page
+
+
+def test_a_runbook_section_is_shown_and_an_unknown_one_is_refused(browse: Callable[..., Browser]) -> None:
+    page = browse().get("/runbook?section=the-endpoint-is-silent").text
+    assert "<h2>The endpoint is silent</h2>" in page and "## " not in page
+    refused = browse().get("/runbook?section=../x")
+    assert (refused.status_code, "what-each-alarm-means" in refused.text) == (400, True)
+
+
+def test_the_title_and_the_first_line_of_a_page_say_that_an_alarm_fires(browse: Callable[..., Browser]) -> None:
+    for path in ("/", "/rollout", "/alarms"):
+        page = browse().get(path).text
+        assert re.search(r"<title>ALARM · \w+ · endpoint</title>", page)
+        assert re.search(r'class="situation wrong">\n<h2>[^<]*v-b[^<]*</h2>', page), page[:3000]
 
 
 def test_the_registry_shows_the_verdict_that_made_the_champion_and_no_older_words(

@@ -46,7 +46,7 @@ def console(cluster: Cluster) -> Browser:
     [
         ("/", ["Latency at the gateway", "v-b", "no data in this time"]),
         ("/rollout", ["On trial: <code>b</code> beside <code>a</code>", "off: nothing new is trained"]),
-        ("/alarms", [f'id="{NAME}-v-a-5xx"', "value 0.48, threshold 0.05", "Missing data: None did."]),
+        ("/alarms", [f'id="{NAME}-v-a-5xx"', "48% of requests fail, 5% may", "Missing data: None did."]),
         ("/registry", [f"<code>{NAMESPACE}/{NAME}</code>", "Approved", "auc <b>0.7</b>", "r/serving@sha256:2"]),
         ("/compare?one=1&other=3", ["<code>sha256:9</code>", "<code>sha256:b</code>", "differs"]),
     ],
@@ -60,8 +60,8 @@ def test_the_console_shows_the_same_pages(console: Browser, path: str, shown: li
 def test_a_dashboard_without_prometheus_says_so_in_each_graph(cluster: Cluster, console: Browser) -> None:
     cluster.blind = True
     answer = console.get("/")
-    assert (answer.status_code, answer.text.count("answers 503: starting up")) == (200, PANELS)
-    assert "prometheus rings" in answer.text
+    assert (answer.status_code, answer.text.count("answers 503: starting up")) == (200, PANELS + 1)
+    assert "prometheus fires" in answer.text
 
 
 def test_the_dashboard_shows_the_panels_of_the_stack_and_the_variant_of_a_workload(

@@ -8,11 +8,14 @@ from typing import Any, cast
 
 from cli.platform.facts import ServedView, Spent
 from cli.platform.kubernetes.counted import served, spent
+from cli.view.render import served as served_table
 from monitoring.objectives.slo import Objective
 from platforms.kubernetes import objective_rules
 from platforms.kubernetes.metrics import CLASS, EDGE
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.rule import Watched
+from tests.cli.played import printed
+from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 
 OBJECTIVE = Objective(availability=0.99, latency=0.95, latency_ms=1000, window_seconds=21_600, min_requests=20)
 WATCHED = Watched(
@@ -54,3 +57,13 @@ def test_a_table_tells_the_quantiles_that_the_graphs_of_prometheus_draw() -> Non
     end = datetime(2026, 3, 2, tzinfo=UTC)
     (told,) = served(cast(Prometheus, Buckets()), {"v-a": ("a",)}, end - timedelta(days=1), end)
     assert told == ServedView("v-a", 100, 1, 0, {"p50": 10.0, "p90": 25.0, "p99": 47.5})
+
+
+def test_requests_that_no_pod_answered_or_that_timed_out_count_against_the_availability() -> None:
+    tsdb = Tsdb()
+    envoy = Envoy(tsdb)
+    played(envoy, {3: lambda: envoy.answer("a", "2", 60), 8: lambda: envoy.lose("a", 40)}, every(5, -58, 90))
+    start = datetime.fromtimestamp(START, UTC)
+    (found,) = served(Prometheus(tsdb.client()), {"v-a": ("a",)}, start, start + timedelta(minutes=1))
+    assert (found.requests, found.failed, found.unanswered, found.availability) == (100, 40, 40, 0.6)
+    assert "40 (40 unanswered)" in printed(served_table((found,)), width=120)

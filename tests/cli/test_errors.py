@@ -13,7 +13,7 @@ from cli.invoke import answer_of
 from cli.main import main
 from rollout.core.errors import RolloutError, Unreachable
 from services.invoke import Request
-from services.memory import MemoryInvoke
+from tests.services.memory import MemoryInvoke
 
 
 def told(error: Exception) -> OperatorError:

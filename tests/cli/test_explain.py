@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from cli.errors import OperatorError
+from cli.platform.facts import AlarmView
 from cli.view.explain import Story, explain
 from cli.view.narrate import told
+from cli.view.situation import situation
 from rollout.core.endings import roll_back_trial
 from rollout.core.event import latency
 from rollout.core.plan import ReplayGate, Step
@@ -40,9 +42,10 @@ def take_back(world: World, reason: Reason = ADA, **more: str) -> None:
     world.controller().follow(60)
 
 
-def read(world: World, rollout: str | None = None) -> str:
+def read(world: World, rollout: str | None = None, *alarms: AlarmView) -> str:
     """The text at 80 columns, unwrapped."""
-    text = printed(told(story(world, rollout), look(world)), 80)
+    seen = look(world, *alarms)
+    text = printed(told(story(world, rollout), seen, situation(seen)), 80)
     assert all(len(line) <= 80 for line in text.splitlines())
     return " ".join(text.split())
 

@@ -125,6 +125,7 @@ def test_latency_and_evidence_are_on_a_log_scale(unit: str, log: bool) -> None:
 def test_what_happened_is_in_lanes_on_the_time_axis_and_not_a_curve_at_one() -> None:
     shown = drawn(searched(metric="Events", kind="events"), series("rolled_back", 0, 1), series("weights", 1, 2))
     assert shown.curves == ()
+    assert [lane.bars[0].colour for lane in shown.lanes] == ["alarm", "1"], "what is bad is not green"
     assert [(lane.name, [(bar.began, bar.ended) for bar in lane.bars]) for lane in shown.lanes] == [
         ("rolled back", [(HOUR.start + 60, HOUR.start + 60)]),
         ("weights", [(HOUR.start, HOUR.start), (HOUR.start + 60, HOUR.start + 60)]),

@@ -20,7 +20,7 @@ from cli.target import Target
 from cli.target_options import TargetOptions
 from platforms.aws.audit_records import S3Records
 from platforms.aws.clients import Clients
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.s3.package_store import BucketPackageStore
 from provenance.evidence import sign
 from provenance.key_pair import KeyPair
@@ -71,7 +71,7 @@ def serve(make: Clients, stack: str, who: str) -> None:
     told = {"release": OURS, "package": DIGEST, "rollout": "r-1"}
     state = state.recording(Entry(1_700_000_000.0, RecordKind.RELEASE, {**told, "event": "moving"}))
     state = state.recording(Entry(1_700_000_009.0, RecordKind.PROMOTION, {**told, "event": "promoted"}))
-    journal = DynamoJournal(make, "rollouts", name, who)
+    journal = copied_journal(make, "rollouts", name, who)
     written = journal.write(state)
     S3Records(make, name, AUDIT).put(written.audit.waiting[0])
     journal.write(replace(written, audit=written.audit.kept(1)))

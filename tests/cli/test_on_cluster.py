@@ -144,12 +144,12 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
         (f"{NAME}-probe-silent", "ALARM", "page"),  # of two rules of one name, the one that rings
         (f"{NAME}-slo-page", "INSUFFICIENT_DATA", "ticket"),
     ]
-    assert found[0].alarm.brief == "value 0.48, threshold 0.05"
-    assert (found[0].text, found[0].missing, found[0].runbook) == (
+    assert found[0].alarm.brief == "48% of requests fail, 5% may"
+    assert (found[0].text, found[0].missing, found[0].alarm.runbook) == (
         "It fails.", "None did.", "runbook.md#5xx"
     )  # fmt: skip
-    assert str(found[0].since) == "2026-03-01 12:00:00+00:00"
-    assert found[0].changes == ((found[0].since, "began to ring"),)
+    assert found[0].alarm.since == "2026-03-01T12:00:00+00:00"
+    assert [(at.isoformat(), what) for at, what in found[0].changes] == [(found[0].alarm.since, "began to ring")]
 
 
 def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:
@@ -236,7 +236,7 @@ def test_commands_in_messages_lead_to_the_cluster() -> None:
 def test_a_trial_is_shown_explained_and_watched(cluster: Cluster, typed: Callable[..., Result]) -> None:
     on_trial(cluster, plan())
     seen = typed("status")
-    assert "on trial b, step 1 of 2: the step's bake: " in " ".join(seen.stdout.split()), seen.output
+    assert "On trial: b at 10%, step 1 of 2: the step's bake: " in " ".join(seen.stdout.split()), seen.output
     assert json.loads(typed("status", "--json").stdout)["trial"]["waits_for"].startswith("the step's bake: ")
     assert "90%" in seen.stdout
     told = json.loads(typed("explain", "--json").stdout)
@@ -264,7 +264,7 @@ def test_a_rollback_moves_the_traffic_rejects_the_package_and_keeps_who_and_why_
 def test_an_approval_lets_the_judge_go_on_and_keeps_who_and_why(cluster: Cluster, typed: Callable[..., Result]) -> None:
     on_trial(cluster, plan(Step(10, 20, approve=True), Step(50, 20)), 600)
     said = " ".join(typed("status").stdout.split())  # a narrow terminal wraps it
-    assert 'type: modelstack --endpoint models/flight-delay-prod --context prod approve --reason "..."' in said
+    assert '`modelstack --endpoint models/flight-delay-prod --context prod approve --reason "..."` lets it' in said
     done = typed("approve", "--reason", "looks well")
     assert (done.exit_code, done.stdout) == (0, "step 1 of b is approved: ada@example.org: looks well\n"), done.output
     assert cluster.objects[ROLLOUT.path(NAMESPACE, NAME)]["status"]["phase"] == "baking"

@@ -24,7 +24,7 @@ from cli.target import Target
 from pipeline.pack import SealedPackage
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.approvals import PackageApprovals
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.oci import OciRepository, sha256
 from platforms.kubernetes.versions import ModelPackages
@@ -211,7 +211,7 @@ def test_a_package_in_an_earlier_bucket_is_found_by_either_record_of_it(
     if by == "journal":
         in_bucket.api.delete(PACKAGE, f"{NAME}-1")
     else:
-        journal = KubernetesJournal(cast(Api, in_bucket.api), NAME)
+        journal = copied_journal(cast(Api, in_bucket.api), NAME)
         journal.write(replace(journal.read(), champion=None))
     digest = in_bucket.package.package_digest
     assert _verified(now, in_bucket.deployment) == in_bucket.package.archive_uri

@@ -69,12 +69,12 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     assert "0.500 (0.366 to 0.634)" in text
     assert "│ 0.500 (0.366 to 0.634) │ 0.800 " in text, "what was estimated of these, beside it"
     assert "concept: not shown to have moved (evidence " in text
-    assert "; from 1 on an alarm rings)" in text
+    assert "; from 1 on an alarm fires)" in text
     assert view.evidence is not None
     assert "the concept alarm sees a rise of the loss by " in text
     assert json.dumps(asdict(view))
     moved = replace(view, values={**view.values, "ConceptEvidence": 2.5})
-    told = f"concept: it has moved since {view.since} (evidence 2.5; from 1 on an alarm rings)"
+    told = f"concept: it has moved since {view.since} (evidence 2.5; from 1 on an alarm fires)"
     assert told in printed(render.quality(moved), 120)
 
 

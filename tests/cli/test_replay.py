@@ -21,7 +21,7 @@ from cli.target import Target
 from model import data
 from model.data import Flight
 from services.invoke import Request, Response
-from services.memory import MemoryInvoke
+from tests.services.memory import MemoryInvoke
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from cli.report.compared import compared
 from cli.report.duration import Traffic, foreseen
 from cli.report.facts import Facts, Latency, Missing, PackageFacts
+from cli.report.gather import Live, expected
 from cli.report.infrastructure import Prices
 from cli.report.page import marker, page
 from cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
 from cli.report.stack_section import lasting
+from cli.report.versions import ComparedVersion
 from monitoring.statistics.profile import Categorical, Profile
+from pipeline.archive import Manifest
 from rollout.core.plan import Plan, Step
+from rollout.core.verdict import Verdict
 from rollout.judge.metrics import Metric
+from rollout.reason import Reason
 from tests.cli.test_report_compared import answered
 from tests.cli.test_report_preview import CONFIG, ROLE, allow, config, policy, step
 from tests.rollout.worlds import wish
@@ -232,3 +238,16 @@ def test_a_marker_holds_nothing_but_the_name_of_its_stack() -> None:
 )
 def test_times_are_rounded(seconds: float, said: str) -> None:
     assert lasting(seconds) == said
+
+
+def test_a_rejected_release_is_said_to_be_rejected(tmp_path: Path) -> None:
+    declared = step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "a"}, "acts": False}, diffs=["target"])
+    verdict = Verdict("rolled_back", Reason("person", "ada", "looks odd"), "1-b", "b", "2" * 64, CHALLENGER.digest, 1.0)
+    challenger = ComparedVersion(CHALLENGER, tmp_path, cast(Manifest, None))
+    live = Live(None, None, rejected=(verdict,))
+    found = expected(read([declared], 0), live, Traffic(3.0, 0.001), challenger)
+    assert isinstance(found, Missing)
+    assert found.why.startswith("none: release b is rejected (looks odd); it is not tried again until its recipe")
+    assert "none: release b is rejected" in page(facts(rollout=found))
+    other = expected(read([declared], 0), replace(live, rejected=()), Traffic(3.0, 0.001), challenger)
+    assert other == Missing("none: no other release would serve")

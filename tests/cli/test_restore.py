@@ -70,6 +70,12 @@ def test_a_time_means_what_served_then_and_a_name_means_its_last_time(word: str,
         ("yesterday", "--at yesterday: no release"),
         ("2099-01-01", "--at 2099-01-01: 2099-01-01T00:00:00.000Z is still to come; now it is 2052-"),
         ("2026-02-30", "--at 2026-02-30 is no time: day is out of range"),
+        ("9999-12-31T23:59-23:59", "--at 9999-12-31T23:59-23:59 is no time: year 10000 is out of range"),
+        ("0001-01-01T00:00+23:59", r"--at 0001-01-01T00:00\+23:59 is no time: year 0 is out of range"),
+        ("٢٠٢٦-03-01", "is no time: Invalid isoformat string"),
+        ("", "--at : no release of that name"),
+        ("sha256:", "--at sha256:: no release of that name"),
+        ("\uff42" * 4, "no release of that name"),
     ],
 )
 def test_what_never_served_is_refused_with_what_did(word: str, said: str) -> None:

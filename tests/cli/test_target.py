@@ -7,7 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from cli.errors import OperatorError
-from cli.target import Target, named
+from cli.target import Target, named, of_outputs
 from platforms.aws.names import Names
 
 ARN = "arn:aws-cn:sts::123456789012:assumed-role/night/ada"
@@ -53,3 +53,10 @@ def test_what_only_a_stack_tells_asks_for_the_stack_of_an_endpoint() -> None:
     with pytest.raises(OperatorError, match="endpoint e was named without its stack, whose output `signing_key`") as it:
         Target("", "e", "us-east-1", {}).output("signing_key")
     assert (it.value.hint, it.value.exit_code) == ("Give --stack, not --endpoint.", 2)
+
+
+def test_a_local_stack_on_aws_is_not_asked_of_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with pytest.raises(OperatorError, match="stack local-2: this shell does not point at the local cloud"):
+        of_outputs("local-2", {"endpoint_name": "e", "region": "us-east-1"})
+    assert of_outputs("local-2", {"endpoint_name": "e", "namespace": "models"})

@@ -9,12 +9,14 @@ import pytest
 from cli.console import trial as figures
 from cli.view import trial_history
 from cli.view.trial import MetricView, evidence_of
-from cli.view.trial_history import Memory, Pair, asked, ended, pair, times
+from cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, times
 from rollout.controller.look import asked as asked_of_signals
 from rollout.core.decision import TrialObservations
+from rollout.core.plan import Step
 from rollout.core.state import RolloutState
 from services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
+from tests.rollout.worlds import ALARM, release
 from tests.simulator.platform import MemoryCounters, World
 
 
@@ -107,6 +109,30 @@ def test_without_windows_or_a_trial_there_is_nothing_to_tell(begin: Callable[...
     assert Memory().course(RolloutState("e"), TrialObservations(()), 1.0) == []
     world = begin(seconds=60)
     assert Memory().course(world.state, TrialObservations.unknown("CloudWatch is away"), world.clock.time()) == []
+
+
+def test_a_trial_is_not_mixed_up_with_a_champion_that_is_rolled_back_after_it(begin: Callable[..., World]) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    world.controller().release(release("c"), "pair-bc", plan(Step(10, 20), Step(30, 600), Step(50, 20)))
+    world.controller().follow(300)
+    world.controller().roll_back(ALARM)
+    world.controller().follow(60)
+    then = ended(world.state)
+    world.controller().roll_back(ALARM)
+    world.controller().follow(60)
+    state = world.state
+    assert (state.champion.id, state.verdict.release) == ("a", "b")
+    assert (pair(state), ended(state), outcome(state)) == (Pair("v-b", "v-c"), then, "rolled_back")
+    assert [item.percent for item in asked(state, "v-c")] == [0, 10, 30, 0, 0]
+    assert [step.state for step in figures.steps(state)] == ["done", "failed", "not reached"]
+
+
+def test_a_champion_that_is_rolled_back_has_passed_the_steps_of_its_trial(begin: Callable[..., World]) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    world.controller().roll_back(ALARM)
+    world.controller().follow(60)
+    assert (pair(world.state), outcome(world.state)) == (Pair("v-a", "v-b"), "promoted")
+    assert [step.state for step in figures.steps(world.state)] == ["done"]
 
 
 # --- as figures

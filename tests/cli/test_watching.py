@@ -268,7 +268,7 @@ class Counted:
         self.asked += 1
         return self._signals.read(ask)
 
-    def quantile(self, variant: str, quantile: float, end: float) -> None:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> None:
         return None
 
 

@@ -34,7 +34,7 @@ def with_line(number: int, line: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("content", "where", "what"),
     [
-        (with_line(7, b'    name: "flight'), "line 31", "a quoted scalar that begins in line 7"),
+        (with_line(7, b'    name: "flight'), "line 33", "a quoted scalar that begins in line 7"),
         (with_line(8, b"    parameters: {max_iter: 60 learning_rate: 0.1}"), "line 8", "expected ',' or '}'"),
         (
             with_line(8, b"    parameters: {max_iter: .nan}"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 import urllib.error
@@ -10,8 +12,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+from infra.kubernetes.rights import own_rights
 from platforms.kubernetes.kinds import ROUTE
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.rules import rules
@@ -38,7 +42,7 @@ def again_and_again(work: Callable[[], Any], pause: float) -> AbstractContextMan
 
 
 @contextmanager
-def mended(_: SiteStage) -> Generator[None]:
+def restarted(_: SiteStage) -> Generator[None]:
     """Whatever of the cluster was killed in the block is started again at its end."""
     try:
         yield
@@ -86,6 +90,39 @@ def kill_gateway(stage: SiteStage) -> None:
 def kill_envoy(stage: SiteStage) -> None:
     ours = f"gateway.envoyproxy.io/owning-gateway-namespace={stage.site.namespace}"
     stage.site.kubectl("delete", "pod", "-n", PROXIES, "-l", ours, *_NOW)
+
+
+def delete_challenger(stage: SiteStage) -> None:
+    """All pods of the challenger go at once."""
+    stage.site.kubectl("delete", "pod", *stage.pods_of("challenger"), "--wait=false", *_NOW)
+
+
+def stop_challenger(stage: SiteStage) -> None:
+    """The processes of one pod of the challenger are stopped."""
+    pod = f"HOSTNAME={stage.pods_of('challenger')[0]}".encode()
+    found = [one for one in Path("/proc").glob("[0-9]*") if pod in _environment(one).split(b"\0")]
+    assert found, f"no process has {pod!r}"
+    for process in found:
+        os.kill(int(process.name), signal.SIGSTOP)
+
+
+def scale_challenger_to_zero(stage: SiteStage) -> None:
+    stage.site.kubectl("scale", f"deployment/{stage.releases['challenger'].config_name}", "--replicas=0")
+
+
+def without_rights(stage: SiteStage) -> None:
+    """The controllers' rights on the endpoint's route are deleted, and come back some seconds later."""
+    role, binding = own_rights(stage.names)
+    stage.site.kubectl("delete", "rolebinding", binding["metadata"]["name"])
+    time.sleep(_DOWN)
+    stage.site.apply([role, binding])
+
+
+def _environment(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
 
 
 def wrong_login(pods: Mapping[str, Any]) -> Callable[[SiteStage], None]:

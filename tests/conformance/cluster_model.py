@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("x-modelstack-variant", VARIANT)
+        self.send_header("x-envoy-upstream-canary", "true")
         if _ending.is_set():
             self.send_header("Connection", "close")
         self.end_headers()

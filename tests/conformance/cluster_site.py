@@ -62,7 +62,9 @@ class Site:
 
     def make(self) -> None:
         self.apply([*({**one, "apiVersion": "apiextensions.k8s.io/v1"} for one in definitions())])
-        self.kubectl("wait", "crd/rollouts.modelstack.dev", "--for=condition=Established", "--timeout=60s")
+        established = ("wait", "crd/rollouts.modelstack.dev", "--for=condition=Established", "--timeout=60s")
+        # kubectl refuses to wait for a condition as long as there is none at all.
+        wait_for(lambda: self.tried(*established).returncode == 0, SLOW, "the custom resources of this project")
         settings = KubernetesSettings(prometheus=PROMETHEUS)
         each = manifests(self.namespace, settings, None, self.image)
         deployment = each["deployment"]["spec"]

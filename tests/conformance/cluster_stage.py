@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from infra.kubernetes.endpoint import own_rights
 from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
+from infra.kubernetes.rights import own_rights, workload_rights
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.assembled import Assembled, assembled
 from platforms.kubernetes.journal import KubernetesJournal
@@ -120,6 +120,7 @@ class SiteStage(Stage):
                 self._object("v1", "Service", workload, spec=service),
                 self._object("policy/v1", "PodDisruptionBudget", workload, spec=budget),
                 self._object("apps/v1", "Deployment", workload, spec=self._deployment(role, pods)),
+                *workload_rights(self.site.namespace, workload),
             ]
         )
         return self.releases[role]

@@ -24,7 +24,7 @@ from monitoring.captured import Side
 from rollout.controller.controller import Controller
 from rollout.controller.outbox import Outbox
 from rollout.core.catalogue import KNOWN, LOSS_MOST, OWN
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.failing import Counted
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
@@ -33,6 +33,7 @@ from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
 from services.counters import CountedWindow, CountQuery
 from services.invoke import Request, Response
+from services.journal import CopiedJournal, DocumentJournal
 from services.replay import Exchange, replay
 from services.signals import CountedSignals
 from tests.conformance import mortal
@@ -40,6 +41,7 @@ from tests.conformance.stage import SLOW_MS, TOLERATED, Call, Effect, FaultStage
 from tests.platforms.aws.on_cloud import PREDICTION
 from tests.platforms.load import Asked, Load
 from tests.rollout.worlds import release as make_release
+from tests.services.memory import MemoryDocuments
 from tests.simulator.answers import Answered
 from tests.simulator.platform import MemoryCounters, MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 
@@ -100,7 +102,10 @@ class _Cloud(World):
         names, copied = list(self._weights), self.shadows.get(self.serving)
         weights = list(self._weights.values())
         chosen = [self.target] * requests if self.target else self._random.choices(names, weights, k=requests)
-        for variant, count in Counter(chosen).items():
+        for variant, sent in Counter(chosen).items():
+            lost = self.loses(variant, sent, at)
+            self.asked += [Asked("", at, 503, "") for _ in range(lost)]
+            count = sent - lost
             failed = self._answers(variant, count, at)
             status = int(self.behaves[variant]["status"])
             self.asked += [Asked("", at, status if n < failed else 200, variant) for n in range(count)]
@@ -134,6 +139,7 @@ class MemoryStage(FaultStage):
         self._rang: dict[Place, str] = {}
         self._subscribed = self._delivering = False
         self._queue: list[tuple[float, str]] = []
+        self._copy = DocumentJournal(MemoryDocuments(), _ENDPOINT)
 
     # Time
 
@@ -223,13 +229,16 @@ class MemoryStage(FaultStage):
             traffic=through(
                 MemoryTraffic(world), read="read endpoint", use_config="use config", set_weights="set weights"
             ),
-            journal=through(MemoryJournal(world), read="read journal", write="write journal"),
+            journal=through(self._journal(), read="read journal", write="write journal"),
             registry=through(MemoryRegistry(world), set_approval="set approval"),
             notify=through(MemoryNotify(world), send="notify"),
             signals=CountedSignals(_Counters(world, self)),
             alarms=_Alarms(self),
             replay=_Replay(world),
         )
+
+    def _journal(self) -> CopiedJournal:
+        return CopiedJournal(_Primary(self.world), self._copy)
 
     def _through(self, die: mortal.Die, port: Any, **calls: Call) -> Any:
         stage = self
@@ -308,7 +317,7 @@ class MemoryStage(FaultStage):
     def _respond(self, message: str) -> dict[str, Any]:
         variant, measure, at = json.loads(message)
         controller = self.controller()
-        outbox = Outbox(MemoryJournal(self.world), MemoryNotify(self.world), self.world.clock)
+        outbox = Outbox(self._journal(), MemoryNotify(self.world), self.world.clock)
         outage = Outage(self.numbers, outbox)
         return respond(self._alarm((variant, measure), at), _ENDPOINT, controller, outage, patience=0).as_dict()
 
@@ -343,6 +352,14 @@ class MemoryStage(FaultStage):
     def fault(self, call: Call, effect: Effect, calls: int | None = None, *, seconds: float = 0) -> None:
         self._faults.append(_Fault(call, effect, calls, seconds))
 
+    def lose_journal(self, older: RolloutState | None = None, *, copy: bool = False) -> None:
+        self.world.state = older or RolloutState(_ENDPOINT)
+        if copy:
+            documents = self._copy.documents
+            documents.transact([], list(documents.get([f"journal#{_ENDPOINT}"]).values()))
+            if older:
+                self._copy.put(older)
+
     def end_faults(self) -> None:
         self._faults.clear()
 
@@ -351,6 +368,7 @@ class MemoryStage(FaultStage):
 
     def become(self, role: str, **behaviour: Any) -> None:
         self.world.behaves[f"v-{role}"] = {**_HEALTHY, **behaviour}
+        self.world.unanswered[f"v-{role}"] = behaviour.get("unanswered", 0.0)
 
     @contextmanager
     def scaling(self, role: str) -> Generator[None]:
@@ -408,6 +426,13 @@ class MemoryStage(FaultStage):
 
     def timed(self, role: str) -> int:
         return self.world.answered.count(f"v-{role}", 0, self.now())
+
+
+class _Primary(MemoryJournal):
+    def put(self, state: RolloutState) -> None:
+        if self.world.state.revision >= state.revision:
+            raise Conflict(f"the journal is at revision {self.world.state.revision}")
+        self.world.state = RolloutState.from_json(state.to_json())
 
 
 class _Load(Load):

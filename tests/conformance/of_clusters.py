@@ -13,18 +13,22 @@ from functools import partial
 from platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
 from tests.conformance.cluster_stage import LONG, SiteStage
-from tests.conformance.row import PROMOTED, QUICK, THEIRS, Expected, Loses, Row, rolled_back
+from tests.conformance.row import PROMOTED, QUICK, THEIRS, UNJUDGED, Expected, Loses, Row, reduced, rolled_back
 from tests.conformance.stage import Act
 
 TOLD_AGAIN = replace(PROMOTED, again=True)
-UNJUDGED = {"champion": "Approved", "challenger": "PendingManualApproval"}
 TIMED_OUT = rolled_back("timeout", "max_seconds")
+UNANSWERED = Expected("failed", "timeout", ("max_seconds",), "champion", UNJUDGED, fails=THEIRS)
 NOT_TRIED = Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, silent=THEIRS)
 SHORT = replace(QUICK, max_seconds=60)
 LOGS_IN = {"deadline": 15, "logs_in": True}
 NO_IMAGE = f"10.99.0.1:5000/faults/none@sha256:{'0' * 64}"
 ClusterRow = partial(Row, place="shared", plan=LONG, drive=SiteStage.tried)
 """A row whose trial the controllers in the cluster carry on."""
+TwoPodsRow = partial(ClusterRow, pods=2, plan=replace(LONG, min_requests=200), expects=TOLD_AGAIN)
+"""A row that takes pods from the challenger for a while."""
+AloneRow = partial(ClusterRow, expects=TOLD_AGAIN, alone=True)
+"""A row that disturbs every other one."""
 AS_IF_NOTHING = "A pause; then `promoted`, as if nothing had happened."
 
 
@@ -79,16 +83,15 @@ CLUSTERS: tuple[Row, ...] = (
     ),
     ClusterRow(
         name="oom-killed",
-        happens="Each request costs the challenger memory, so the kernel kills its container again and again. What "
-        "it does not answer is its own failure; what the gateway answers while no pod of it is ready is nobody's, and "
-        "never a pass.",
-        see="`rolled back`, metric `errors`, or source `endpoint` with the words `exit code 137 (OOMKilled)`.",
+        happens="Each request costs the challenger memory, so the kernel kills its container again and again. "
+        "Requests that no pod answers count for neither version, and it takes no step. That its own container ends "
+        "rejects it.",
+        see="`rolled back`, source `endpoint` with the words `exit code 137 (OOMKilled)`.",
         do="Look for what the model keeps, or raise `serving.memory`.",
         challenger={"behaviour": {"eats": 40_000_000}},
         place="apart",
         loses=Loses("those that came to the challenger while it was down", 200),
-        expects=rolled_back("judge", "errors", fails=THEIRS),
-        either=rolled_back("endpoint", "v-challenger", fails=THEIRS),
+        expects=rolled_back("endpoint", "v-challenger", fails=THEIRS),
     ),
     ClusterRow(
         name="readiness-flapping",
@@ -102,8 +105,48 @@ CLUSTERS: tuple[Row, ...] = (
         place="far",
         plan=replace(QUICK, max_seconds=45),
         loses=Loses("those that came to the challenger while it was not ready", 200),
-        expects=replace(TIMED_OUT, fails=THEIRS),
+        expects=UNANSWERED,
         either=replace(TOLD_AGAIN, fails=THEIRS),
+    ),
+    TwoPodsRow(
+        name="pods-deleted",
+        happens="Somebody deletes all pods of the challenger at once, without a grace period. The gateway answers 503 "
+        "until new pods are ready. That is no failure of the model, so nothing is rolled back for it.",
+        see="`the challenger's instances left requests of this step unanswered` while that is so; then `promoted`.",
+        do="Nothing.",
+        during=faults.delete_challenger,
+        loses=Loses("those that came while no new pod was ready", 400),
+    ),
+    TwoPodsRow(
+        name="pods-hang",
+        happens="One of the challenger's two pods hangs: its process is stopped. It fails its readiness probe and gets "
+        "no new requests after seconds. Those that it holds are answered 504 by the gateway, which is no failure of "
+        "the model.",
+        see="The requests that nobody answered, as failed ones in `modelstack status`; then `promoted`.",
+        do="Nothing. The liveness probe restarts the container after two minutes.",
+        during=faults.stop_challenger,
+        loses=Loses("those that the pod holds", 400),
+    ),
+    ClusterRow(
+        name="challenger-scaled-to-zero",
+        happens="A person or an autoscaler scales the challenger's Deployment to 0 pods. The champion gets everything "
+        "back before the last pod has ended. That is no failure of the model, so the release is not rejected.",
+        see="`failed`, source `endpoint`: `Deployment ... has 0 replicas`.",
+        do="Let its autoscaler keep at least one pod; then release again.",
+        pods=2,
+        plan=replace(LONG, min_requests=200),
+        during=faults.scale_challenger_to_zero,
+        loses=Loses("those that meet the last pods as they end", 50),
+        expects=Expected("failed", "endpoint", ("endpoint",), "champion", UNJUDGED, says="has 0 replicas"),
+    ),
+    ClusterRow(
+        name="rights-removed",
+        happens="Somebody deletes the controllers' rights on the route in mid-step, and gives them back. The weights "
+        "stay as they are meanwhile.",
+        see=AS_IF_NOTHING,
+        do="Nothing. To give rights back that stay away: `pulumi up --refresh`.",
+        during=faults.without_rights,
+        expects=TOLD_AGAIN,
     ),
     ClusterRow(
         name="route-patched",
@@ -155,7 +198,7 @@ CLUSTERS: tuple[Row, ...] = (
         place="skewed",
         expects=TOLD_AGAIN,
     ),
-    ClusterRow(
+    AloneRow(
         name="node-drained",
         happens="The node is drained in mid-trial of the models' pods and the controllers, and takes pods again later. "
         "A budget keeps one pod of each release; one that goes answers what it has.",
@@ -163,42 +206,38 @@ CLUSTERS: tuple[Row, ...] = (
         do="Nothing. With one pod a release there is nothing to keep: give it two.",
         pods=2,
         during=faults.drained,
-        expects=TOLD_AGAIN,
-        alone=True,
     ),
-    ClusterRow(
+    AloneRow(
         name="controller-pod-killed",
         happens="The controller that leads is killed in mid-step, and the one that takes over, too. The next goes on "
         "from the journal when the Lease has run out, after 15 seconds.",
         see=AS_IF_NOTHING,
         do="Nothing.",
         during=faults.kill_leader,
-        expects=TOLD_AGAIN,
-        alone=True,
     ),
-    ClusterRow(
+    AloneRow(
         name="gateway-controller-killed",
         happens="Envoy Gateway, the control plane of the gateway, is killed in mid-step. Envoy goes on with what it "
         "knows, and the next step waits until a new Envoy Gateway has taken the route.",
         see=AS_IF_NOTHING,
         do="Nothing.",
         during=faults.kill_gateway,
-        expects=TOLD_AGAIN,
-        alone=True,
     ),
-    ClusterRow(
+    AloneRow(
         name="prometheus-down",
-        happens="Prometheus is killed in mid-step and stays away. Neither metrics nor alarms can be read: what is "
-        "unknown never promotes, and the time runs out.",
-        see="`rolled back`, source `timeout`: `the metrics are unreachable`. No alarm can ring meanwhile.",
+        happens="Prometheus is killed in mid-step and stays away. Neither metrics nor alarms can be read. After "
+        "`metrics_timeout_minutes` the challenger goes back to its last proven share, here 0. What is unknown never "
+        "promotes, and the time runs out.",
+        see="`reduced`, as an Event and at the webhook; then `rolled back`, source `timeout`: `the metrics are "
+        "unreachable`. No alarm can fire meanwhile.",
         do="Start it, then `modelstack clear`.",
-        plan=SHORT,
-        beside=faults.mended,
+        plan=replace(SHORT, metrics_timeout_seconds=10),
+        shows=reduced,
+        beside=faults.restarted,
         during=faults.gone("prometheus"),
         expects=replace(TIMED_OUT, says="unreachable"),
-        alone=True,
     ),
-    ClusterRow(
+    AloneRow(
         name="envoy-killed",
         happens="The one Envoy that answers is killed in mid-step. Another one counts from 0, and what was counted "
         "before still counts.",
@@ -206,29 +245,23 @@ CLUSTERS: tuple[Row, ...] = (
         do="Nothing. Run more than one Envoy where that pause is too long.",
         during=faults.kill_envoy,
         loses=Loses("all until another Envoy answers", 150),
-        expects=TOLD_AGAIN,
-        alone=True,
     ),
-    ClusterRow(
+    AloneRow(
         name="etcd-restarted",
         happens="etcd is killed in mid-step and comes back with what it had. Nothing can be read or written meanwhile; "
         "the weights stay as they are.",
         see=AS_IF_NOTHING,
         do="Nothing.",
         during=faults.down("etcd"),
-        beside=faults.mended,
-        expects=TOLD_AGAIN,
-        alone=True,
+        beside=faults.restarted,
     ),
-    ClusterRow(
+    AloneRow(
         name="apiserver-down",
         happens="The API server is killed in mid-step and comes back. The weights stay as they are; a rollback that "
         "is asked for meanwhile waits for it, too.",
         see="The controllers are not ready: `the API server does not answer`. Then `promoted`.",
         do="Nothing. To take traffic from a bad version before it is back, there is no way but the version's pods.",
         during=faults.down("apiserver"),
-        beside=faults.mended,
-        expects=TOLD_AGAIN,
-        alone=True,
+        beside=faults.restarted,
     ),
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from monitoring.alarms.outage import LEFT
 from rollout.core.state import RolloutState
-from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, Row, rolled_back
+from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, UNPROVEN, Loses, Row, rolled_back
 from tests.conformance.stage import FaultStage
 
 EITHER = frozenset({"champion", "challenger"})
@@ -61,5 +61,22 @@ OUTAGES: tuple[Row, ...] = (
         alarms=ALARMS,
         during=_left_to_the_judge,
         expects=replace(PROMOTED, fails=EITHER),
+    ),
+    Row(
+        name="instances-silent",
+        happens="Half of the requests to the challenger get no answer of its instances: these were deleted, hang, or "
+        "their node is gone. Nobody can say what the model would have answered. So these requests count for neither "
+        "version, the challenger takes no step, and the time runs out. The release is not rejected.",
+        see="`failed`, source `timeout`: how many requests the instances left unanswered; on Kubernetes the alarm "
+        "`gateway-errors`.",
+        do="Look why the pods are missing or hang; then release again.",
+        plan=replace(QUICK, max_seconds=60),
+        during=lambda stage: stage.become("challenger", unanswered=0.5),
+        loses=Loses("those that no instance answered", 600),
+        expects=replace(UNPROVEN, says="unanswered"),
+        not_on={
+            "aws": "its local cloud has no instance that neither answers nor ends",
+            "kubernetes": "the rows `pods-deleted` and `pods-hang` do it there",
+        },
     ),
 )

@@ -6,15 +6,29 @@ import signal
 from dataclasses import replace
 from typing import Literal
 
+import pytest
+
+from rollout.core.lost import LostJournal
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
-from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, THEIRS, Row, rolled_back
+from tests.conformance.row import (
+    AWS_ADAPTER,
+    BOTH_ADAPTERS,
+    PROMOTED,
+    QUICK,
+    THEIRS,
+    Expected,
+    Row,
+    reduced,
+    rolled_back,
+)
 from tests.conformance.stage import Act, Call, Effect, FaultStage, Killed
 
 _LEAST_KILLED = 8  # a trial has more effects than that
 _LEAST_OF_A_RESTORE = 5
 _READ_TIMEOUT = 3.0  # seconds
 _HANGS = 4.0  # seconds
+_FAULTY = {"status": 500}
 
 
 def _faulty(*faults: tuple[Call, Effect]) -> Act:
@@ -58,15 +72,62 @@ def _carried_on(stage: FaultStage, row: Row, does: Literal["release", "restore"]
     return stage.state()
 
 
+def _journal_lost(stage: FaultStage, row: Row) -> RolloutState:
+    """It is lost before a release, and again in mid-trial."""
+    pair = stage.pair("champion", "challenger")
+    stage.lose_journal()
+    stage.controller().release(stage.releases["challenger"], pair, row.plan)
+    assert stage.state().champion == stage.releases["champion"]
+    return stage.trial("challenger", row.plan, lambda stage: stage.lose_journal())
+
+
+def _journal_restored(stage: FaultStage, row: Row) -> RolloutState:
+    """A backup from a time when the champion was another one is put back."""
+    older = stage.state()
+    stage.trial("challenger", row.plan)
+    stage.release("next", **_FAULTY)
+    pair = stage.pair("challenger", "next")
+    stage.lose_journal(older)
+    stage.controller().release(stage.releases["next"], pair, row.plan)
+    return stage.trial("next", row.plan, lambda stage: stage.lose_journal(older))
+
+
+def _both_lost(stage: FaultStage, row: Row) -> RolloutState:
+    """Neither copy is left, or both are older than what serves: then what serves is released first."""
+    stage.lose_journal(copy=True)
+    before, pair = stage.live(), stage.pair("champion", "challenger")
+    for config in (pair, None):
+        with pytest.raises(LostJournal, match=r"serves v-champion .* release exactly what serves"):
+            stage.controller().release(stage.releases["challenger"], config, row.plan)
+    assert (stage.live(), stage.state().revision) == (before, 0)
+    stage.trial("champion", row.plan)
+    assert stage.live() == before
+    return stage.trial("challenger", row.plan)
+
+
 PLATFORMS: tuple[Row, ...] = (
     Row(
         name="metrics-unreachable",
-        happens="CloudWatch answers no query. What is unknown never promotes; the time runs out.",
-        see="`rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
+        happens="CloudWatch answers no query. After `metrics_timeout_minutes` the challenger goes back to its last "
+        "proven share, here 0. What is unknown never promotes; the time runs out.",
+        see="`reduced`; then `rolled back`, source `timeout`: the metrics are unreachable, with CloudWatch's words.",
         do="Look at the service and at the controller's rights, then `modelstack clear`.",
-        plan=replace(QUICK, max_seconds=30),
+        plan=replace(QUICK, max_seconds=40, metrics_timeout_seconds=5),
         during=lambda stage: stage.fault("read metrics", "error"),
+        shows=reduced,
+        adapters=AWS_ADAPTER,
         expects=rolled_back("timeout", "max_seconds", says="the metrics are unreachable"),
+    ),
+    Row(
+        name="metrics-come-back",
+        happens="CloudWatch answers no query for longer than `metrics_timeout_minutes`, and then again. The challenger "
+        "goes back to its last proven share, here 0. Then its step begins again, with its whole bake.",
+        see="`reduced`; then its share again, and `promoted`.",
+        do="Nothing.",
+        plan=replace(QUICK, metrics_timeout_seconds=5),
+        during=lambda stage: stage.fault("read metrics", "error", 30),
+        shows=reduced,
+        expects=PROMOTED,
     ),
     Row(
         name="throttled-calls",
@@ -139,5 +200,41 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         drive=_killed_restoring,
         expects=rolled_back("person", "ada", says="sells less", again=True),
+    ),
+    Row(
+        name="journal-lost",
+        happens="The journal is deleted (DynamoDB's item, or the status of the Rollout by `kubectl apply` of a "
+        "backup), and then a faulty version is released. The journal comes back from its second copy, also in "
+        "mid-trial, so that the release gets its trial and is no first one.",
+        see="The champion and the history as before; then `rolled back`, metric `errors`.",
+        do="Nothing.",
+        challenger=_FAULTY,
+        drive=_journal_lost,
+        adapters=BOTH_ADAPTERS,
+        expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS),
+    ),
+    Row(
+        name="journal-restored-from-old-backup",
+        happens="A backup of the journal is put back that names an earlier champion, and then a faulty version is "
+        "released. The second copy has a later revision and counts.",
+        see="The champion and the history as before; then `rolled back`, metric `errors`.",
+        do="Nothing.",
+        drive=_journal_restored,
+        expects=Expected(
+            "rolled_back", "judge", ("errors",), "challenger",
+            {"champion": "Approved", "challenger": "Approved", "next": "Rejected"}, says="errors worse",
+            fails=frozenset({"next"}),
+        ),
+    ),
+    Row(
+        name="journal-and-copy-lost",
+        happens="The journal and its second copy are deleted, and then a faulty version is released. It is refused, "
+        "since something else serves. What serves is released and becomes champion again, without any change of "
+        "traffic; then the faulty version gets its trial.",
+        see="An error that names what serves and points to the guide; then `rolled back`, metric `errors`.",
+        do="Restore a newer journal, or release what serves: see [the guide](../how-to/recover.md).",
+        challenger=_FAULTY,
+        drive=_both_lost,
+        expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS),
     ),
 )  # fmt: skip

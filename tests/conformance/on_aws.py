@@ -26,7 +26,7 @@ from platforms.aws.documents import DynamoDocuments
 from platforms.aws.endpoint import SageMakerTraffic, controller_with
 from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.names import Names
 from platforms.aws.published import CloudWatchMetrics
 from rollout.controller.controller import Controller
@@ -34,6 +34,7 @@ from rollout.core.live import Approval, Live
 from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.declaration import alarm_thresholds
+from services.journal import CopiedJournal
 from services.labels import Labels
 from services.promises import Promises
 from services.sealed_packages import FORM
@@ -85,6 +86,7 @@ class AwsStage(FaultStage):
         role = self.names.serving_role_arn.rpartition("/")[2]
         self.clients("iam").create_role(RoleName=role, AssumeRolePolicyDocument=trust("sagemaker"))
         journal_table(self.clients, self.names.journal)
+        documents_table(self.clients, self.names.documents)
         self.topic = self._topic()
         self.inbox = Inbox(self.clients, self.names.alerts, self.topic)
 
@@ -270,6 +272,15 @@ class AwsStage(FaultStage):
             wanted["milliseconds"] = 1000 * seconds
         self._faults.append(self.cloud.faults("POST", wanted)["id"])
 
+    def lose_journal(self, older: RolloutState | None = None, *, copy: bool = False) -> None:
+        journal, endpoint = self._journal(), self.names.endpoint
+        places = [(self.names.journal, "endpoint", endpoint, journal.primary)]
+        places += [(self.names.documents, "id", f"journal#{endpoint}", journal.copy)] if copy else []
+        for table, key, name, store in places:
+            self.clients("dynamodb").delete_item(TableName=table, Key={key: {"S": name}})
+            if older:
+                store.put(older)
+
     def end_faults(self) -> None:
         for name in self._faults:
             with suppress(ProcessError):  # it is used up
@@ -312,8 +323,7 @@ class AwsStage(FaultStage):
     # What goes on beside a trial
 
     def labels(self, label: bool | None) -> AbstractContextManager[None]:
-        documents = self._documents()
-        return beside(lambda stop: self._label(label, stop, documents))
+        return beside(lambda stop: self._label(label, stop))
 
     def publishes(self, namespace: str, metric: str, rates: Mapping[str, float]) -> AbstractContextManager[None]:
         return beside(lambda stop: self._publish(namespace, metric, rates, stop))
@@ -333,11 +343,8 @@ class AwsStage(FaultStage):
             ]  # fmt: skip
             self.clients("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
 
-    def _documents(self) -> DynamoDocuments:
-        documents_table(self.clients, self.names.documents)
-        return DynamoDocuments(self.clients, self.names.documents)
-
-    def _label(self, label: bool | None, stop: threading.Event, documents: DynamoDocuments) -> None:
+    def _label(self, label: bool | None, stop: threading.Event) -> None:
+        documents = DynamoDocuments(self.clients, self.names.documents)
         files, seen = S3Files(self.clients, self.names.bucket), set[str]()
         metrics = CloudWatchMetrics(self.clients("cloudwatch"), self.names.endpoint)
         waiting: list[tuple[float, str]] = []
@@ -369,14 +376,18 @@ class AwsStage(FaultStage):
         wait_for(lambda: self._captured("v-champion"), PATIENCE, "captures")
 
     def timed(self, role: str) -> int:
-        seen = CloudWatchCounters(self.clients, self.names.endpoint).quantile(f"v-{role}", 0.99, time.time())
+        counters, now = CloudWatchCounters(self.clients, self.names.endpoint), time.time()
+        seen = counters.quantile(f"v-{role}", 0.99, now - 3600, now)
         return seen.requests if seen else 0
 
     def load(self, *, target: str | None = None, rate: float = 10, workers: int = 2) -> EndpointLoad:
         return EndpointLoad(self.shared.asking, self.names.endpoint, rate, target, workers)
 
     def state(self) -> RolloutState:
-        return DynamoJournal(self.clients, self.names.journal, self.names.endpoint).read()
+        return self._journal().primary.read()
+
+    def _journal(self) -> CopiedJournal:
+        return copied_journal(self.clients, self.names.journal, self.names.endpoint)
 
 
 def _members(role: str, behaviour: Mapping[str, Any]) -> dict[str, Any]:

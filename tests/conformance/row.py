@@ -74,13 +74,21 @@ class Expected:
 
 BOTH: Mapping[Role, Approval] = {"champion": "Approved", "challenger": "Approved"}
 REJECTED: Mapping[Role, Approval] = {"champion": "Approved", "challenger": "Rejected"}
+UNJUDGED: Mapping[Role, Approval] = {"champion": "Approved", "challenger": "PendingManualApproval"}
 THEIRS: frozenset[Role] = frozenset({"challenger"})
 PROMOTED = Expected("promoted", "judge", ("errors",), "challenger", BOTH)
+UNPROVEN = Expected("failed", "timeout", ("max_seconds",), "champion", UNJUDGED)
 
 
 def rolled_back(source: Source, *names: str, **more: Any) -> Expected:
     """The challenger is rolled back and rejected; `more` are further fields of what is expected."""
     return Expected("rolled_back", source, names, "champion", REJECTED, **more)
+
+
+def reduced(stage: Any) -> None:
+    """People were told that the challenger went back to its last proven share, as metrics were missing."""
+    told = stage.told("reduced", stage.state().rollout_id)
+    assert any("no counted requests of both versions" in message.content["why"] for message in told), told
 
 
 @dataclass(frozen=True)

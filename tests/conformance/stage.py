@@ -195,6 +195,10 @@ class FaultStage(Stage):
         """Let a call that is about this stage go wrong."""
 
     @abstractmethod
+    def lose_journal(self, older: RolloutState | None = None, *, copy: bool = False) -> None:
+        """Delete the journal, or put an older state in its place; with `copy` the second copy, too."""
+
+    @abstractmethod
     def end_faults(self) -> None:
         """End the faults of this stage that are not used up."""
 

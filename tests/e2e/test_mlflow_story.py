@@ -37,7 +37,7 @@ from cli.replay import Report
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
 from platforms.aws.packages import manifest
-from tests.e2e.conftest import FEW, QUICK, having, journal, succeeded, typed
+from tests.e2e.conftest import FEW, QUICK, advance, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
 from tests.small import SMALL
 from tracking.api import opened
@@ -82,13 +82,6 @@ def versions(story: Bed, server: tuple[MlflowServer, int]) -> list[Stack]:
     return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6, 7)]
 
 
-def tick(story: Bed) -> None:
-    """The advance function runs once more, as it does each minute."""
-    target = story.target()
-    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
-    assert "FunctionError" not in answer, answer["Payload"].read()
-
-
 def shown(stack: Stack) -> None:
     """Update until MLflow is told: on a busy machine it may answer too late for one update, and the next tells it."""
     outputs = [succeeded(stack.up()).output]
@@ -106,7 +99,7 @@ def test_the_first_release_is_a_run_and_a_version_and_champion(
     story: Bed, versions: list[Stack], told: MlflowClient
 ) -> None:
     shown(versions[0])
-    tick(story)
+    advance(story.target())
     version = told.get_model_version_by_alias(MODEL, "champion")
     champion = journal(story.target()).champion
     assert champion is not None
@@ -134,10 +127,10 @@ def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
     state = journal(story.target())
     assert state.verdict is not None and state.verdict.outcome == "promoted"
     began = time.monotonic()
-    tick(story)
+    advance(story.target())
     assert time.monotonic() - began < 20
     running.start(port)
-    tick(story)
+    advance(story.target())
     assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
     with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:  # as a tick two minutes later
         clients = cast(Any, boto3.Session().client)
@@ -158,7 +151,7 @@ def test_the_next_update_tells_what_was_missed_though_it_is_of_another_package(
 ) -> None:
     slow = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
     shown(having(versions[2], slow))
-    tick(story)
+    advance(story.target())
     found = sorted(told.search_model_versions(f"name='{MODEL}'"), key=lambda one: int(one.version))
     runs = [told.get_run(str(one.run_id)) for one in found]
     assert [one.data.params["max_iter"] for one in runs] == ["5", "6", "7"]
@@ -175,7 +168,7 @@ def test_a_rollback_takes_the_challenger_away_and_says_why(
 
     def said() -> bool:
         """The scheduled function may run at the same moment, and knew less when it began."""
-        tick(story)
+        advance(story.target())
         return told.get_run(str(challenger.run_id)).data.tags["verdict"] == "rolled back"
 
     wait_for(said, 200, "the verdict in MLflow")

@@ -19,7 +19,7 @@ from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
 from tests.e2e.acting import as_role
-from tests.e2e.conftest import QUICK, having, package, said, shares, succeeded, typed, unpreviewed
+from tests.e2e.conftest import QUICK, advance, having, package, said, shares, succeeded, typed, unpreviewed
 from tests.infra.recorded import LOCAL
 from tests.needed import used
 from tests.small import SMALL
@@ -190,17 +190,20 @@ def test_the_next_preview_tells_the_verdict_and_deletes_nothing_that_serves(
     assert urns
     assert not urns & set(deleted)
     previewed = {right[1:] for right in used(story.cloud, LOCAL) if right.role == "preview"}
-    assert previewed == {("dynamodb:GetItem", "table/STACK-rollouts")}, "before the first release, the endpoint as well"
+    assert previewed == {
+        ("dynamodb:GetItem", "table/STACK-rollouts"),
+        ("sagemaker:DescribeEndpoint", "endpoint/STACK"),
+    }, "what serves is compared with the journal"
 
 
 def test_the_audit_record_tells_all_of_it_and_shows_what_was_tampered_with(
     story: Bed, versions: dict[str, Stack]
 ) -> None:
-    """The advance function puts the record away once a minute, with the rights of its role."""
+    """The advance function puts the record away, with the rights of its role."""
     target = story.target()
     end = time.monotonic() + 400
     while (seen := json.loads(typed("audit", "verify", "--json").stdout))["waiting"] and time.monotonic() < end:
-        time.sleep(2)
+        advance(target)
     assert (seen["ok"], seen["waiting"]) == (True, 0), seen["text"]
     records = [json.loads(line)["record"] for line in typed("audit", "export").stdout.splitlines()]
     assert len(records) == seen["records"]

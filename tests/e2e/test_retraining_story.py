@@ -42,6 +42,7 @@ ROLLOUT = {
     "judge": {"min_requests": 20, "metrics": {"errors": {"margin": 0.2}}},
     "replay": None,
     "max_minutes": 10,
+    "metrics_timeout_minutes": 10,
 }
 
 

@@ -21,7 +21,19 @@ from cli.target import ROOT
 from cli.view.audit_records import proven
 from cli.view.snapshot import take
 from rollout.core.state import Phase
-from tests.e2e.conftest import PACKAGES, QUICK, Unpreviewed, having, journal, package, said, shares, succeeded, typed
+from tests.e2e.conftest import (
+    PACKAGES,
+    QUICK,
+    Unpreviewed,
+    advance,
+    having,
+    journal,
+    package,
+    said,
+    shares,
+    succeeded,
+    typed,
+)
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.aws.inbox import Inbox
@@ -95,13 +107,6 @@ def explained() -> tuple[str, str]:
 def no_drift(stack: Stack) -> None:
     """`pulumi refresh` finds that the state says what is there."""
     succeeded(stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
-
-
-def advance(story: Bed) -> None:
-    """Run the scheduled function once more."""
-    target = story.target()
-    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-advance")
-    assert "FunctionError" not in answer, answer["Payload"].read()
 
 
 class Once:
@@ -288,6 +293,8 @@ def test_other_instances_are_moved_under_guard_and_nothing_is_lost(
     assert described["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
     alarms = [item["AlarmName"] for item in described["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]]
     assert alarms == [f"flight-delay-local-{variant['VariantName']}-{measure}" for measure in ("5xx", "p99")]
+    succeeded(story.stack.pulumi("refresh", "--yes", "--stack", "local"))
+    succeeded(larger.preview("--expect-no-changes"))
     assert story.stack.outputs()["champion"] == before
     assert traffic.failures == []
 
@@ -300,7 +307,7 @@ def test_functions_alone_replay_advance_and_end_a_trial_by_an_alarm(
     target = story.target()
 
     def baking() -> bool:
-        advance(story)
+        advance(target)
         return journal(target).step_started_at is not None
 
     wait_for(baking, PATIENCE, "the trial gets traffic")

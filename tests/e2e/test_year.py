@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 # While something is under way a day takes so long that a training and a trial have theirs on a busy machine too;
 # a week may pass there before the first labels are counted.
 WEEKS = Plan(
-    "2013-03-01", "2013-03-28", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
+    "2013-03-01", "2013-03-22", day_s=1.0, trial_day_s=40.0, training_day_s=120.0, rate=8, look_s=3.0,
     last_release_days=3,
 )  # fmt: skip
 THREE_DAYS_OF_JANUARY = {
@@ -46,7 +46,9 @@ def small(stack: Stack, folder: Path) -> Stack:
     content = yaml.safe_load((ROOT / "stacks/Pulumi.local-year.yaml").read_text())
     content["config"]["modelstack:model"]["parameters"] = THREE_DAYS_OF_JANUARY
     content["config"]["modelstack:retraining"] |= {"on": [], "every_days": None}
-    judge = content["config"]["modelstack:rollout"]["judge"]
+    rollout = content["config"]["modelstack:rollout"]
+    rollout["strategy"]["steps"] = [{"weight": 50, "bake_seconds": 1}]
+    judge = rollout["judge"]
     judge["min_requests"] = 20
     for metric in ("errors", "invalid_answers"):
         judge["metrics"][metric]["margin"] = 0.2  # which the few requests of one window show

@@ -18,6 +18,7 @@ from infra.plan.releases import wanted_release
 from platforms.kubernetes import buckets
 from platforms.kubernetes.names import CONTENT, Names
 from platforms.kubernetes.serving_config import ServingConfig
+from rollout.core.live import Live
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, World, run_to_its_end
@@ -40,7 +41,11 @@ SERVING = ServingSettings(cpu="100m", memory="384Mi")
 class OnCluster(Answers):
     def of(self, kind: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
         if kind.endswith("modelstack:Package"):
-            return {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
+            return {
+                "signed_by": SIGNED_BY,
+                "audit_key": "AUDIT",
+                **({"refused": self.refused} if self.refused else FACTS),
+            }
         if kind.endswith("modelstack:Rollout"):
             return super().of(kind, name, inputs)
         return {}
@@ -75,7 +80,9 @@ def pods(world: World) -> list[dict[str, Any]]:
 
 
 def configs(world: World) -> dict[str, ServingConfig]:
-    found = [item for (kind, _), item in manifests(world).items() if kind == "ConfigMap" and CONTENT in item["data"]]
+    found = [
+        item for (kind, _), item in manifests(world).items() if kind == "ConfigMap" and CONTENT in item.get("data", {})
+    ]
     return {item["metadata"]["name"]: ServingConfig.from_json(item["data"][CONTENT]) for item in found}
 
 
@@ -92,6 +99,7 @@ def run_on_cluster(
     recipe: str = RECIPE,
     listeners: tuple[str, ...] = (),
     sticky: str = "",
+    live: Live | None = None,
     agreed: int = 5,
     beside: tuple[str, ...] = (),
     bucket: BucketSettings | None = None,
@@ -106,6 +114,7 @@ def run_on_cluster(
         recipe: The recipe digest of the checkout.
         listeners: The listeners of an existing Gateway.
         sticky: The header of the running trial.
+        live: What the route serves; None without one.
         agreed: The number of approvals of the desired release.
         beside: The Rollouts of other stacks in the namespace.
         bucket: The bucket of live packages, where the config names none.
@@ -117,7 +126,7 @@ def run_on_cluster(
     def read(asked: Settings, names: Names) -> cluster_now.There:
         known = state or RolloutState(names.prefix)
         reads = asked.kubernetes.bucket or bucket
-        return cluster_now.There("the namespace's", known, listeners, sticky, beside, reads)
+        return cluster_now.There("the namespace's", known, listeners, sticky, beside, reads, live=live)
 
     def check(asked: Mapping[str, Any]) -> None:
         if bucket_is_not_there:

@@ -35,6 +35,7 @@ from infra.plan.releases import wanted_release
 from platforms.aws.elsewhere import role_for
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord
+from rollout.core.live import Live
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
@@ -72,6 +73,7 @@ class Declared:
     depends: list[str]
     imports: str
     retained: bool
+    protected: bool
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class Recorder(mocks.MockMonitor):
                 sorted(request.dependencies),
                 request.importId,
                 request.retainOnDelete,
+                request.protect,
             )
         )
         state = struct_pb2.Struct()
@@ -313,6 +316,7 @@ def record_run(
     state: RolloutState | None = None,
     recipe: str | pulumi.RunError = RECIPE,
     record: RetrainingRecord | None = None,
+    live: Live | None = None,
     asked: Callable[[World], None] = lambda world: None,
     own: str = ACCOUNT,
     stands: str | None = None,
@@ -327,6 +331,7 @@ def record_run(
         state: The journal; None is an empty one.
         recipe: The recipe digest of the checkout, or why it has none.
         record: The retrainings; None is nothing.
+        live: What the endpoint serves; None without one.
         asked: Called when AWS is asked for the caller.
         own: The account of the program's own calls.
         stands: An endpoint that exists before the first release.
@@ -353,7 +358,7 @@ def record_run(
         mock.patch.object(
             stack_now,
             "recorded",
-            lambda endpoint, region: (state or RolloutState(endpoint), record or RetrainingRecord()),
+            lambda endpoint, region: (state or RolloutState(endpoint), live, record or RetrainingRecord()),
         ),
         mock.patch.object(stack_now, "own_account", lambda region: own),
         mock.patch.object(aws_source, "champion", champion),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import httpx
 import pulumi
 import pytest
+import yaml
 
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking, unwatched
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import ResourceKind
 from platforms.kubernetes.names import Names
+from tests.platforms.kubernetes.stage import FINE
 
 NAMES = Names("flight-delay", "prod", "models")
 ROUTES, RULES = "httproutes.gateway.networking.k8s.io", "prometheusrules.monitoring.coreos.com"
@@ -27,13 +31,20 @@ def gateway_class(**spec: Any) -> dict[str, Any]:
     return {"spec": {"controllerName": ENVOY, "parametersRef": PROXY, **spec}, "status": {"conditions": [accepted]}}
 
 
+def envoy_proxy(buckets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    config = json.loads(json.dumps({"stats_config": {"histogram_bucket_settings": buckets}}))
+    spec = {"mergeBackends": {}, "bootstrap": {"type": "Merge", "value": yaml.safe_dump(config)}}
+    return {"metadata": {"name": "merged"}, "spec": spec}
+
+
+COARSE = {"match": {"suffix": "upstream_rq_time"}, "buckets": [100, 250]}
 WHOLE: dict[tuple[str, str], dict[str, Any]] = {
     ("Namespace", "models"): {},
     ("CustomResourceDefinition", ROUTES): {"spec": {"versions": [{"name": "v1", "served": True}]}},
     ("CustomResourceDefinition", RULES): {},
     ("CustomResourceDefinition", TELLS): {},
     ("GatewayClass", "envoy"): gateway_class(),
-    ("EnvoyProxy", "merged"): {"spec": {"mergeBackends": {}}},
+    ("EnvoyProxy", "merged"): envoy_proxy([FINE]),
     ("Secret", "database"): {},
 }
 
@@ -75,6 +86,8 @@ def test_a_cluster_that_has_all_lacks_nothing() -> None:
         ("GatewayClass__envoy", {"spec": {}}, "no controller has looked at it"),
         ("GatewayClass__envoy", gateway_class(parametersRef=None), "mergeBackends"),
         ("EnvoyProxy__merged", {"spec": {}}, "loses requests"),
+        ("EnvoyProxy__merged", {"metadata": {"name": "merged"}, "spec": {"mergeBackends": {}}}, "latency buckets"),
+        ("EnvoyProxy__merged", envoy_proxy([COARSE]), "latency buckets"),
         ("Secret__database", None, "Secret models/database does not exist"),
     ],
 )

@@ -15,17 +15,19 @@ import yaml
 from botocore.session import get_session
 
 from demos.promotion.__main__ import STACKS as PROMOTED
+from infra.aws.target import check_target, provider_problems, regions, wrong_region
 from infra.config import checkout
 from infra.config.retention_settings import LOG_DAYS
 from infra.config.settings import Settings
-from infra.config.target import check_target, regions, second_callers, wrong_region
 from tests.infra.refusals import REGION, load, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod")
 SECTIONS = ", ".join(Settings.model_fields)
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"
-ROLLOUT = "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes"
+ROLLOUT = (
+    "wait, strategy, judge, replay, infrastructure, max_minutes, on_timeout, watch_minutes, metrics_timeout_minutes"
+)
 
 
 def test_a_field_of_an_earlier_version_is_told_with_what_took_its_place() -> None:
@@ -206,7 +208,9 @@ def test_every_field_of_the_provider_was_looked_at_for_credentials() -> None:
     }
     fields = inspect.signature(aws.ProviderArgs.__init__).parameters.keys() - {"__self__"}
     names = {field: "aws:" + re.sub("_(.)", lambda found: found[1].upper(), field) for field in fields}
-    refused = {problem.path for problem in second_callers(dict.fromkeys(names.values(), "x"))}
+    refused = {
+        problem.path for problem in provider_problems(dict.fromkeys(names.values(), "x") | {"aws:region": REGION})
+    }
     assert {field for field, name in names.items() if name not in refused} == harmless
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 import pytest
 
+import platforms.aws.endpoint
 import platforms.aws.journal
 import platforms.aws.training
 from infra.aws.journal import recorded
@@ -35,16 +36,18 @@ class Book:
 
 @pytest.fixture(autouse=True)
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
-    monkeypatch.setattr(platforms.aws.journal, "DynamoJournal", Journal)
+    monkeypatch.setattr(platforms.aws.journal, "copied_journal", Journal)
     monkeypatch.setattr(platforms.aws.training, "DynamoBook", Book)
+    monkeypatch.setattr(platforms.aws.endpoint, "find_live", lambda clients, endpoint: None)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 
 
 def test_journal_that_is_not_there_yet_is_an_empty_state() -> None:
-    state, record = recorded("flight-delay-local", "us-east-1")
+    state, live, record = recorded("flight-delay-local", "us-east-1")
     assert state.phase is Phase.NONE
     assert record == RetrainingRecord()
+    assert live is None
 
 
 def refusal() -> str:

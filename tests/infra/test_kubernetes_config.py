@@ -34,6 +34,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"serving": {"instance_count": 3, "max_instance_count": 3}},
         "modelstack:serving.max_instance_count = 3: serving.instance_count, the least, is 3",
     ),
+    (
+        {"rollout": {"judge": {"metrics": {"errors": {}, "latency_p99": {"margin": 0.1}}}}},
+        "modelstack:rollout.judge.metrics.latency_p99.margin = 0.1: the gateway's latency buckets are up to 12% apart; "
+        "allowed is 0, or at least 0.125",
+    ),
     ({"retraining": {"enabled": True}}, "on a cluster nothing is retrained yet; allowed is false"),
     ({"retention": {"log_days": 5}}, "how long logs are kept is the cluster's; allowed is to leave it out"),
     ({"promotion": {"to": ["111122223333"]}}, "a cluster knows no accounts; allowed are groups of its users"),

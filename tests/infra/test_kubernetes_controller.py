@@ -12,7 +12,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.spec import RolloutSpec
-from tests.infra.on_cluster import CONTROLLER_IMAGE, NAMES, manifests, run_on_cluster
+from tests.infra.on_cluster import CONTROLLER_IMAGE, NAMES, NEW, manifests, run_on_cluster
 from tests.infra.recorded import World
 from tests.platforms.kubernetes.fake_api import FakeApi
 
@@ -35,25 +35,30 @@ def test_the_controller_may_write_journals_of_its_namespace_and_of_routes_and_se
     declared = manifests(first)
     rules = declared["Role", CONTROLLER]["rules"]
     writes = {"create", "update", "patch", "delete", "deletecollection"}
-    written = {name for rule in rules for name in rule["resources"] if writes & {*rule["verbs"]}}
-    assert written == {
-        *(
-            "rollouts/status",
-            "modelpackages/status",
-            "horizontalpodautoscalers",
-            "deployments/scale",
-            "events",
-            "leases",
-        ),
+    written = {
+        (name, *rule.get("resourceNames", ()))
+        for rule in rules
+        for name in rule["resources"]
+        if writes & {*rule["verbs"]}
     }
+    status = {("rollouts/status",), ("modelpackages/status",)}
+    assert written == {*status, ("events",), ("leases",), ("leases", CONTROLLER)}
+    assert [one["verbs"] for one in rules if one["resources"] == ["leases"]] == [["create"], ["get", "patch"]]
     assert not any("secrets" in rule["resources"] or "*" in rule["resources"] + rule["verbs"] for rule in rules)
-    key, route = declared["Role", f"{NAMES.prefix}-key"]["rules"]
-    own = [f"{NAMES.prefix}-signing", f"{NAMES.prefix}-token"]
+    key, copy, route = declared["Role", f"{NAMES.prefix}-key"]["rules"]
+    assert (copy["resources"], copy["resourceNames"]) == (["configmaps"], [f"{NAMES.prefix}-journal"])
+    assert ("ConfigMap", f"{NAMES.prefix}-journal") in declared
+    own = [f"{NAMES.prefix}-audit", f"{NAMES.prefix}-token"]
     assert (key["resourceNames"], key["verbs"]) == (own, ["get"]), "of each stack, its own"
     assert (route["resources"], route["resourceNames"], route["verbs"]) == (["httproutes"], [NAMES.prefix], ["patch"])
-    bound = declared["RoleBinding", f"{NAMES.prefix}-key"]
-    assert bound["roleRef"]["name"] == f"{NAMES.prefix}-key"
-    assert [(one["kind"], one["name"]) for one in bound["subjects"]] == [("ServiceAccount", CONTROLLER)]
+    scaled = declared["Role", NEW.config_name]["rules"]
+    assert {(*one["resources"], *one["resourceNames"], *one["verbs"]) for one in scaled} == {
+        (kind, NEW.config_name, "patch") for kind in ("deployments/scale", "horizontalpodautoscalers")
+    }
+    for name in (f"{NAMES.prefix}-key", NEW.config_name):
+        bound = declared["RoleBinding", name]
+        assert bound["roleRef"]["name"] == name
+        assert [(one["kind"], one["name"]) for one in bound["subjects"]] == [("ServiceAccount", CONTROLLER)]
     assert not any(kind.startswith("Cluster") for kind, _ in declared), "it has no rights beyond its namespace"
 
 
@@ -64,7 +69,8 @@ def test_the_controller_stays_where_it_drives_other_stacks_too(first: World) -> 
         other = [item for item in found if item.type.endswith(":Rollout")]
         return {item.inputs["kind"]: item.retained for item in (*ours, *other)}
 
-    kinds = ["Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Rollout", "Service", "ServiceAccount"]
+    kinds = ["Deployment", "NetworkPolicy", "PodDisruptionBudget", "Role", "RoleBinding", "Rollout"]
+    kinds += ["Service", "ServiceAccount"]
     assert kept(first) == dict.fromkeys(kinds, False)
     assert kept(run_on_cluster(beside=("another-prod",))) == dict.fromkeys(kinds, True) | {"Rollout": False}
 

@@ -19,6 +19,8 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
 from platforms.kubernetes.package_store import ClusterPackageStore
+from platforms.kubernetes.signing import key_pair
+from provenance.envelope import SignatureError, enclose, opened
 from rollout.core.errors import Unreachable
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 from tests.platforms.kubernetes.fake_api import FakeApi
@@ -35,6 +37,7 @@ INPUTS: dict[str, Any] = {
     "namespace": "models",
     "registry": "127.0.0.1:5000/models",
     "prefix": "flight-delay-prod",
+    "audit_secret": "flight-delay-prod-audit",
     "name": NAME,
     "image_uri": "image",
     "source": None,
@@ -95,7 +98,11 @@ def test_a_package_is_built_and_registered_with_the_stacks_own_key(done: list[tu
     assert (place.image, place.store) == ("image", ClusterPackageStore("127.0.0.1:5000/models"))
     assert place.store.uri(DIGEST) == f"oci://127.0.0.1:5000/models/packages@{DIGEST}"
     assert outs["signed_by"] == place.signer.public_key.decode()
-    for name in ("flight-delay-prod-signing", "flight-delay-prod-token"):
+    audit = key_pair(api, "flight-delay-prod-audit")
+    assert outs["audit_key"] == audit.public_key.decode()
+    with pytest.raises(SignatureError, match="not by the key"):  # what the controller signs is no package's statement
+        opened(enclose(b"{}", audit), place.signer.public_key)
+    for name in ("flight-delay-prod-signing", "flight-delay-prod-audit", "flight-delay-prod-token"):
         assert api.get(SECRET, name)["metadata"]["labels"] == labels_of("flight-delay-prod")
     token = access_token.read(api, "flight-delay-prod")
     assert len(token) == 64
@@ -144,6 +151,7 @@ MADE = {**INPUTS, "package_digest": DIGEST, "model_package": f"models/{NAME}", "
     [
         ({}, False, []),
         ({"registry": "other/models"}, True, []),
+        ({"audit_secret": "another"}, True, []),
         ({"context": "another name of the same cluster"}, True, []),
         ({"namespace": "others"}, True, ["namespace"]),
         ({"namespace": rpc.UNKNOWN}, False, []),

@@ -12,6 +12,7 @@ from platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.release import Release
+from serving.unpacking import MAX_BYTES
 from tests.infra.on_cluster import FACTS, IMAGE, NAMES, NEW, OLD, STACK, configs, idle, manifests, pods, run_on_cluster
 from tests.infra.recorded import DIGEST, World
 
@@ -122,6 +123,15 @@ def test_a_pod_goes_without_losing_a_request(first: World) -> None:
     )
 
 
+def test_a_pod_that_hangs_is_restarted_but_none_whose_server_still_answers_for_a_hanging_model(first: World) -> None:
+    pod = manifests(first)["Deployment", NEW.config_name]["spec"]["template"]["spec"]["containers"][0]
+    variables = {item["name"]: item.get("value") for item in pod["env"]}
+    answers, probe = int(variables["SAGEMAKER_MODEL_SERVER_TIMEOUT"]), pod["livenessProbe"]
+    assert answers < 15 - 1.6, "a gateway's 504, after its retries, would say nothing of the model"
+    assert probe["timeoutSeconds"] <= probe["periodSeconds"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] > 4 * answers
+
+
 def test_a_node_drains_one_pod_at_a_time_and_is_not_held_up_by_one_that_crashes(first: World) -> None:
     """By default a pod that is not ready is not evicted while too few others are: a drain would wait for ever."""
     for name in (NEW.config_name, CONTROLLER):
@@ -225,6 +235,37 @@ def test_a_pod_reaches_a_registry_behind_a_service_by_the_port_of_its_pods() -> 
     assert sorted(port["port"] for rule in spec["egress"] for port in rule["ports"]) == [53, 53, 443, 5000, 8081]
 
 
+def admitted(section: dict[str, Any]) -> list[Any]:
+    """Who may reach model pods, and the controller."""
+    declared = manifests(run_on_cluster(kubernetes=section))
+    policies = [declared["NetworkPolicy", name]["spec"] for name in (f"{NAMES.prefix}-models", CONTROLLER)]
+    assert [rule["ports"] for policy in policies for rule in policy["ingress"]] == [[{"port": 8080}], [{"port": 8081}]]
+    assert policies[1]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": CONTROLLER}
+    return [rule.get("from") for policy in policies for rule in policy["ingress"]]
+
+
+def test_only_gateway_and_prometheus_reach_model_pods_and_only_these_and_prometheus_the_controller() -> None:
+    def in_namespace(name: str) -> dict[str, Any]:
+        return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+    proxies = {"app.kubernetes.io/managed-by": "envoy-gateway", "app.kubernetes.io/component": "proxy"}
+    proxy = {"namespaceSelector": {}, "podSelector": {"matchLabels": proxies}}
+    model = {"podSelector": {"matchExpressions": [{"key": "modelstack.dev/workload", "operator": "Exists"}]}}
+    service = {"prometheus": "http://prometheus.monitoring.svc:9090"}
+    assert admitted(service) == [[one, in_namespace("monitoring")] for one in (proxy, model)]
+    more = {**service, "ingress_from": ["alerts", "10.0.0.0/28"]}
+    watching = [in_namespace("alerts"), {"ipBlock": {"cidr": "10.0.0.0/28"}}]
+    assert admitted(more) == [[one, *watching] for one in (proxy, model)]
+    assert admitted({"prometheus": "http://10.99.0.1:9090"}) == [None, None], "it is outside, nobody knows where"
+    assert admitted({"prometheus": "http://10.99.0.1:9090", "ingress_from": []}) == [[proxy], [model]]
+
+
+def test_every_volume_on_a_nodes_disk_has_a_limit_that_the_largest_package_fits_in(trial: World) -> None:
+    limits = {item["name"]: item["emptyDir"]["sizeLimit"] for pod in pods(trial) for item in pod["volumes"]}
+    assert limits.keys() == {"package", "scratch"}
+    assert int(limits["package"].removesuffix("Gi")) * 2**30 > 2 * MAX_BYTES, "the archive, and what is unpacked of it"
+
+
 def test_the_definitions_of_our_resources_stay_when_the_stack_goes(first: World) -> None:
     names = {name for kind, name in manifests(first) if kind == "CustomResourceDefinition"}
     assert names == {"rollouts.modelstack.dev", "modelpackages.modelstack.dev"}
@@ -245,3 +286,4 @@ def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:
     assert first.exported.keys() == {*OUTPUTS}
     assert first.exported["platform"] == "kubernetes"
     assert first.exported["champion"] == DIGEST
+    assert first.exported["audit_key"] == "AUDIT"

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from infra.providers.kubernetes_trial import KubernetesRolloutProvider
+from platforms.kubernetes.api import Api
+from platforms.kubernetes.journal import copied_journal
+from platforms.kubernetes.kinds import ROLLOUT
 from platforms.kubernetes.names import CONTROLLER
 from platforms.kubernetes.serving_config import Backend, ServingConfig
 from rollout.core.plan import Plan, Step
@@ -14,6 +19,7 @@ from rollout.core.verdict import Verdict
 from rollout.reason import Reason
 from tests.infra.on_cluster import NAMES, NEW, OLD, OnCluster, configs, idle, manifests, release, run_on_cluster
 from tests.infra.recorded import World
+from tests.platforms.kubernetes.fake_api import FakeApi
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +56,14 @@ def test_what_is_live_keeps_the_shape_that_it_was_released_with() -> None:
     assert spec["template"]["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "2", "memory": "1Gi"}
     assert {item.name: item.ignores for item in world.all(":Deployment")}[
         f"deployment-{NAMES.short(old.config_name)}"
-    ] == ["spec", "metadata", "data"], "nothing live is changed under its name"
+    ] == ["spec", "metadata", "data", "rules", "roleRef", "subjects"], "nothing live is changed under its name"
 
 
 def test_nothing_of_what_never_changes_is_sent_again(trial: World) -> None:
     """A field that is ignored is sent all the same when another one changes, and takes it from who scales."""
     kept = [item for item in trial.resources if item.type.startswith("kubernetes:") and item.ignores]
-    assert {item.inputs["kind"] for item in kept} == {"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"}
+    kinds = {"Deployment", "Service", "PodDisruptionBudget", "ConfigMap", "Role", "RoleBinding"}
+    assert {item.inputs["kind"] for item in kept} == kinds
     for item in kept:
         assert {*item.inputs} - {"apiVersion", "kind", "immutable"} <= {*item.ignores}, item.name
 
@@ -87,14 +94,8 @@ def test_a_rejected_release_is_not_tried_again_and_the_champion_stays() -> None:
     world = run_on_cluster(state=idle(OLD, rejected=rejected))
     assert world.rollout["acts"] is False
     assert "is not tried again" in world.warned
-    assert {name: _pods(world, name) for name in (OLD.config_name, NEW.config_name)} == {
-        OLD.config_name: 1,
-        NEW.config_name: 0,
-    }, "it has pods when a rollout wants it"
-
-
-def _pods(world: World, workload: str) -> int:
-    return manifests(world)["Deployment", workload]["spec"]["replicas"]
+    for name, pods in ((OLD.config_name, 1), (NEW.config_name, 0)):
+        assert manifests(world)["Deployment", name]["spec"]["replicas"] == pods, "it has pods when a rollout wants it"
 
 
 def test_a_refused_package_changes_nothing_else() -> None:
@@ -122,3 +123,38 @@ def test_a_champion_moves_to_other_pods_in_the_steps_of_the_config_under_its_own
     (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
     assert all(f"alert: {name}\n" in text for name in guard["alarms"])
     assert run_on_cluster(state=idle(OLD)).rollout["plan"]["guard"] is None, "another model is tried"
+
+
+# --- a deleted Rollout
+
+
+@pytest.fixture
+def deleted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The inputs of a rollout whose Rollout was deleted while it served."""
+    api, name = FakeApi(), NAMES.prefix
+    monkeypatch.setattr(Api, "of", lambda context, namespace: api.as_api)
+    api.create(ROLLOUT, {"metadata": {"name": name}})
+    journal = copied_journal(api.as_api, name)
+    journal.write(replace(journal.read(), phase=Phase.IDLE, champion=OLD))
+    api.delete(ROLLOUT, name)
+    urn = "urn:pulumi:prod::modelstack::type::rollout"
+    return {"endpoint": name, "context": "", "namespace": api.namespace, "urn": urn, "acts": False}
+
+
+def test_an_update_without_a_refresh_says_how_a_deleted_rollout_is_made_again(deleted: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match=r"does not exist .* keeps serving.*: pulumi up --stack prod --refresh$"):
+        KubernetesRolloutProvider().update("", {}, deleted)
+
+
+def test_a_refresh_of_a_deleted_rollout_finds_its_champion_in_the_copy(deleted: dict[str, Any]) -> None:
+    read = KubernetesRolloutProvider().read("", deleted)
+    assert (read.outs or {})["champion"] == OLD.package_digest
+
+
+def test_an_update_is_due_while_the_rollout_is_gone_and_not_before() -> None:
+    seen = {"champion": OLD.package_digest, "challenger": "", "revision": 1}
+    props = {"endpoint": "e", "context": "", "namespace": "models", "target": {}, "wait": True, "acts": False}
+    stored = {**props, "seen": seen, "outcome": "promoted", "champion": OLD.package_digest, "challenger": ""}
+    for gone in (False, True):
+        news = {**props, "seen": {**seen, **({"gone": True} if gone else {})}}
+        assert KubernetesRolloutProvider().diff("", stored, news).changes is gone

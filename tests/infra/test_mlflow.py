@@ -20,7 +20,7 @@ from provenance.facts import SealedArchive
 from provenance.key_pair import KeyPair
 from services.sealed_packages import RegistryError
 from tests.infra.on_cluster import STACK, manifests, run_on_cluster
-from tests.infra.recorded import ACCOUNT, IMAGE, World, run_program, stack_config
+from tests.infra.recorded import ACCOUNT, IMAGE, run_program, stack_config
 from tests.infra.refusals import refusal
 from tests.provenance.conftest import FACTS
 from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
@@ -93,7 +93,7 @@ def test_a_server_is_told_of_the_package_by_the_update_and_of_rollouts_by_the_ad
 def test_a_secret_is_read_by_name_and_no_other() -> None:
     world = run_program("dev", serving={"image": IMAGE}, mlflow={"server": "https://m.example", "secret": "ml/token"})
     (held,) = [one for one in world.may("advance") if one["Action"] == ["secretsmanager:GetSecretValue"]]
-    assert held["Resource"] == [f"arn:aws:secretsmanager:{_region(world)}:{ACCOUNT}:secret:ml/token-??????"]
+    assert held["Resource"] == [f"arn:aws:secretsmanager:{world.package['region']}:{ACCOUNT}:secret:ml/token-??????"]
     assert world.function("advance")["environment"]["variables"]["MLFLOW_SECRET"] == "ml/token"
 
 
@@ -127,10 +127,6 @@ def test_the_controller_in_a_cluster_is_told_where_mlflow_is_and_its_keys_stay_i
     assert told["MLFLOW_TRACKING_TOKEN"]["valueFrom"]["secretKeyRef"] == {
         "name": "mlflow", "key": "token", "optional": True,
     }  # fmt: skip
-
-
-def _region(world: World) -> str:
-    return world.package["region"]
 
 
 # --- the provider

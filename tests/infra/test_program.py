@@ -13,6 +13,7 @@ import pulumi
 import pytest
 
 from demos.promotion.__main__ import STACKS as PROMOTED
+from infra.aws.hosting import STARTUP_SECONDS
 from infra.aws.outputs import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from pipeline.engines.sagemaker import KEPT_DAYS
@@ -162,6 +163,29 @@ def test_only_local_stacks_throw_their_packages_away(stack: str, kept: bool) -> 
     assert world.package["retain"] is kept
 
 
+OUTLIVES = {
+    *(("Key", name) for name in ("artifacts", "signing", "audit")),
+    *((f"Bucket{rule}", "artifacts") for rule in ("", "PublicAccessBlock", "Versioning", "Policy")),
+    *((f"Bucket{rule}Configuration", "artifacts") for rule in ("ServerSideEncryption", "Lifecycle")),
+    ("Repository", "serving"),
+    ("ModelPackageGroup", "packages"),
+    ("Table", "journal"),
+}
+"""What a retained package, and the record of it, cannot be used without."""
+
+
+@pytest.mark.parametrize(
+    ("stack", "retain", "kept"), [("local", None, False), ("dev", None, True), ("dev", False, False)]
+)
+def test_packages_outlive_a_stack_with_all_that_they_need_or_not_at_all(
+    stack: str, retain: bool | None, kept: bool
+) -> None:
+    world = run(stack, serving={"image": IMAGE}, registry={"retain": retain})
+    retained = {(item.type.rpartition(":")[2], item.name) for item in world.resources if item.retained}
+    assert retained == (OUTLIVES if kept else set())
+    assert all(item.protected for item in world.resources if item.retained), "in the state, for the next update"
+
+
 # --- the package
 
 
@@ -226,9 +250,15 @@ def test_endpoint_belongs_to_the_controller_and_goes_before_any_config_that_it_m
     for strategy in ({}, {"strategy": shadow}):
         world = run(state=idle(OLD), rollout=strategy)
         endpoint = world.one(":Endpoint")
-        assert endpoint.ignores == ["endpointConfigName"], "an update must not reset a canary"
+        assert endpoint.ignores == ["endpointConfigName", "deploymentConfig"], "an update must not reset a canary"
         for config in world.all(":EndpointConfiguration"):
             assert any(urn.endswith(f"::{config.name}") for urn in endpoint.depends)
+
+
+@pytest.mark.parametrize(("stack", "protected"), [("local", False), ("dev", True)])
+def test_no_update_deletes_the_endpoint_of_a_stack_on_aws(stack: str, protected: bool) -> None:
+    world = run(stack, serving={"image": IMAGE})
+    assert world.one(":Endpoint").protected is protected
 
 
 @pytest.mark.parametrize(("percent", "captures"), [(0, False), (5, True)])
@@ -243,6 +273,30 @@ def test_what_is_live_never_changes_under_its_name() -> None:
     world = run(state=idle(OLD), serving={"instance_count": 3})
     for item in [*world.all(":Model"), *world.all(":EndpointConfiguration")]:
         assert item.ignores == ["*"]
+
+
+@pytest.mark.parametrize(("stack", "seconds"), [("local", None), ("dev", STARTUP_SECONDS)])
+@pytest.mark.parametrize("kind", ["steps", "shadow"])
+def test_a_container_that_never_starts_does_not_take_up_a_trial(stack: str, seconds: int | None, kind: str) -> None:
+    strategy = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
+    world = run(
+        stack, state=idle(OLD), serving={"image": IMAGE}, rollout={"strategy": strategy} if kind == "shadow" else {}
+    )
+    configs = [item.inputs for item in world.all(":EndpointConfiguration")]
+    variants = [
+        one for item in configs for one in (*item["productionVariants"], *item.get("shadowProductionVariants", []))
+    ]
+    assert len(variants) >= 4
+    assert {one.get("containerStartupHealthCheckTimeoutInSeconds") for one in variants} == {seconds}
+
+
+@pytest.mark.parametrize("section", ["serving", "retraining"])
+def test_an_image_of_another_region_is_refused_before_anything_changes(section: str) -> None:
+    other = IMAGE.replace("us-east-1", "eu-west-1")
+    world, why = stopped("dev", **{"serving": {"image": IMAGE}, section: {"image": other}})
+    assert why.startswith(f"modelstack:{section}.image: SageMaker takes images of the stack's region only, and {other}")
+    assert "push it to a repository in us-east-1" in why
+    assert not [item for item in world.resources if item.type.startswith("aws:")]
 
 
 def weights(world: World, config: str) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra.providers.package import PackageProvider
@@ -74,6 +75,17 @@ def test_it_is_served_with_what_it_was_served_with_then_whatever_the_config_has(
     assert pair["dataCaptureConfig"]["initialSamplingPercentage"] == 7
 
 
+@pytest.mark.parametrize(
+    ("serving", "why"),
+    [({"instance_count": 0}, "instance_count"), ({"accelerator": "ml.eia2.medium"}, "accelerator")],
+    ids=["a value", "a field of another version"],
+)
+def test_what_it_was_served_with_is_checked_as_the_config_is(serving: dict[str, Any], why: str) -> None:
+    said = f"release {PAST.id} is restored, and was served with what is not allowed now: .*{why}.*restore --clear"
+    with pytest.raises(pulumi.RunError, match=said):
+        run(state=idle(OLD, restored=restored(PAST, serving=serving)))
+
+
 def test_it_is_served_by_the_image_of_then_whatever_the_config_names() -> None:
     target = updated(serving={"image": IMAGE}).rollout["target"]
     assert PAST.image_uri != IMAGE
@@ -108,15 +120,12 @@ def test_instances_that_are_those_of_then_are_told_without_advice_that_does_not_
 
 
 def test_the_update_after_it_was_promoted_changes_nothing() -> None:
-    serves = Release.from_dict({**updated().rollout["target"], **kept(PAST)})
+    facts = {"package_digest": PAST.package_digest, "archive_uri": PAST.archive_uri, "serving": THEN}
+    serves = Release.from_dict({**updated().rollout["target"], **facts})
     world = updated(champion=serves)
     assert world.rollout["acts"] is False, "the checkout's own recipe does not take over again"
     assert world.rollout["target"]["config_name"] == serves.config_name
     assert "is restored" in world.warned
-
-
-def kept(of: Release) -> dict[str, Any]:
-    return {name: getattr(of, name) for name in ("package_digest", "archive_uri")} | {"serving": THEN}
 
 
 def test_when_it_is_rolled_back_again_the_champion_stays_as_it_is_and_the_checkout_takes_no_turn() -> None:

@@ -63,9 +63,9 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         [
             "steps = "
             '[{"weight": 10, "bake_seconds": 1}]: no such field; allowed are wait, strategy, judge, replay, '
-            "infrastructure, max_minutes, on_timeout, watch_minutes",
+            "infrastructure, max_minutes, on_timeout, watch_minutes, metrics_timeout_minutes",
             "error_margin = 0.02: no such field; allowed are wait, strategy, judge, replay, "
-            "infrastructure, max_minutes, on_timeout, watch_minutes",
+            "infrastructure, max_minutes, on_timeout, watch_minutes, metrics_timeout_minutes",
         ],
     ),
     (

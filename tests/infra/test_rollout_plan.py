@@ -86,14 +86,19 @@ def test_absolute_error_tolerates_a_tenth_of_its_range_unless_a_margin_is_given(
 
 def test_everything_of_the_judge_and_the_time_reaches_the_plan() -> None:
     judge = {"alpha": 0.01, "min_requests": 7, "promote_when": "better"}
-    made = plan(judge=judge, max_minutes=30, on_timeout="hold", watch_minutes=5)
+    made = plan(judge=judge, max_minutes=30, on_timeout="hold", watch_minutes=5, metrics_timeout_minutes=4)
     assert (made.alpha, made.min_requests, made.promote_when) == (0.01, 7, "better")
     assert (made.max_seconds, made.on_timeout, made.watch_seconds, made.window_seconds) == (1800, "hold", 300, 60)
+    assert (made.metrics_timeout_seconds, plan().metrics_timeout_seconds) == (240, 120)
 
 
 def test_what_the_alarms_tolerate_of_failures_is_what_a_trial_tolerates_of_both_versions() -> None:
     assert rollout().plan(60).max_failed == 1
     assert rollout().plan(60, max_failed=0.05).max_failed == 0.05
+
+
+def test_the_first_two_hundred_requests_of_each_instance_do_not_count_for_latencies() -> None:
+    assert rollout().plan(60, instances=3).warm_up_requests == 600
 
 
 def test_shadow_test_without_live_steps_is_replayed_nothing_by_default() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.config.section import Whose
 from infra.config.slo_settings import SloSettings
 from monitoring.objectives.slo import SLIS, rules
-from tests.infra.refusals import refusal
+from tests.infra.refusals import load, refusal
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
@@ -16,7 +15,7 @@ def test_an_objective_of_less_than_a_week_is_for_local_stacks_only(stack: str) -
         "modelstack:slo.window_days = 6.5: SageMaker's metrics come once a minute, too seldom for the windows of such "
         "an objective; allowed is a number from 7 to 60 on AWS, or null"
     ]
-    there = SloSettings.model_validate({"window_days": 0.5}, context=Whose("local"))
+    there = load("local", slo={"window_days": 0.5}).slo
     assert there.objective("local").window_seconds == 43_200
 
 

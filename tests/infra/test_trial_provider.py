@@ -14,6 +14,7 @@ from pulumi.runtime import rpc
 import platforms.aws.approvals
 import platforms.aws.endpoint
 import platforms.aws.packages
+import services.journal
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.strategy_settings import Steps, StepSettings
 from infra.providers import driving as provider
@@ -249,7 +250,7 @@ def _unreachable(*_: object) -> None:
 
 
 def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platforms.aws.endpoint.DynamoJournal, "read", _unreachable)
+    monkeypatch.setattr(services.journal.CopiedJournal, "read", _unreachable)
     with pytest.raises(RuntimeError, match="what is live on endpoint is not known: no connection") as caught:
         RolloutProvider().read("endpoint", inputs())
     _alone(caught.value)
@@ -301,7 +302,7 @@ def test_refresh_in_mid_trial_finds_what_the_update_left(
     asked["plan"]["steps"] = [{"weight": 10.0, "bake_seconds": 30.0, "approve": True}]
     stored = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert stored["outcome"] == outcome
-    monkeypatch.setattr(platforms.aws.endpoint.DynamoJournal, "read", lambda self: released.state)
+    monkeypatch.setattr(services.journal.CopiedJournal, "read", lambda self: released.state)
     read = RolloutProvider().read("endpoint", stored).outs or {}
     assert read == stored
     assert RolloutProvider().diff("endpoint", read, asked).changes is False

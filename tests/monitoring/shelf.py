@@ -19,8 +19,8 @@ from monitoring.drift.watch import DriftWatch, Measured
 from monitoring.exchanges import traffic
 from monitoring.measurements import Datum, Values
 from services.drift_record import DriftRecord
-from services.memory import MemoryDocuments
 from tests import captured
+from tests.services.memory import MemoryDocuments
 
 ROWS = 30  # a day
 START = 20_000 * DAY

@@ -19,12 +19,12 @@ import pytest
 from platforms.aws.documents import DynamoDocuments
 from platforms.kubernetes.documents import PostgresDocuments
 from services import platform_registry
-from services.memory import MemoryDocuments
 from services.ports import Documents
 from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.aws.mocked import documents_table
 from tests.platforms.kubernetes.conftest import postgres, store
+from tests.services.memory import MemoryDocuments
 
 __all__ = ["moto_url", "postgres", "store"]
 

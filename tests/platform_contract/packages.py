@@ -1,4 +1,4 @@
-"""Stacks that register packages: in memory, on AWS, and on Kubernetes with a registry of images or a bucket."""
+"""Stacks that register packages: of the toy, on AWS, and on Kubernetes with a registry of images or a bucket."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from platforms.kubernetes.package_store import ClusterPackageStore
 from platforms.kubernetes.versions import ModelPackages
 from platforms.s3 import package_store
 from provenance.key_pair import KeyPair
-from services.memory_packages import MemoryPackageStore, MemoryVersions
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, new_registry
 
-KINDS = ["memory", "toy", *EITHER, "bucket", pytest.param("registry", marks=pytest.mark.needs("registry"))]
+KINDS = ["toy", *EITHER, "bucket", pytest.param("registry", marks=pytest.mark.needs("registry"))]
 OTHER_IMAGE = IMAGE.replace("process", "other")
 ENDPOINT = "flight-delay-prod"
 
@@ -58,13 +57,10 @@ class Stack:
 
 def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str], toy: Callable[[], Any]) -> Stack:
     """A new stack of one of `KINDS`; the functions give an AWS, the HOST:PORT of an image registry, and the toy."""
-    if kind in {"memory", "toy"}:
-        if kind == "memory":
-            store, held = MemoryPackageStore(uuid4().hex), MemoryVersions()
-        else:
-            made, file = toy()
-            store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
-            held = made.ToyVersions(made.ToyDocuments(file))
+    if kind == "toy":
+        made, file = toy()
+        store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
+        held = made.ToyVersions(made.ToyDocuments(file))
         return Stack(
             PackageRegistry(store, held, IMAGE, KeyPair.new()),
             lambda version, verdict: held.decide(version, verdict, "why"),

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from platforms.aws.blobs import S3Blobs
 from rollout.core.errors import Busy, Conflict, Unreachable
-from services.memory import MemoryBlobs
 from services.ports import Blobs
 from tests.platform_contract.conftest import race
 from tests.platforms.aws.either import EITHER, clients_of
+from tests.services.memory import MemoryBlobs
 
 
 @pytest.fixture(params=["memory", "toy", *EITHER])

@@ -25,10 +25,10 @@ from rollout.core.catalogue import KNOWN
 from rollout.core.errors import Unreachable
 from rollout.judge.metrics import Tally
 from services.counters import COUNTED, CountedWindow, Counters, CountQuery
-from services.memory import MemoryMetrics
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.kubernetes import scrapes
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb, every, played
+from tests.services.memory import MemoryMetrics
 from tests.simulator.answers import Batch
 from tests.simulator.platform import MemoryCounters, World
 
@@ -72,8 +72,12 @@ class CloudWatch:
 
     def answer(self, variant: str, at: float, code: int, times: int, milliseconds: float = 10.0) -> None:
         counts = {INVOCATIONS: times, REFUSED: times * (code // 100 == 4), FAILED: times * (code // 100 == 5)}
-        of = {"Dimensions": dimensions(place(self.endpoint, variant)), "Timestamp": _moment(at), "StorageResolution": 1}
-        data = [{**of, "MetricName": name, "Value": float(count)} for name, count in counts.items()]
+        moment = datetime.fromtimestamp(START + at, UTC)
+        of = {"Dimensions": dimensions(place(self.endpoint, variant)), "Timestamp": moment, "StorageResolution": 1}
+        data = [
+            {**of, "MetricName": name, "Values": [float(bool(count)) for _ in range(times)], "Counts": [1.0] * times}
+            for name, count in counts.items()
+        ]
         timed = {**of, "MetricName": LATENCY, "Values": [milliseconds * 1000], "Counts": [float(times)]}
         self.clients("cloudwatch").put_metric_data(Namespace=SAGEMAKER, MetricData=[*data, timed])
 
@@ -126,10 +130,6 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
         yield CloudWatch(clients_of(request))
 
 
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(START + at, UTC)
-
-
 def query(minutes: float = 3, **more: Any) -> CountQuery:
     return CountQuery(("v-a", "v-b"), START, START + minutes * MINUTE, WIDTH, **more)
 
@@ -172,7 +172,7 @@ def test_a_window_that_goes_on_is_not_closed(platform: Platform) -> None:
 
 def test_counts_that_cannot_be_read_are_unreachable(platform: Platform) -> None:
     counters = platform.unreachable()
-    for read in (lambda: counters.counts(query()), lambda: counters.quantile("v-a", 0.5, START)):
+    for read in (lambda: counters.counts(query()), lambda: counters.quantile("v-a", 0.5, START - 3600, START)):
         with pytest.raises(Unreachable):
             read()
 
@@ -219,14 +219,14 @@ def test_metrics_are_counted_by_rollout_and_captured_answers_by_variant(platform
 def test_without_a_request_there_is_no_quantile(platform: Platform) -> None:
     if isinstance(platform, Gateway):
         platform.tsdb.said["sum by (le)"] = {"resultType": "vector", "result": []}
-    assert platform.counters.quantile("v-a", 0.5, START) is None
+    assert platform.counters.quantile("v-a", 0.5, START - 3600, START) is None
 
 
 @pytest.mark.parametrize("platform", ["memory"], indirect=True)
 def test_a_quantile_says_of_how_many_requests_it_is(platform: Platform) -> None:
     """Of a histogram: tests/platforms/kubernetes/test_counters.py. moto has no quantiles."""
     platform.answer("v-a", -60, 200, 8, 50)
-    assert platform.counters.quantile("v-a", 0.5, START) == Quantile(50_000, 8)
+    assert platform.counters.quantile("v-a", 0.5, START - 3600, START) == Quantile(50_000, 8)
 
 
 @pytest.mark.parametrize("platform", ["memory", "prometheus"], indirect=True)

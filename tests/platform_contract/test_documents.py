@@ -10,9 +10,9 @@ import pytest
 
 from platforms.aws.documents import DynamoDocuments
 from services.documents import KEPT_SECONDS
-from services.memory import MemoryDocuments
 from services.ports import LARGEST, MOST, Document, Documents
 from tests.platform_contract.conftest import EVERY, race
+from tests.services.memory import MemoryDocuments
 
 ODD = 'id "x" \\ \x00 ÄÖ 北京'
 

@@ -15,8 +15,8 @@ from platforms.kubernetes.gateway import Entrance
 from platforms.kubernetes.invoke import GatewayInvoke
 from rollout.core.errors import Busy, Unreachable
 from services.invoke import Invoke, NoSuchVariant, Request, Response, TimedOut, TooLarge
-from services.memory import MemoryInvoke
 from tests.platforms.http_endpoint import Gateway, a_gateway
+from tests.services.memory import MemoryInvoke
 
 REQUEST = Request(b"1,2", "text/csv", "application/json", "v-b", "flight 7.1", "2013-03-01T00:00:00+00:00")
 REMOTE = ("sagemaker", "gateway")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from policy import tokens
@@ -108,10 +108,34 @@ def says(kind: str, *statements: Mapping[str, Any], under: str = "policy") -> De
     return made(kind, **{under: document(*statements)})
 
 
-def from_everywhere(**addresses: Any) -> Declared:
-    return made(tokens.SECURITY_GROUP, ingress=[addresses])
+def right(verb: str, resource: str, **more: Any) -> dict[str, Any]:
+    return {"apiGroups": [""], "resources": [resource], "verbs": [verb], **more}
 
 
+def role(*rules: Mapping[str, Any]) -> Declared:
+    return made(tokens.CLUSTER_ROLE, rules=list(rules))
+
+
+def bound(who: str, kind: str = "Role", name: str = "it") -> Declared:
+    subjects = [{"kind": "Group", "name": who}]
+    return made(tokens.CLUSTER_BINDING, roleRef={"kind": kind, "name": name}, subjects=subjects)
+
+
+def network(way: str, rule: Mapping[str, Any]) -> Declared:
+    return made(tokens.NETWORK_POLICY, spec={way: [rule]})
+
+
+def pods(*, container: Mapping[str, Any] | None = None, **more: Any) -> Declared:
+    own = {"name": "it", "securityContext": LOCKED, **(container or {})}
+    security = {"runAsNonRoot": True, "seccompProfile": SECCOMP}
+    pod = {"securityContext": security, "containers": [own], **more}
+    return made(tokens.DEPLOYMENT, spec={"template": {"spec": pod}})
+
+
+LOCKED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+HTTP, HALVES = {"port": 8080}, [{"ipBlock": {"cidr": f"{half}.0.0.0/1"}} for half in (0, 128)]
+SECCOMP = {"type": "RuntimeDefault"}
+SERVICE = made(tokens.CLUSTER_SERVICE, apiVersion="v1", kind="Service", metadata={"namespace": "models"}, spec={})
 BUCKET = made(tokens.BUCKET, bucket="it")
 VERSIONED = made(tokens.BUCKET_VERSIONING, bucket="it", versioningConfiguration={"status": "Enabled"})
 PARTS = (closed(), encryption(), lifecycle(), VERSIONED)
@@ -148,6 +172,59 @@ ANYBODY = {"Principal": {"AWS": "*"}}
 TELLS_NOBODY = "it tells nobody, and no composite alarm asks about it"
 NOTHING_ENDS = ("no rule lets anything expire", "old versions are kept for ever")
 FIXTURES: Mapping[str, Pair] = {
+    "known-types": Pair(
+        keeps=[BUCKET, made("modelstack:index:Registry"), made("pulumi:providers:aws"), SERVICE],
+        breaks={
+            "no check knows what its type aws:cloudformation/stack:Stack may open or share; an exemption names it "
+            "aws:cloudformation/stack:Stack::it": [made("aws:cloudformation/stack:Stack")],
+            "its manifest is of kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": [
+                replace(SERVICE, values={"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"})
+            ],
+            "it is in namespace kube-system, which is the cluster's own: use that of the stack": [
+                replace(SERVICE, values={**SERVICE.values, "metadata": {"namespace": "kube-system"}})
+            ],
+        },
+    ),
+    "cluster-rights": Pair(
+        keeps=[
+            role(right("get", "secrets", resourceNames=["it"])),
+            role(right("list", "pods"), right("patch", "deployments/scale")),
+            bound("system:serviceaccounts:ci"),
+        ],
+        breaks={
+            "* on leases has a wildcard": [role(right("*", "leases"))],
+            "get on secrets names no Secret in resourceNames": [role(right("get", "secrets"))],
+            "patch on roles gives rights to itself": [role(right("patch", "roles", apiGroups=["rbac.authorization"]))],
+            "create on pods acts as any pod of the namespace": [role(right("create", "pods"))],
+            "it binds ClusterRole admin, and no Role of the stack": [bound("ci", "ClusterRole", "admin")],
+            "it is for system:authenticated": [bound("system:authenticated")],
+        },
+    ),
+    "cluster-closed": Pair(
+        keeps=[SERVICE, network("ingress", {"ports": [HTTP]})],
+        breaks={
+            "its type is LoadBalancer": [made(tokens.CLUSTER_SERVICE, spec={"type": "LoadBalancer"})],
+            "it has externalIPs": [made(tokens.CLUSTER_SERVICE, spec={"externalIPs": ["192.0.2.1"]})],
+            "egress is allowed on ports that it does not name": [
+                network("egress", rule)
+                for rule in ({}, {"ports": [{"protocol": "TCP"}]}, {"ports": [{"port": 1, "endPort": 65535}]})
+            ],
+            "ingress is allowed for 0.0.0.0/1, 128.0.0.0/1": [network("ingress", {"ports": [HTTP], "from": HALVES})],
+        },
+    ),
+    "pods-restricted": Pair(
+        keeps=[pods(), pods(volumes=[{"name": "scratch", "emptyDir": {}}])],
+        breaks={
+            "hostNetwork is true": [pods(hostNetwork=True)],
+            "volume host is a hostPath": [pods(volumes=[{"name": "host", "hostPath": {"path": "/"}}])],
+            "container it: runAsNonRoot is None": [pods(securityContext={"seccompProfile": SECCOMP})],
+            "container it: it is privileged": [pods(container={"securityContext": {**LOCKED, "privileged": True}})],
+            "container it: it takes a port of the node": [pods(container={"ports": [{"hostPort": 80}]})],
+            ("container it: allowPrivilegeEscalation is not false", "container it: its capabilities are not dropped"): [
+                pods(container={"securityContext": {}})
+            ],
+        },
+    ),
     "own-key": Pair(
         keeps=[
             encryption(**KEY),
@@ -184,7 +261,7 @@ FIXTURES: Mapping[str, Pair] = {
         keeps=[
             [BUCKET, made(tokens.BUCKET_POLICY, bucket="it", policy=tls("arn:aws:s3:::it"))],
             made(tokens.QUEUE, name="it", policy=tls(QUEUE_ARN)),
-            [made(tokens.TOPIC, name="it"), made(tokens.TOPIC_POLICY, policy=tls(TOPIC_ARN))],
+            made(tokens.TOPIC, name="it", policy=tls(TOPIC_ARN)),
         ],
         breaks={
             NO_TLS: [
@@ -199,40 +276,21 @@ FIXTURES: Mapping[str, Pair] = {
         keeps=[
             closed(),
             says(tokens.QUEUE, DENIES_ALL),
-            made(tokens.BUCKET_ACL, acl="private"),
-            made(tokens.FUNCTION_URL, authorizationType="AWS_IAM"),
+            says(tokens.REPOSITORY_POLICY, allow("ecr:BatchGetImage", "*", Principal={"AWS": USER})),
+            says(tokens.QUEUE, allow("sqs:SendMessage", **OF_ACCOUNT)),
             made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::it"),
             made(tokens.FUNCTION_PERMISSION, principal="sns.amazonaws.com", sourceAccount="000000000000"),
             made(tokens.FUNCTION_PERMISSION, principal="*", principalOrgId="o-1"),
-            made(tokens.LAYER_PERMISSION, principal="*", organizationId="o-1"),
-            from_everywhere(cidrBlocks=["10.0.0.0/8"], ipv6CidrBlocks=["fd00::/48"]),
-            made(tokens.SECURITY_RULE, type="egress", cidrBlocks=["0.0.0.0/0"]),
-            made(tokens.ACCESS_POINT, bucket="it"),
-            says(tokens.TABLE_POLICY, allow("dynamodb:GetItem", Principal={"AWS": USER})),
-            says(tokens.LOG_POLICY, allow("logs:PutLogEvents", **OF_ACCOUNT), under="policyDocument"),
-            says(tokens.VPC_ENDPOINT, allow("s3:GetObject", Principal="*")),
             trusting(GITHUB_ASKED),
             says(tokens.ROLE, allow(ASSUME, Principal={"Service": "lambda"}), under="assumeRolePolicy"),
         ],
         breaks={
             "blockPublicPolicy is not true": [closed(blockPublicPolicy=False)],
-            "its ACL is public-read": [made(tokens.BUCKET_ACL, acl="public-read")],
-            "its URL asks nobody who they are": [made(tokens.FUNCTION_URL, authorizationType="NONE")],
+            "its acl is public-read": [made(tokens.BUCKET, acl="public-read")],
+            "its ACL has grants": [made(tokens.BUCKET, grants=[{"type": "Group"}])],
             "everybody may call the function": [made(tokens.FUNCTION_PERMISSION, principal="*")],
             "s3.amazonaws.com may call the function for everybody: sourceArn or sourceAccount names no source": [
                 made(tokens.FUNCTION_PERMISSION, principal="s3.amazonaws.com", sourceArn="arn:aws:s3:::*")
-            ],
-            "it is for everybody": [made(tokens.LAYER_PERMISSION, principal="*")],
-            ("requests may come from 0.0.0.0/1", "requests may come from 128.0.0.0/1"): [
-                from_everywhere(cidrBlocks=["0.0.0.0/1", "128.0.0.0/1"])
-            ],
-            "requests may come from ::/0": [made(tokens.SECURITY_RULE, type="ingress", ipv6CidrBlocks=["::/0"])],
-            "requests may come from 0.0.0.0/0": [made(tokens.INGRESS_RULE, cidrIpv4="0.0.0.0/0")],
-            "blockPublicPolicy is false": [
-                made(tokens.ACCESS_POINT, publicAccessBlockConfiguration={"blockPublicPolicy": False})
-            ],
-            "a statement allows logs:PutLogEvents to everybody": [
-                says(tokens.LOG_POLICY, allow("logs:PutLogEvents", Principal="*"), under="policyDocument")
             ],
             "a statement allows sqs:SendMessage to sns for everybody: no condition names a source": [
                 says(tokens.QUEUE, allow("sqs:SendMessage", Principal={"Service": "sns"}))
@@ -280,7 +338,7 @@ FIXTURES: Mapping[str, Pair] = {
             ("* allows more than one action", "* is allowed on every resource"): [
                 says(tokens.ROLE_POLICY, allow("*", "*"))
             ],
-            "s3:Get* allows more than one action": [says(tokens.POLICY, allow(["s3:Get*"]))],
+            "s3:Get* allows more than one action": [says(tokens.ROLE_POLICY, allow(["s3:Get*"]))],
             "s3:GetObject is allowed on every resource": [says(tokens.ROLE_POLICY, allow("s3:GetObject", "*"))],
             "NotAction allows all but what it names": [
                 says(tokens.ROLE_POLICY, {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn"})

@@ -12,12 +12,13 @@ import pytest
 from policy import tokens
 from policy.rule import UNKNOWN, Declared
 from policy.rules import RULES
-from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, findings, made, trusting
+from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, encryption, findings, made, trusting
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = "arn:aws:s3:::it/*"
-ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
+EVERYBODY = document(allow("s3:GetObject", Principal="*"))
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
 WITHOUT_TLS = {"aws:SecureTransport": "false"}
 
 
@@ -34,13 +35,13 @@ def shared(condition: dict[str, Any] | None = None, **more: Any) -> list[Declare
     return [made(tokens.BUCKET_POLICY, policy=document({**given, "Condition": condition or {}}))]
 
 
+def from_network(addresses: str) -> dict[str, Any]:
+    return allow("s3:GetObject", Principal="*", Condition={"IpAddress": {"aws:SourceIp": addresses}})
+
+
 def denies(**more: Any) -> Declared:
     given = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": ["arn:aws:s3:::it", OBJECTS]}
     return made(tokens.BUCKET_POLICY, policy=document({**given, "Condition": {"Bool": WITHOUT_TLS}, **more}))
-
-
-def key(**default: str) -> Declared:
-    return made(tokens.BUCKET_ENCRYPTION, rules=[{"applyServerSideEncryptionByDefault": default}])
 
 
 def expires(**expiration: Any) -> Declared:
@@ -85,7 +86,6 @@ BREAKS: dict[str, dict[str, list[Declared]]] = {
         "every bucket that ends so": may("s3:GetObject", "arn:aws:s3:::*-it/*"),
         "a bucket that the request names": may("s3:GetObject", "arn:aws:s3:::${aws:username}/*"),
         "the logs of all functions": may("logs:GetLogEvents", "arn:aws:logs:x:1:log-group:/aws/lambda/*"),
-        "a user": [made(tokens.USER_POLICY, policy=document(allow("*", "*")))],
         "a group": [made("aws:iam/groupPolicyAttachment:GroupPolicyAttachment", policyArn=ADMINISTRATOR)],
         "all whom an attachment names": [made("aws:iam/policyAttachment:PolicyAttachment", policyArn=ADMINISTRATOR)],
         "a policy by another provider": [made("aws-native:iam:Role", policies=[{"policyDocument": everything()}])],
@@ -96,7 +96,8 @@ BREAKS: dict[str, dict[str, list[Declared]]] = {
         "a policy of AWS after what is not known": [
             made(tokens.ROLE, managedPolicyArns=[UNKNOWN, "arn:aws-cn:iam::aws:policy/IAMFullAccess"])
         ],
-        "an escaped wildcard": [made(tokens.POLICY, policy=document(allow("s3:*")).replace("*", "\\u002a"))],
+        "a right to take any right": may("iam:PutRolePolicy", "arn:aws:iam::1:role/it-self"),
+        "an escaped wildcard": [made(tokens.ROLE_POLICY, policy=document(allow("s3:*")).replace("*", "\\u002a"))],
     },
     "not-public": {
         "everybody with TLS": shared({"Bool": {"aws:SecureTransport": "true"}}),
@@ -108,6 +109,17 @@ BREAKS: dict[str, dict[str, list[Declared]]] = {
         "an account, or any": shared({"StringLike": {"aws:SourceAccount": ["1", "*"]}}),
         "every role of every account": shared({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*"}}),
         "everybody is who they are": shared({"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}}),
+        "every address in small parts": shared({"IpAddress": {"aws:SourceIp": [f"{at}.0.0.0/8" for at in range(256)]}}),
+        "every address in several statements": [
+            made(tokens.BUCKET_POLICY, policy=document(*(from_network(f"{at}.0.0.0/8") for at in (1, 2))))
+        ],
+        "every address of IPv4, as IPv6": shared({"IpAddress": {"aws:SourceIp": "::ffff:0:0/96"}}),
+        "every address, with a mask": shared({"IpAddress": {"aws:SourceIp": "0.0.0.0/0.0.0.0"}}),
+        "every address, in short": shared({"IpAddress": {"aws:SourceIp": "0/0"}}),
+        "everybody, escaped": [made(tokens.BUCKET_POLICY, policy=EVERYBODY.replace('"*"', '"\\u002a"'))],
+        "everybody with more wildcards": shared(Principal={"AWS": "**"}),
+        "everybody among services": shared(Principal={"AWS": USER, "Service": ["*"]}),
+        "every identity of AWS": shared(Principal={"Federated": "cognito-identity.amazonaws.com"}),
         "every address in halves": shared({"IpAddress": {"aws:SourceIp": ["0.0.0.0/1", "128.0.0.0/1"]}}),
         "a network that anybody can make": shared({"IpAddress": {"aws:VpcSourceIp": "10.0.0.0/16"}}),
         "every organization": shared({"StringLike": {"aws:PrincipalOrgID": "o-*"}}),
@@ -121,16 +133,23 @@ BREAKS: dict[str, dict[str, list[Declared]]] = {
         "all but one": [
             made(tokens.BUCKET_POLICY, policy=document(allow("s3:GetObject", NotPrincipal={"AWS": "arn:x"})))
         ],
-        "an ACL within a bucket": [made(tokens.BUCKET, acl="public-read")],
-        "a grant within a bucket": [made(tokens.BUCKET, grants=[{"uri": ALL_USERS}])],
-        "a grant of an ACL": [
-            made(tokens.BUCKET_ACL, accessControlPolicy={"grants": [{"grantee": {"uri": ALL_USERS}}]})
-        ],
-        "the policy of a key, beside it": [
-            made(tokens.KEY_POLICY, policy=document(allow("kms:Decrypt", "*", Principal={"AWS": "*"})))
-        ],
-        "a repository for everybody": [made(tokens.PUBLIC_REPOSITORY)],
         "a database for everybody": [made("aws:rds/instance:Instance", publiclyAccessible=True)],
+        "an object for everybody": [made("aws:s3/bucketObjectv2:BucketObjectv2", acl="public-read")],
+        "a cluster for everybody": [made("aws:eks/cluster:Cluster", vpcConfig={"endpointPublicAccess": True})],
+        "a cluster that says nothing": [made("aws:eks/cluster:Cluster", vpcConfig={"subnetIds": ["s"]})],
+        "a notebook that says nothing": [made("aws:sagemaker/notebookInstance:NotebookInstance", roleArn="r")],
+        "a load balancer that says nothing": [made("aws:lb/loadBalancer:LoadBalancer")],
+        "a function's URL": [made("aws:lambda/functionUrl:FunctionUrl", authorizationType="NONE")],
+        "every address of IPv6 in a group": [made(GROUP, ingress=[{"ipv6CidrBlocks": ["::/0"]}])],
+        "every address among others in a group": [made(GROUP, ingress=[{"cidrBlocks": [UNKNOWN, "0.0.0.0/0"]}])],
+        "every address in a rule": [made(f"{GROUP}Rule", type="ingress", cidrBlocks=["0.0.0.0/0"])],
+        "every address in a rule of one": [made("aws:vpc/securityGroupIngressRule:R", cidrIpv6="::/0")],
+        "routes of every namespace": [
+            made(
+                "kubernetes:gateway.networking.k8s.io/v1:Gateway",
+                spec={"listeners": [{"allowedRoutes": {"namespaces": {"from": "All"}}}]},
+            )
+        ],
         "a workflow of any repository": [workflow(["repo:owner/name:*", "repo:*:pull_request"])],
         "a workflow of any name": [workflow("repo:owner/*")],
         "a workflow without a subject": [workflow("repo:owner/name:*", "StringLikeIfExists")],
@@ -153,10 +172,11 @@ BREAKS: dict[str, dict[str, list[Declared]]] = {
         "for one of two kinds": [BUCKET, denies(Condition={"Bool": {**WITHOUT_TLS, "aws:ViaAWSService": "true"}})],
         "for every service": [BUCKET, denies(Principal={"AWS": "arn:aws:iam::1:role/x", "Service": "*"})],
         "for what nobody asks": [queue("it", Action="sqs:ListQueues")],
+        "by what is sent": [made(tokens.SUBSCRIPTION, protocol="http", endpoint="http://x")],
         "for another queue": [queue("other"), made(tokens.QUEUE, name="it")],
     },
     "own-key": {
-        "a key of AWS by its ARN": [key(sseAlgorithm="aws:kms", kmsMasterKeyId="arn:aws:kms:x:1:alias/aws/s3")],
+        "a key of AWS by its ARN": [encryption(kmsMasterKeyId="arn:aws:kms:x:1:alias/aws/s3")],
         "a key that is named and not used": [
             made(tokens.REPOSITORY, encryptionConfigurations=[{"encryptionType": "AES256", "kmsKey": "arn:key"}])
         ],
@@ -178,10 +198,16 @@ KEEPS: dict[str, dict[str, list[Declared]]] = {
         ),
         "an organization": shared({"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
         "an owner, in other letters": shared({"StringEquals": {"AWS:SourceOwner": "1"}}),
+        "two networks": shared({"IpAddress": {"aws:SourceIp": ["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"]}}),
         "a network, and TLS": shared(
             {"Bool": {"aws:SecureTransport": "true"}, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
         ),
         "a workflow of one branch": [workflow("repo:owner/name:ref:refs/heads/main", "StringEquals")],
+        "a group of one network, which may call every address": [
+            made(GROUP, ingress=[{"cidrBlocks": ["10.0.0.0/8", UNKNOWN]}], egress=[{"cidrBlocks": ["0.0.0.0/0"]}])
+        ],
+        "a rule on what may be called": [made(f"{GROUP}Rule", type="egress", cidrBlocks=["0.0.0.0/0"])],
+        "a cluster of its network": [made("aws:eks/cluster:Cluster", vpcConfig={"endpointPublicAccess": False})],
         "a text that is no policy": [made("aws:ssm/parameter:Parameter", value='{"a": "a statement"}')],
     },
     "tls-only": {
@@ -207,6 +233,25 @@ def test_another_form_of_what_is_forbidden_is_found(rule: str, resources: list[D
 @pytest.mark.parametrize(("rule", "resources"), cases(KEEPS))
 def test_another_form_of_what_is_allowed_is_no_finding(rule: str, resources: list[Declared]):
     assert not said(rule, resources)
+
+
+FORBIDDEN = (
+    "aws-native:s3:Bucket",
+    "aws:cloudformation/stack:Stack",
+    "aws:ec2/securityGroup:SecurityGroup",
+    "aws:s3/bucketAclV2:BucketAclV2",
+    "kubernetes:core/v1:Pod",
+    "kubernetes:rbac.authorization.k8s.io/v1beta1:Role",
+    "pulumi-python:dynamic:Resource",
+    "AWS:s3/bucket:Bucket",
+)
+"""Types by which something was opened, shared or made an administrator without a policy document in sight."""
+
+
+@pytest.mark.parametrize("kind", FORBIDDEN)
+def test_a_type_without_checks_is_found_whatever_its_properties(kind: str):
+    (found,) = said("known-types", [made(tokens.current(kind), acl=UNKNOWN)])
+    assert f"an exemption names it {tokens.current(kind)}::it" in found
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_what_breaks_a_rule_is_told(name: str, stack: Sequence[Declared], texts:
     assert said(BY_NAME[name], stack) == list(texts)
 
 
-@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, stack, _ in BREAKS])
+@pytest.mark.parametrize(("name", "stack"), [(name, stack) for name, stack, _ in BREAKS if tokens.known(stack[0].type)])
 def test_what_is_not_known_yet_is_no_finding(name: str, stack: Sequence[Declared]) -> None:
     assert said(BY_NAME[name], [replace(item, values=Unknown()) for item in stack]) == []
 
@@ -75,6 +75,6 @@ def test_only_actions_without_a_narrower_resource_may_have_all_resources() -> No
 
 def test_a_rule_says_everything_that_its_row_needs() -> None:
     for rule in RULES:
-        assert rule.asks.endswith(".") and rule.mend.endswith("."), rule.name
+        assert rule.requires.endswith(".") and rule.fix.endswith("."), rule.name
         assert rule.control.startswith(("Security Hub ", "NIST AI RMF ", "AWS Well-Architected ")), rule.name
     assert len(BY_NAME) == len(RULES), "a name stands for one rule"

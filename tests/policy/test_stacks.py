@@ -13,6 +13,9 @@ from demos.promotion.__main__ import STACKS as PROMOTED
 from policy.exemptions import Judgement, read
 from policy.rule import Declared, ResourceRule
 from policy.rules import RULES
+from tests.infra.on_cluster import OLD as SERVES
+from tests.infra.on_cluster import idle as idle_on_cluster
+from tests.infra.on_cluster import run_on_cluster
 from tests.infra.recorded import IMAGE, OLD, Answers, World, idle
 from tests.infra.recorded import run_program as run
 from tests.infra.test_program import SOURCE
@@ -24,7 +27,7 @@ DAY = date(2026, 11, 28)
 
 def declared(stack: str, world: World) -> list[Declared]:
     written = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
-    tags = written["aws:defaultTags"]["tags"]
+    tags = written.get("aws:defaultTags", {}).get("tags", {})
     return [
         Declared(item.type, item.name, f"urn:pulumi:{stack}::modelstack::{item.type}::{item.name}", item.inputs, tags)
         for item in world.resources
@@ -54,7 +57,8 @@ def test_a_stack_keeps_to_every_rule(stack: str) -> None:
 
 def test_every_rule_meets_something_in_a_stack() -> None:
     """A rule about a type, or a property, that the program calls otherwise would find nothing, whatever is declared."""
-    types = {item.type for item in declared("prod", run("prod", answers=Answers(source=SOURCE)))}
+    world, cluster = run("prod", answers=Answers(source=SOURCE)), run_on_cluster()
+    types = {item.type for item in (*world.resources, *cluster.resources)}
     for rule in RULES:
         assert not isinstance(rule, ResourceRule) or any(map(rule.is_about, types)), rule.name
 
@@ -71,6 +75,26 @@ def test_every_rule_meets_something_in_a_stack() -> None:
 )
 def test_a_stack_with_more_than_its_file_says_keeps_to_every_rule(stack: str, given: dict[str, Any]) -> None:
     assert judged(stack, declared(stack, run(stack, serving={"image": IMAGE}, **given)))[0] == []
+
+
+GROWS, AB = {"instance_count": 2, "max_instance_count": 8}, {"strategy": {"kind": "ab", "weight": 50}}
+BUCKET = {"name": "packages", "endpoint": "http://minio.storage:9000", "secret": "bucket-keys"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"state": idle_on_cluster(SERVES), "serving": GROWS, "rollout": AB},
+        {"promotion": {"to": ["system:serviceaccounts:ci"]}, "kubernetes": {"pull_secret": "login", "bucket": BUCKET}},
+        {"kubernetes": {"rules": {"kind": "prometheus_rule"}, "alerts": {"ticket": {"webhook_secret": "tickets"}}}},
+    ],
+    ids=["on trial with sticky keys and an autoscaler", "gives to others, reads a bucket", "by an operator"],
+)
+def test_a_stack_on_a_cluster_keeps_to_every_rule(given: dict[str, Any]) -> None:
+    world = run_on_cluster(**given)
+    assert world.stopped is None
+    assert judged("local-kubernetes", declared("local-kubernetes", world)) == ([], [])
 
 
 def test_variants_without_an_alarm_of_their_own_are_found_in_a_real_stack() -> None:

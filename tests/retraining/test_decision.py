@@ -25,8 +25,10 @@ from retraining.decision import (
     request,
     stop,
 )
-from retraining.record import Candidate, Phase, RetrainingRecord, Trigger, standing, waiting
+from retraining.notice import message
+from retraining.record import Candidate, Phase, RetrainingEvent, RetrainingRecord, Trigger, standing, waiting
 from retraining.rules import JobSettings, Rules, read, written
+from rollout.controller.commands import Commands
 from rollout.core.release import Release, release_id
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:process"
@@ -402,3 +404,8 @@ def test_rules_and_job_pass_through_the_functions_environment() -> None:
     )
     rules = Rules(on=("drift",), every_days=30, cool_down_days=3, most_per_week=2, ask=False)
     assert read(written(rules, job)) == (rules, job)
+
+
+def test_a_subject_that_is_too_long_for_a_mail_is_cut_with_a_mark() -> None:
+    subject = message(RetrainingEvent(0.0, "2026-01-05", "started"), "e" * 120, Commands.of_stack("prod"))["Subject"]
+    assert (len(subject), subject[-4:]) == (99, "e...")

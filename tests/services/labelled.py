@@ -15,11 +15,11 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 from services.labels import Labels
 from services.measuring import Measuring
-from services.memory import MemoryDocuments, MemoryMetrics
 from services.ports import Document
 from services.promises import Promises
 from tests.captured import answers
 from tests.rollout import worlds
+from tests.services.memory import MemoryDocuments, MemoryMetrics
 
 DECLARED = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 

@@ -56,15 +56,20 @@ class Platform:
         self.queries.append(query)
         names = {*query.cuts.get("v-a", {}), *query.cuts.get("v-b", {})} or {"failed"}
         found = list[CountedWindow]()
+        begin = query.end - query.seconds * len(self.windows)
         for at, (champion, challenger) in enumerate(self.windows):
             bad = {"v-a": Tally(*champion), "v-b": Tally(*challenger)}
-            found.append(CountedWindow(at, {one: dict.fromkeys(names, bad[one]) for one in query.variants}))
+            found.append(
+                CountedWindow(
+                    int(begin) + at * query.seconds, {one: dict.fromkeys(names, bad[one]) for one in query.variants}
+                )
+            )
         return found
 
     def cut(self, latency: float) -> float | None:
         return next((edge for edge in (50_000.0, 100_000.0) if edge >= latency), None)
 
-    def quantile(self, variant: str, quantile: float, end: float) -> None: ...
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> None: ...
 
     def captured(self) -> float:
         return 1.0
@@ -88,10 +93,15 @@ def test_both_are_counted_in_the_windows_in_which_the_challenger_was_bad() -> No
     assert numbers(fires) == Numbers(0.05, Counted(9, 20), Counted(70, 180), champion_rings=True)
 
 
+def test_bad_windows_from_before_the_alarm_counted_are_not_the_challengers() -> None:
+    windows: list[Window] = [((90, 0), (10, 9)), *[((90, 0), (10, 0))] * 10, ((90, 40), (10, 5))]
+    assert numbers(Platform(windows)) == Numbers(0.05, Counted(5, 10), Counted(40, 90), champion_rings=False)
+
+
 def test_all_that_the_alarm_may_have_counted_is_read_up_to_now() -> None:
     platform = Platform(OUTAGE)
     numbers(platform, replace(ALARM, at=NOW))
-    assert platform.queries == [CountQuery(("v-b", "v-a"), 1_767_614_224, NOW, 60, provisional=True)]
+    assert platform.queries == [CountQuery(("v-b", "v-a"), 1_767_614_224 - 7200, NOW, 60, provisional=True)]
 
 
 def test_slow_answers_are_counted_above_the_bound_at_which_counts_are_exact() -> None:

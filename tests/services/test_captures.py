@@ -11,8 +11,8 @@ import pytest
 
 from monitoring.predictions import EVER, Window
 from services.captures import CaptureFiles
-from services.memory import MemoryBlobs
 from tests.captured import line
+from tests.services.memory import MemoryBlobs
 
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 ENDPOINT = "flights"

@@ -10,8 +10,8 @@ from monitoring.captured import PROBED
 from rollout.core.errors import Unreachable
 from services import probe
 from services.invoke import Invoke
-from services.memory import MemoryInvoke
 from tests.rollout.worlds import release
+from tests.services.memory import MemoryInvoke
 from tests.services.test_replay import Answering
 
 SAMPLE = b'{"instances":[{"x":1.5}]}'

@@ -22,9 +22,9 @@ from rollout.kinds import Kind
 from services import replay as replaying
 from services.captures import CaptureFiles
 from services.invoke import Request, Response, TimedOut
-from services.memory import MemoryBlobs, MemoryInvoke
 from services.replay import replay
 from tests.rollout import worlds
+from tests.services.memory import MemoryBlobs, MemoryInvoke
 
 ASKED = {"observedContentType": "text/csv", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "data": '{"p": 0.5}', "encoding": "JSON"}

@@ -21,17 +21,19 @@ P99 = KNOWN["latency_p99"]
 
 @dataclass
 class Platform:
-    """`Counters` that are exact at 100, 250 and 500 alone; each tally counts ten."""
+    """`Counters` that are exact at 100, 250 and 500 alone; each tally counts ten, `slower` of them than a cut."""
 
     share: float = 1.0
     problem: str = ""
     queries: list[CountQuery] = field(default_factory=list[CountQuery])
+    slower: Mapping[float, int] = field(default_factory=dict[float, int])
 
     def counts(self, query: CountQuery) -> list[CountedWindow]:
         self._reach()
         self.queries.append(query)
         named = {
-            variant: {name: Tally(10, 1) for name in ("errors", COUNTED, *query.cuts[variant])}
+            variant: {"errors": Tally(10, 1), COUNTED: Tally(10, 1)}
+            | {name: Tally(10, self.slower.get(cut, 1)) for name, cut in query.cuts[variant].items()}
             for variant in query.variants
         }
         closed = [CountedWindow(at, named) for at in range(*query.grid, query.seconds)]
@@ -43,7 +45,7 @@ class Platform:
     def captured(self) -> float:
         return self.share
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile:
         self._reach()
         return Quantile(80.0, 100)
 
@@ -79,12 +81,20 @@ def test_latencies_are_cut_where_counts_are_exact_and_never_below_pivot_and_marg
     platform = Platform()
     read(platform, P99, pivots={P99.name: Pivot(pivot, 0)})
     found = platform.queries[0].cuts
-    assert (found["v-a"].get(P99.name), found["v-b"].get(P99.name)) == cuts
+    assert tuple(next(iter(found[variant].values()), None) for variant in ("v-a", "v-b")) == cuts
 
 
 def test_windows_that_began_before_a_cut_was_fixed_hold_no_latency() -> None:
     windows = read(Platform(), P99, pivots={P99.name: Pivot(80, 15)}).windows or ()
     assert [P99.name in one.champion for one in windows] == [False, True]
+
+
+def test_each_window_is_compared_at_the_pivot_that_was_fixed_last_before_it_began() -> None:
+    platform = Platform(slower={100.0: 9, 250.0: 4, 500.0: 2})
+    pivots = {P99.name: Pivot(200, 20, earlier=Pivot(80, 5))}
+    windows = read(platform, P99, pivots=pivots).windows or ()
+    tallies = [(one.champion[P99.name].total, one.challenger[P99.name].total) for one in windows]
+    assert tallies == [(9, 4), (4, 2)]
 
 
 @pytest.mark.parametrize(
@@ -108,5 +118,5 @@ def test_answers_are_not_counted_for_a_trial_that_needs_no_captured_ones() -> No
 def test_counters_that_are_unreachable_are_unknown_and_say_why() -> None:
     signals = CountedSignals(Platform(problem="no answer"))
     assert signals.read(SignalQuery("v-a", "v-b", "r", 0, 60, 10)) == TrialObservations.unknown("no answer")
-    assert signals.quantile("v-a", 0.5, 0) is None
-    assert CountedSignals(Platform()).quantile("v-a", 0.5, 0) == Quantile(80.0, 100)
+    assert signals.quantile("v-a", 0.5, 0, 60) is None
+    assert CountedSignals(Platform()).quantile("v-a", 0.5, 0, 60) == Quantile(80.0, 100)

@@ -32,8 +32,6 @@ from services.declaration.alarm_names import DRIFT
 from services.declaration.alarms import EvidenceRule, Watch, variant_alarms
 from services.drift import measure_drift
 from services.drift_record import DriftRecord
-from services.memory import MemoryDocuments, MemoryMetrics
-from services.memory_packages import MemoryPackageStore, MemoryVersions
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord, copy, publish
 from services.promises import Promises
 from services.publish_steps import at
@@ -42,7 +40,9 @@ from services.versions import find
 from tests.monitoring.shelf import Shelf, line
 from tests.pipeline.conftest import checkout_of, own_cache
 from tests.retraining.test_controller import Book
+from tests.services.memory import MemoryBlobs, MemoryDocuments, MemoryMetrics
 from tests.simulator.platform import ManualClock, World
+from tests.toy_platform.toy_platform import ToyPackages, ToyVersions
 
 __all__ = ["own_cache"]
 
@@ -70,7 +70,7 @@ class Stack:
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
-        self.store, self.versions = MemoryPackageStore(self.name), MemoryVersions()
+        self.store, self.versions = ToyPackages(MemoryBlobs(), self.name), ToyVersions(MemoryDocuments())
         self.registry = PackageRegistry(self.store, self.versions, IMAGE, KeyPair.new())
 
     def release(self, package: Registered) -> RolloutState:
@@ -101,11 +101,14 @@ class Stack:
     def approval(self, package: Registered) -> str:
         return self.world.approvals.get(package.model_package_arn, "PendingManualApproval")
 
+    def archive(self, uri: str) -> bytes:
+        return b"".join(self.store.blobs.get(f"{uri}/archive"))
+
     def member(self, release: Sealed, name: str) -> bytes | None:
         """A file of a release's package, by its digest."""
 
         def proven(member: str, sha256: str) -> bytes:
-            with tarfile.open(fileobj=BytesIO(self.store.archives[release.archive_uri])) as archive:
+            with tarfile.open(fileobj=BytesIO(self.archive(release.archive_uri))) as archive:
                 file = archive.extractfile(member)
                 assert file is not None
                 content = file.read()
@@ -159,7 +162,7 @@ class Training:
         work = self.folder / start.job
         work.mkdir()
         archive = work / "model.tar.gz"
-        archive.write_bytes(self.stack.store.archives[start.champion.archive_uri])
+        archive.write_bytes(self.stack.archive(start.champion.archive_uri))
         (work / "work").mkdir()
         report = retrain(job, archive, work / "work", at(self.stack.registry), progress=lambda _: None)
         self.jobs[start.job] = JobSeen("completed", report=report.as_dict())
@@ -206,7 +209,7 @@ def test_release_canary_rollback_promotion_drift_and_retraining(project: Path, t
     promoted = copy(there, Origin(dev.store, dev.versions), prod.registry)
     prod.release(promoted)
     assert prod.champion.package_digest == good.package_digest
-    assert prod.store.archives[promoted.archive_uri] == dev.store.archives[good.archive_uri], "the same bytes"
+    assert prod.archive(promoted.archive_uri) == dev.archive(good.archive_uri), "the same bytes"
     version = find(prod.versions, promoted.package_digest, IMAGE)
     assert version is not None
     assert version.lineage[PROMOTED_FROM] == good.model_package_arn

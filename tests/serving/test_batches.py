@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from serving import worker
 from serving.answers import Answers
-from serving.batches import Batches, Limits, Pace, PendingRows
+from serving.batches import Batches, Full, Limits, Pace, PendingRows
 from serving.instances import Rows
 from serving.memory import Memory
 from serving.promise import Promise
@@ -17,8 +18,8 @@ from serving.promise import Promise
 PROMISE = Promise.of({}, Answers.of({"score": [0.5]}, 1))
 
 
-def request(replies: list[Any]) -> PendingRows:
-    return PendingRows(Rows(["a"], [(1.0,)], []), time.monotonic(), lambda *outcome: replies.append(outcome[0]))
+def request(replies: list[Any], size: int = 0) -> PendingRows:
+    return PendingRows(Rows(["a"], [(1.0,)], []), time.monotonic(), lambda *outcome: replies.append(outcome[0]), size)
 
 
 def batches(predict: Any, memory: Memory, **limits: Any) -> Batches:
@@ -44,6 +45,41 @@ def test_nothing_is_told_to_wait_once_the_last_request_has_left_the_queue():
 
     asyncio.run(go())
     assert seen == [3, 0]
+
+
+def test_a_batch_has_no_more_rows_than_its_limit():
+    replies, sizes = list[Any](), list[int]()
+
+    def predict(rows: Rows) -> Any:
+        sizes.append(len(rows))
+        return {"score": [0.5] * len(rows)}
+
+    async def go() -> None:
+        found = batches(predict, Memory.create(1), rows=2)
+        for _ in range(5):
+            found.submit(request(replies))
+        while len(replies) < 5:
+            await asyncio.sleep(0)
+
+    asyncio.run(go())
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("limits", "size"), [({"queued": 100}, 60), ({"requests": 1}, 0)])
+def test_a_queue_is_full_by_bytes_or_requests_until_it_has_been_answered(limits: dict[str, int], size: int):
+    replies: list[Any] = []
+
+    async def go() -> None:
+        found = batches(lambda rows: {"score": [0.5] * len(rows)}, Memory.create(1), **limits)
+        for answered in (1, 2, 3):
+            found.submit(request(replies, size))
+            with pytest.raises(Full):
+                found.submit(request(replies, size))
+            while len(replies) < answered:
+                await asyncio.sleep(0)
+        found.submit(request(replies, 200))  # alone, whatever its size
+
+    asyncio.run(go())
 
 
 def test_what_was_given_up_does_not_wait():
@@ -97,3 +133,10 @@ def test_only_a_second_slow_batch_makes_a_model_slow(seconds: list[float], quick
     for one in seconds:
         pace.note(one)
     assert pace.quick is quick
+
+
+def test_a_slow_model_is_not_warmed_up_for_long(monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+    monkeypatch.setattr(worker, "_WARM_UP_SECONDS", 0.0)
+    worker._warm_up(lambda: calls.append(1))
+    assert len(calls) == 1

@@ -213,6 +213,20 @@ def test_a_signal_to_the_whole_group_drains_as_one_to_the_supervisor_does(tmp_pa
     assert found == [200]
 
 
+def test_a_model_has_answered_its_example_many_times_before_it_gets_traffic(tmp_path: Path):
+    code = CODE.replace("miles =", "CALLS.append(1); miles =").replace("miles / 12000", "miles * 0.0 + len(CALLS)")
+    with served(tmp_path / "m", write(tmp_path / "m", "CALLS = []\n" + code)) as server:
+        answer = server.ask({"instances": [INSTANCE]})[1]
+    (prediction,) = answer["predictions"]
+    assert prediction["score"] == 202
+
+
+def test_a_model_that_fails_in_its_warm_up_serves_all_the_same(tmp_path: Path):
+    code = CODE.replace("miles =", "CALLS.append(1); assert len(CALLS) != 2; miles =")
+    with served(tmp_path / "m", write(tmp_path / "m", "CALLS = []\n" + code)) as server:
+        assert server.ask({"instances": [INSTANCE]})[0] == 200
+
+
 def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_path: Path):
     code = CODE.replace(
         'return {"late": miles > 1000, "score": miles / 12000}',
@@ -249,9 +263,7 @@ def test_connections_that_say_nothing_keep_nobody_out_for_long(tmp_path: Path):
     with served(tmp_path / "m", write(tmp_path / "m"), descriptors=80) as server:
         silent = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(16)]
         time.sleep(0.5)
-        begun = time.monotonic()
-        assert server.predictions(INSTANCE) == [{"late": False, "score": 100 / 12000}]
-        assert 2 < time.monotonic() - begun < 60, "it waited for one of those that are silent, and not for two minutes"
+        assert server.predictions(INSTANCE) == [{"late": False, "score": 100 / 12000}], "a silent one made room"
         for connection in silent:
             connection.close()
 

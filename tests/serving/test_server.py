@@ -202,6 +202,7 @@ def test_each_answer_names_the_variant_where_one_is_set(tmp_path: Path):
         asked.append(server.ask({"instances": [INSTANCE]}, more="x" * 70_000))
     assert [status for status, _, _ in asked] == [200, 400, 404, 431]
     assert [headers["x-modelstack-variant"] for _, _, headers in asked] == ["v-3f0c"] * 4
+    assert [headers["x-envoy-upstream-canary"] for _, _, headers in asked] == ["true"] * 4, "Envoy counts them apart"
 
 
 def test_metrics_count_what_happened(tmp_path: Path):

@@ -57,8 +57,8 @@ def test_csv_that_does_not_fit_is_refused_in_words(body: bytes, said: str):
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        (np.zeros((1, 3)), "the body is float64 of shape (1, 3): expected numbers of shape (rows, 2)"),
-        (np.array([["a", "b"]]), "the body is <U1 of shape (1, 2)"),
+        (np.zeros((1, 3)), "the body is dtype('float64') of shape (1, 3): expected numbers of shape (rows, 2)"),
+        (np.array([["a", "b"]]), "the body is dtype('<U1') of shape (1, 2)"),
         (np.full((1, 2), np.nan), "instances[0].a: None is not allowed"),
     ],
 )

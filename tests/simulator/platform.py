@@ -22,7 +22,7 @@ from rollout.controller.ports import Alarms, Journal, Notify, Quantile, Registry
 from rollout.core.catalogue import KNOWN
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
-from rollout.core.failing import FAILED
+from rollout.core.failing import FAILED, UNANSWERED
 from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import ERRORS, Guard
 from rollout.core.ringing import Ringing
@@ -77,7 +77,9 @@ class World:
         broken: Configs that never come up without naming a variant: the endpoint falls back.
         unstartable: Variants whose new instances, and so any config that has them, do not come up.
         last_words: Variant -> the last line in the log of an instance that does not come up.
+        unanswered: Variant -> the share of its requests that none of its instances answers.
         metrics_problem: Why metrics are unreachable; empty when they are not.
+        metrics_known_until: A time whose later windows are not counted yet; None counts each at once.
     """
 
     configs: dict[str, dict[str, float]]
@@ -96,7 +98,9 @@ class World:
     unstartable: set[str] = field(default_factory=set[str])
     last_words: dict[str, str] = field(default_factory=dict[str, str])
     ringing: tuple[Ringing, ...] = ()
+    unanswered: dict[str, float] = field(default_factory=dict[str, float])
     metrics_problem: str = ""
+    metrics_known_until: float | None = None
     unsendable: bool = False
     unwritable: bool = False
     seed: int = 1
@@ -109,6 +113,7 @@ class World:
         self._detail = ""
         self._owed = 0.0
         self.answered = Answered(self._random)
+        self.lost: list[tuple[float, str, int]] = []
         self.windows: dict[object, dict[int, CountedWindow]] = {}
         self.guards: list[Guard | None] = []
         self.state = RolloutState("endpoint")
@@ -179,9 +184,16 @@ class World:
         copied = self.shadows.get(self.serving)
         for variant, count in Counter(self._random.choices(list(self._weights), weights, k=requests)).items():
             self.served[variant] = self.served.get(variant, 0) + count
-            self._answer(variant, count, at)
+            self._answer(variant, count - self.loses(variant, count, at), at)
             if copied:
                 self._answer(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+
+    def loses(self, variant: str, count: int, at: float) -> int:
+        """How many of a variant's requests none of its instances answers."""
+        share = self.unanswered.get(variant, 0.0)
+        lost = self.answered.some_of(count, share) if share else 0
+        self.lost += [(at, variant, lost)] if lost else []
+        return lost
 
     def _answer(self, variant: str, count: int, at: float) -> None:
         failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
@@ -234,7 +246,8 @@ class MemoryCounters:
         for at in times:
             if at not in closed:
                 closed[at] = CountedWindow(at, {name: self._tallies(query, at, name) for name in query.variants})
-        found = [closed[at] for at in times]
+        known = self.world.metrics_known_until
+        found = [closed[at] if known is None or at + query.seconds <= known else CountedWindow(at, {}) for at in times]
         if query.captured:
             found.append(
                 CountedWindow(times.stop, {name: self._counted(query, name) for name in query.variants}, False)
@@ -248,7 +261,8 @@ class MemoryCounters:
         found = {metric.name: tally(metric) for metric in query.metrics}
         found |= {name: tally(KNOWN["latency_p99"], cut) for name, cut in query.cuts.get(variant, {}).items()}
         errors = tally(ERRORS)
-        return {**found, ERRORS.name: errors, FAILED: errors}
+        lost = sum(n for when, name, n in self.world.lost if name == variant and at <= when < at + query.seconds)
+        return {**found, ERRORS.name: errors, FAILED: errors, UNANSWERED: Tally(errors.count + lost, lost)}
 
     def _counted(self, query: CountQuery, variant: str) -> dict[str, Tally]:
         answers = self.world.answered.tally(KNOWN["invalid_answers"], variant, query.start, self._until(query), None)
@@ -267,9 +281,9 @@ class MemoryCounters:
     def captured(self) -> float:
         return 1.0
 
-    def quantile(self, variant: str, quantile: float, end: float) -> Quantile | None:
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
         self._reach()
-        ordered = sorted(self.world.answered.milliseconds(variant, end - _HISTORY, end))
+        ordered = sorted(self.world.answered.milliseconds(variant, start, end))
         return Quantile(ordered[int(quantile * len(ordered))], len(ordered)) if ordered else None
 
 

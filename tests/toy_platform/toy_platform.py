@@ -28,7 +28,7 @@ from rollout.core.plan import Guard
 from services.documents import check_limits, packed, unpacked
 from services.journal import DocumentJournal
 from services.platform_registry import Platform
-from services.ports import Document, names
+from services.ports import Blobs, Document, Documents, names
 from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
 from services.versions import PENDING, Version
 
@@ -138,7 +138,7 @@ class ToyBlobs:
 class ToyPackages:
     """`PackageStore` above blobs."""
 
-    blobs: ToyBlobs
+    blobs: Blobs
     place: str
 
     def uri(self, package_digest: str) -> str:
@@ -194,7 +194,7 @@ class ToyPackages:
 class ToyVersions:
     """`Versions` above documents: `version#1`, `version#2`, ..."""
 
-    documents: ToyDocuments
+    documents: Documents
 
     def list(self, about: str = "") -> Iterator[Version]:
         """See `Versions`."""

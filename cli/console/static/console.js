@@ -59,6 +59,7 @@ function replace(fresh) {
   Charts.keep(fresh);
   main.replaceChildren(...fresh.childNodes);
   main.dataset.said = fresh.dataset.said;
+  document.title = fresh.dataset.title;
   if (path) main.querySelector(path)?.focus({ preventScroll: true });
   Charts.draw();
   if (before !== main.dataset.said) announce(main.dataset.said);

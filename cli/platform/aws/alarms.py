@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -58,8 +58,10 @@ def telling(target: Target) -> tuple[AlarmView, ...]:
 
 def view(item: Mapping[str, Any]) -> AlarmView:
     """An alarm for people."""
-    said, severity = reason(item), description_of(item).severity
-    return AlarmView(item["AlarmName"], item["StateValue"], said.text, severity, said.value, said.threshold)
+    said, about, changed = reason(item), description_of(item), item.get("StateUpdatedTimestamp")
+    since = changed.astimezone(UTC).isoformat(timespec="seconds") if changed else ""
+    words = (said.text, about.severity, said.value, said.threshold)
+    return AlarmView(item["AlarmName"], item["StateValue"], *words, since, about.runbook)
 
 
 def in_full(target: Target) -> list[AlarmInFull]:
@@ -71,12 +73,9 @@ def in_full(target: Target) -> list[AlarmInFull]:
 
 
 def _in_full(item: Mapping[str, Any], past: tuple[tuple[datetime, str], ...]) -> AlarmInFull:
-    description = description_of(item)
     return AlarmInFull(
         alarm=view(item),
-        since=item.get("StateUpdatedTimestamp"),
-        text=description.text,
-        runbook=description.runbook,
+        text=description_of(item).text,
         composite="AlarmRule" in item,
         missing=item.get("TreatMissingData", ""),
         changes=past,

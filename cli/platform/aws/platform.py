@@ -22,7 +22,7 @@ from platforms.aws.documents import DynamoDocuments
 from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
 from platforms.aws.invoke import SageMakerInvoke
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
 from platforms.aws.training import DynamoBook
@@ -51,7 +51,7 @@ class Aws:
     def state(self) -> RolloutState:
         target = self.target
         with explained(f"reading the journal of {target.endpoint}"):
-            return DynamoJournal(target.client, target.output("journal_table"), target.endpoint).read()
+            return copied_journal(target.client, target.output("journal_table"), target.endpoint).read()
 
     def endpoint(self) -> EndpointState:
         from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge

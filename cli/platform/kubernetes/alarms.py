@@ -33,7 +33,7 @@ def read(prometheus: Prometheus, namespace: str, endpoint: str) -> list[AlarmInF
 def blind(endpoint: str, why: str) -> AlarmInFull:
     """The alarm that fires while nothing watches the endpoint."""
     text = "Nobody watches the endpoint: its alarms cannot be read, and no trial goes on."
-    return AlarmInFull(AlarmView(f"{endpoint}-{BLIND}", "ALARM", why, "page"), None, text)
+    return AlarmInFull(AlarmView(f"{endpoint}-{BLIND}", "ALARM", why, "page"), text)
 
 
 def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
@@ -52,10 +52,10 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
             labels.get(SEVERITY, ""),
             number(first.get("value")),
             number(told.get("threshold")),
+            since.isoformat() if since else "",
+            told.get("runbook", ""),
         ),
-        since=since,
         text=summary,
-        runbook=told.get("runbook", ""),
         missing=told.get("missing", ""),
         changes=((since, "began to ring"),) if since else (),
     )

@@ -34,12 +34,14 @@ def served(prometheus: Prometheus, clusters: Clusters, start: datetime, end: dat
 
 def _view(variant: str, windows: Sequence[Counted]) -> ServedView:
     buckets = {edge: sum(one.of(variant, edge) for one in windows) for edge in (*EDGES, ALL)}
+    lost = round(sum(one.lost.get(variant, 0.0) for one in windows))
     return ServedView(
         variant,
-        round(sum(one.requests(variant) for one in windows)),
-        round(sum(one.of(variant, "5") for one in windows)),
+        round(sum(one.requests(variant) for one in windows)) + lost,
+        round(sum(one.of(variant, "5") for one in windows)) + lost,
         round(sum(one.of(variant, "4") for one in windows)),
         _quantiles(buckets),
+        lost,
     )
 
 

@@ -27,7 +27,7 @@ from platforms.kubernetes.api import Api
 from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.gateway import Entrance, entrance
 from platforms.kubernetes.invoke import GatewayInvoke
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
 from platforms.kubernetes.metrics import cluster, matched, series, whose
 from platforms.kubernetes.names import ENDPOINT, VARIANT
@@ -69,7 +69,7 @@ class Kubernetes:
 
     def state(self) -> RolloutState:
         with explained(f"reading the journal of {self.target.endpoint}"):
-            return KubernetesJournal(self.api(), self.target.endpoint).read()
+            return copied_journal(self.api(), self.target.endpoint).read()
 
     def endpoint(self) -> EndpointState:
         """From the route and its workloads."""
@@ -168,8 +168,7 @@ class Kubernetes:
             return list(self.client().records(self.target.endpoint))
 
     def records_key(self) -> bytes:
-        """The stack's key, which signs its packages too."""
-        return self.target.output("signing_key").encode()
+        return self.target.output("audit_key").encode()
 
     def prediction(self, word: str, window: Window) -> Searched:
         exact: dict[Prediction, None] = {}

@@ -26,7 +26,7 @@ from rollout.core.errors import RolloutError
 from services.labels import Labels
 from services.promises import Promises, remembered
 from services.sealed_packages import Sealed
-from services.versions import of_release
+from services.versions import PastReleases
 
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:
@@ -81,17 +81,12 @@ def _take(labels: Labels, files: S3Files, settings: HandlerSettings, key: str) -
 
 def _find(group: str, variant: str) -> Sealed | None:
     """The package of a variant that was rolled back or replaced, from the registry."""
-    if group and variant not in _found:
-        with calling(f"look for {variant} in {group}"):
-            found = of_release(GroupVersions(group, _clients()), variant.removeprefix("v-"))
-        if found is None:
-            return None  # the next call tries again: it may be a release of another moment
-        _found[variant] = found
-    return _found.get(variant)
+    with calling(f"look for {variant} in {group}"):
+        return _past.find(group, variant) if group else None
 
 
-_found: dict[str, Sealed] = {}
 _clients = lru_cache(clients)
+_past = PastReleases(lambda group: GroupVersions(group, _clients()))
 
 
 def _read(release: Sealed, name: str) -> bytes | None:

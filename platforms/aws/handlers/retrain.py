@@ -13,7 +13,7 @@ from monitoring.log import log
 from platforms.aws.clients import calling, clients, count_event
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.handlers.settings import Context, HandlerSettings
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.retraining_executions import Executions
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
 from retraining import decision
@@ -64,7 +64,7 @@ def _change(wish: Mapping[str, Any]) -> Callable[[RetrainingRecord, RetrainingOb
 def _controller() -> RetrainingController:
     settings = HandlerSettings.from_environment()
     rules, job = read(os.environ["RETRAINING"])
-    journal = DynamoJournal(_clients(), settings.journal, settings.endpoint, settings.by)
+    journal = copied_journal(_clients(), settings.journal, settings.endpoint, settings.by, copies=settings.documents)
     documents, commands = DynamoDocuments(_clients(), settings.documents), Commands.of_stack(settings.stack)
 
     def day_of(variant: str) -> str:

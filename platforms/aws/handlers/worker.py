@@ -11,7 +11,7 @@ from platforms.aws.clients import Clients, clients
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.endpoint import SnsNotify, controller_with
 from platforms.aws.handlers.settings import HandlerSettings
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.kms_signer import KmsSigner
 from platforms.clock import SystemClock
 from rollout.controller.commands import Commands
@@ -34,7 +34,7 @@ def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker
     it: the check for a shared outage and the audit record.
     """
     commands = Commands.of_stack(settings.stack)
-    journal = DynamoJournal(soon, settings.journal, settings.endpoint, settings.by)
+    journal = copied_journal(soon, settings.journal, settings.endpoint, settings.by, copies=settings.documents)
     notify = SnsNotify(soon, settings.topic, settings.endpoint, commands) if settings.topic else None
     recorder = None
     if settings.audit_key:
@@ -43,7 +43,13 @@ def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker
     return Worker(
         settings.endpoint,
         controller_with(
-            make, settings.endpoint, settings.journal, by=settings.by, topic=settings.topic, commands=commands
+            make,
+            settings.endpoint,
+            settings.journal,
+            by=settings.by,
+            topic=settings.topic,
+            commands=commands,
+            copies=settings.documents,
         ),
         journal,
         Outage(alarms.numbers, Outbox(journal, notify, SystemClock())),

@@ -18,10 +18,11 @@ from platforms.kubernetes.notify import Webhook
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import CALLS, Counts
 from platforms.kubernetes.program.known import Known
+from platforms.kubernetes.program.listening import Listening, NotListening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import Listening, NotListening, app
+from platforms.kubernetes.program.web import app
 from platforms.kubernetes.program.working import Working
 from platforms.kubernetes.rounds import Rounds
 from rollout.core.errors import RolloutError

@@ -23,10 +23,12 @@ from platforms.kubernetes.program.mirroring import Mirroring
 from platforms.kubernetes.program.working import DrivenRollout
 from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
+from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.commands import Commands
 from rollout.controller.recorder import Recorder
 from rollout.core.state import RolloutState
 from services.promises import Member
+from services.versions import PastReleases
 from services.worker import Worker
 from tracking.api import opened
 from tracking.connection import TICK_SECONDS, bearer
@@ -64,7 +66,7 @@ class Assembly:
         )
         recorder = None
         if self.database:
-            key = _StackKey(self.api, name)
+            key = _AuditKey(self.api, name)
             records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
             recorder = Recorder(found.journal, records)
         worker = Worker(name, found.controller, found.journal, found.outage, recorder)
@@ -77,7 +79,8 @@ class Assembly:
 
     def monitors(self, database: Database, member: Member, known: Known) -> Monitors:
         """The monitors of the endpoints' captures and labels."""
-        return Monitors(database, member, self._state, known.measuring, now=self.api.clock.time)
+        past = PastReleases(partial(ModelPackages, self.api))
+        return Monitors(database, member, self._state, known.measuring, past.find, self.api.clock.time)
 
     def mirroring(self, mlflow: str, known: Known) -> Mirroring:
         """The mirror of rollouts to an MLflow server; its credentials come from MLflow's own environment variables."""
@@ -95,8 +98,8 @@ class Assembly:
 
 
 @dataclass
-class _StackKey:
-    """`Signer` with the key of a stack, which is read at the first signature."""
+class _AuditKey:
+    """`Signer` with the key of a stack for audit records, which is read at the first signature."""
 
     api: Api
     stack: str
@@ -104,7 +107,10 @@ class _StackKey:
 
     def sign(self, message: bytes) -> bytes:
         if self._key is None:
-            from platforms.kubernetes.signing import signing_key  # noqa: PLC0415 - most processes sign nothing
+            from platforms.kubernetes.signing import (  # noqa: PLC0415 - most processes sign nothing
+                audit_secret_name,
+                key_pair,
+            )
 
-            self._key = signing_key(self.api, self.stack)
+            self._key = key_pair(self.api, audit_secret_name(self.stack))
         return self._key.sign(message)

@@ -27,6 +27,7 @@ from rollout.core.errors import RolloutError
 
 TICKS, WAKES = 16, 8  # the maximum number of concurrent ticks and wakes
 _TIDY = 60.0  # seconds between two looks at the pods that a trial left
+WAKE_SECONDS = 1.0  # from one look at an endpoint to the next one by a wake
 _SILENT, _STUCK = 20.0, 60.0  # seconds without an answer of the API server, and of a thread of ours
 
 
@@ -93,9 +94,9 @@ class Process:
         return name in self._rollouts.names
 
     def wake(self, name: str) -> None:
-        """Look at the alarms of an endpoint now."""
-        self.wakes.add(name)
-        self.ticks.add(name)
+        """Look at an endpoint and its alarms now, or `WAKE_SECONDS` after the last look began."""
+        self.wakes.add(name, spacing=WAKE_SECONDS)
+        self.ticks.add(name, spacing=WAKE_SECONDS)
 
     @property
     def names(self) -> frozenset[str]:

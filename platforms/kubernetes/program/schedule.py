@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass
 class _Entry:
     due: float
     taken: bool = False
-    again: bool = False  # it was asked for while it was taken
+    again: float = inf  # when it is due after it is taken
 
 
 class Schedule:
@@ -23,21 +24,27 @@ class Schedule:
         self._held = held
         self._closed = False
         self._entries: dict[str, _Entry] = {}
+        self._begun: dict[str, float] = {}  # when each name was last taken
         self._changed = threading.Condition()
 
-    def add(self, name: str, pause: float = 0.0) -> None:
-        """Make a name due in so many seconds, or earlier if it already is; a taken one is due again at `done`."""
+    def add(self, name: str, pause: float = 0.0, spacing: float = 0.0) -> None:
+        """Make a name due in `pause` seconds, and `spacing` seconds after it was last taken; an earlier time stays.
+
+        A taken one is due again after `done`.
+        """
         with self._changed:
-            due = self._now() + pause
+            due = max(self._now() + pause, self._begun.get(name, -inf) + spacing)
             entry = self._entries.setdefault(name, _Entry(due))
+            if entry.taken:
+                entry.again = min(entry.again, due)
             entry.due = min(entry.due, due)
-            entry.again = entry.again or entry.taken
             self._changed.notify_all()
 
     def drop(self, name: str) -> None:
         """Remove a name; a taken one does not become due again."""
         with self._changed:
             self._entries.pop(name, None)
+            self._begun.pop(name, None)
 
     def hold(self, held: bool) -> None:
         """Hold all names, or release them."""
@@ -53,28 +60,29 @@ class Schedule:
                 name, due = self._first()
                 if name is not None and due <= now:
                     self._entries[name].taken = True
+                    self._begun[name] = now
                     return name
                 self._changed.wait(min(due, until) - now)
             return None
 
     def done(self, name: str, pause: float | None) -> None:
-        """Return a taken name: due in `pause` seconds, or at once if it was added meanwhile. None removes it."""
+        """Return a taken name: due in `pause` seconds, or earlier if it was added meanwhile. None removes it."""
         with self._changed:
             entry = self._entries.get(name)
             if entry is None:
                 return
-            if pause is None and not entry.again:
+            due = min(entry.again, inf if pause is None else self._now() + pause)
+            if due == inf:
                 del self._entries[name]
                 return
-            due = self._now() + (pause or 0.0)
-            self._entries[name] = _Entry(self._now() if entry.again else due)
+            self._entries[name] = _Entry(due)
             self._changed.notify_all()
 
     def behind(self, name: str) -> float:
         """Seconds for which a name has been due; 0 if it is not, infinity if it is unknown."""
         with self._changed:
             entry = self._entries.get(name)
-            return max(0.0, self._now() - entry.due) if entry is not None else float("inf")
+            return max(0.0, self._now() - entry.due) if entry is not None else inf
 
     def close(self) -> None:
         """Make nothing due any more."""
@@ -90,5 +98,5 @@ class Schedule:
 
     def _first(self) -> tuple[str | None, float]:
         free = [] if self._held else [(one.due, name) for name, one in self._entries.items() if not one.taken]
-        due, name = min(free, default=(float("inf"), None))
+        due, name = min(free, default=(inf, None))
         return name, due

@@ -7,24 +7,18 @@ gets 503, and counts the loss. Health checks are answered even then.
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitoring.log import log
-from platforms.kubernetes.access_token import HEADER, secret_name
-from platforms.kubernetes.metrics import ENDPOINT
+from platforms.kubernetes.access_token import BEARER, HEADER, secret_name
 from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
@@ -33,10 +27,7 @@ from rollout.core.errors import Busy, RolloutError, Unreachable
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
 """Maximum bytes of one upload, and of all concurrent ones."""
 MOST_CALLS = 64  # maximum number of concurrent authenticated calls
-_WAKE_BYTES = 1024 * 1024
-_BACKLOG = 128
-_END_SECONDS = 2  # that calls under way have at the end
-_BODY_SECONDS = 15.0  # for which a body is waited for
+_FRESH_SECONDS = 1.0  # for which the database's metrics are served again
 _MEASURED_SECONDS = 3.0  # for which the database is waited for; Prometheus waits 10 for all, by default
 _KEEPERS, _ADMITTING = 4, 2  # threads that keep what is brought, and that look at tokens
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -54,7 +45,7 @@ def app(counts: Counts, process: Process, admits: Admits, store: Store | None) -
             Route("/healthz", calls.healthz),
             Route("/readyz", calls.readyz),
             Route("/metrics", calls.metrics),
-            Route("/wake", calls.wake, methods=["POST"]),
+            Route("/wake/{endpoint}", calls.wake, methods=["POST"]),
             Route("/captures/{endpoint}/{variant}", calls.captures, methods=["POST"]),
             Route("/labels/{endpoint}/{name}", calls.labels, methods=["POST"]),
             Route("/standings/{endpoint}", calls.standings),
@@ -63,10 +54,6 @@ def app(counts: Counts, process: Process, admits: Admits, store: Store | None) -
         ],
         lifespan=calls.lifespan,
     )
-
-
-class NoCall(ValueError):
-    """The body is not a call of Alertmanager's webhook; the message says why."""
 
 
 class _TooLarge(Exception):
@@ -80,6 +67,7 @@ class _Calls:
         self._admitting = ThreadPoolExecutor(_ADMITTING, "admitting")
         self._reader = ThreadPoolExecutor(1, "metrics")
         self._looking: asyncio.Future[str] | None = None  # at what was measured
+        self._seen, self._looked_at = "", float("-inf")  # the last result, and when it came
         self._calls = 0  # with a token, under way
         self._waiting = 0  # bytes that are being taken
 
@@ -109,30 +97,33 @@ class _Calls:
         return Response(self._counts.text() + more, media_type=_TEXT)
 
     async def _measured(self, measured: Callable[[], str]) -> str:
-        """The database's metrics, by one query at a time; a late result is served at the next call.
+        """The database's metrics, by one query at a time, once a second; a late result is served at the next call.
 
         Raises:
             RolloutError: There is no result, or not in time.
         """
-        looking = self._looking = self._looking or asyncio.get_running_loop().run_in_executor(self._reader, measured)
+        loop = asyncio.get_running_loop()
+        if self._looking is None and loop.time() - self._looked_at < _FRESH_SECONDS:
+            return self._seen
+        looking = self._looking = self._looking or loop.run_in_executor(self._reader, measured)
         await asyncio.wait([looking], timeout=_MEASURED_SECONDS)
         if not looking.done():
             raise Unreachable(f"the database did not answer within {_MEASURED_SECONDS:.0f} s")
         if looking is self._looking:
             self._looking = None
-        return looking.result()
+        self._seen, self._looked_at = looking.result(), loop.time()
+        return self._seen
 
     async def wake(self, request: Request) -> Response:
-        """Wake the endpoints of a call; unknown ones are skipped."""
-        try:
-            named = woken_endpoints(await _body(request, _WAKE_BYTES))
-        except (_TooLarge, NoCall, TimeoutError) as error:
-            return _refused(error)
-        woken = [name for name in named if self._process.knows(name)]
-        for name in woken:
-            self._counts.add(WAKES, endpoint=name)
-            self._process.wake(name)
-        return PlainTextResponse("".join(f"{name}\n" for name in woken), status_code=202)
+        """Wake an endpoint. The body is not read: the alarms are those of Prometheus, and the journal decides."""
+        endpoint = request.path_params["endpoint"]
+
+        async def answer() -> Response:
+            self._counts.add(WAKES, endpoint=endpoint)
+            self._process.wake(endpoint)
+            return Response(status_code=202)
+
+        return await self._admitted(request, answer)
 
     async def captures(self, request: Request) -> Response:
         endpoint, variant = request.path_params["endpoint"], request.path_params["variant"]
@@ -161,7 +152,7 @@ class _Calls:
         async def answer(store: Store) -> Response:
             return JSONResponse(await asyncio.get_running_loop().run_in_executor(self._keepers, read, store))
 
-        return await self._admitted(request, answer)
+        return await self._stored(request, answer)
 
     async def _keep(self, request: Request, keep: Callable[[Store, bytes], None]) -> Response:
         async def answer(store: Store) -> Response:
@@ -169,34 +160,47 @@ class _Calls:
             if not size.isdecimal():
                 return PlainTextResponse("a post needs its length: Content-Length\n", status_code=411)
             with self._taking(int(size)):
-                body = await _body(request, MOST_BYTES)
+                body = await request.body()
                 await asyncio.get_running_loop().run_in_executor(self._keepers, keep, store, body)
             return Response(status_code=204)
 
-        return await self._admitted(request, answer)
+        return await self._stored(request, answer)
 
-    async def _admitted(self, request: Request, answer: Callable[[Store], Awaitable[Response]]) -> Response:
+    async def _stored(self, request: Request, answer: Callable[[Store], Awaitable[Response]]) -> Response:
+        """As `_admitted`, for calls that need the database, of which only so many are under way."""
+        store = self._store
+        if store is None:
+            return PlainTextResponse("this controller has no database: set DATABASE_URL\n", status_code=404)
+        try:
+            with self._counted():
+                return await self._admitted(request, lambda: answer(store))
+        except Busy as error:
+            return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
+
+    async def _admitted(self, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
         """The answer to a caller with the endpoint's token, or why there is none."""
         endpoint = request.path_params["endpoint"]
-        if self._store is None:
-            return PlainTextResponse("this controller has no database: set DATABASE_URL\n", status_code=404)
         if not self._process.knows(endpoint):
             return PlainTextResponse(f"there is no endpoint {endpoint!r} here\n", status_code=404)
         try:
-            with self._counted():
-                return await self._stranger(request, endpoint) or await answer(self._store)
+            return await self._stranger(request, endpoint) or await answer()
         except (Busy, Unreachable) as error:
             return PlainTextResponse(f"{error}\n", status_code=503, headers=_AGAIN)
-        except (RolloutError, _TooLarge, TimeoutError) as error:
-            return _refused(error)
+        except _TooLarge as error:
+            return PlainTextResponse(f"{error}\n", status_code=413)
+        except ClientDisconnect:
+            return Response(status_code=408)
+        except RolloutError as error:
+            return PlainTextResponse(f"{error}\n", status_code=400)
 
     async def _stranger(self, request: Request, endpoint: str) -> Response | None:
         """The response to a caller without the endpoint's token; None if the token is valid."""
-        given = request.headers.get(HEADER, "")
+        bearer = request.headers.get("authorization", "").removeprefix(BEARER)
+        given = request.headers.get(HEADER, bearer)
         if await asyncio.get_running_loop().run_in_executor(self._admitting, self._admits, endpoint, given):
             return None
-        why = f"the header {HEADER} must have the token of Secret {secret_name(endpoint)}\n"
-        return PlainTextResponse(why, status_code=401)
+        why = f"the header {HEADER}, or Authorization with {BEARER!r}, must have the token of Secret "
+        return PlainTextResponse(f"{why}{secret_name(endpoint)}\n", status_code=401)
 
     @contextmanager
     def _counted(self) -> Generator[None]:
@@ -223,89 +227,5 @@ class _Calls:
             self._waiting -= size
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body of a request; raise _TooLarge or TimeoutError."""
-    content = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for part in request.stream():
-                content += part
-                if len(content) > most:
-                    raise _TooLarge(f"a body has at most {most:,} bytes here")
-    except ClientDisconnect as error:
-        raise TimeoutError("the caller is gone") from error
-    return bytes(content)
-
-
 def _told(why: str) -> Response:
     return PlainTextResponse(f"{why or 'ok'}\n", status_code=503 if why else 200)
-
-
-def _refused(error: Exception) -> Response:
-    code = 413 if isinstance(error, _TooLarge) else 408 if isinstance(error, TimeoutError) else 400
-    return PlainTextResponse(f"{error}\n", status_code=code)
-
-
-def woken_endpoints(body: bytes) -> tuple[str, ...]:
-    """The endpoints of the firing alerts in a call of Alertmanager's webhook, without duplicates; raises NoCall.
-
-    The caller is not authenticated. So an alert's content is not trusted: it only says where to look.
-    Source: Prometheus, Alertmanager, "webhook_config", version 4.
-    """
-    try:
-        call: Any = json.loads(body)
-    except ValueError as error:
-        raise NoCall(f"the body is no JSON: {error}") from error
-    alerts = call.get("alerts") if isinstance(call, Mapping) else None
-    if not isinstance(alerts, list) or not all(isinstance(alert, Mapping) for alert in alerts):
-        raise NoCall("the body has no list `alerts`; expected is Alertmanager's webhook, version 4")
-    found = [_endpoint(alert) for alert in alerts if alert.get("status", "firing") == "firing"]
-    return tuple(dict.fromkeys(name for name in found if name))
-
-
-def _endpoint(alert: Mapping[str, Any]) -> str:
-    labels = alert.get("labels")
-    name = labels.get(ENDPOINT) if isinstance(labels, Mapping) else None
-    return name if isinstance(name, str) else ""
-
-
-class NotListening(Exception):
-    """The port cannot be bound; the message says why."""
-
-
-@dataclass(frozen=True)
-class Listening:
-    """A running server."""
-
-    server: uvicorn.Server
-    thread: threading.Thread
-    port: int
-
-    @classmethod
-    def at(cls, host: str, port: int, app: Any) -> Listening:
-        """Start an ASGI application at an address, empty for all, and a port, 0 for a free one; raises NotListening."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        except OSError as error:
-            raise NotListening(f"BIND_HOST {host}, PORT {port}: {error}") from error
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                loop="asyncio",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=_END_SECONDS,
-            )
-        )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="listening", daemon=True)
-        thread.start()
-        return cls(server, thread, bound.getsockname()[1])
-
-    def stop(self, seconds: float) -> None:
-        """Accept no more requests, and let current ones finish."""
-        self.server.should_exit = True
-        self.thread.join(seconds)

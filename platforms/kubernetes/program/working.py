@@ -38,7 +38,7 @@ def pause(seen: Progress, now: float, every: float, *, unrecorded: bool = False)
     state = seen.state
     if not seen.in_time:
         return min(POLL, every)
-    if state.phase is Phase.BAKING and state.step_started_at is not None:
+    if state.phase is Phase.BAKING and (state.step_started_at is not None or state.reduced):
         return every
     if not state.at_rest:
         return min(MOVING, every)

@@ -74,6 +74,7 @@ def container(own: Mapping[str, Any], *, reads: tuple[str, str], cpu: str, memor
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {**_PING, "failureThreshold": 120},
         "readinessProbe": {**_PING, "failureThreshold": 2},
+        "livenessProbe": {**_PING, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 6},
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
         "volumeMounts": [{"name": volume, "mountPath": path, "readOnly": True}],
     }

@@ -23,7 +23,7 @@ from platforms.kubernetes import names
 from platforms.kubernetes.access import Access
 from platforms.kubernetes.api import TIMEOUT, Api
 from platforms.kubernetes.assembled import Assembled, assembled
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE, SERVICE
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.notify import KubernetesNotify
@@ -151,7 +151,7 @@ class ClusterStage(FaultStage):
         return self.assembled().controller
 
     def state(self) -> RolloutState:
-        return KubernetesJournal(self.api, self.endpoint).read()
+        return copied_journal(self.api, self.endpoint).primary.read()
 
     def live(self) -> Live:
         return RouteTraffic(self.api, self.endpoint).read()
@@ -282,6 +282,16 @@ class ClusterStage(FaultStage):
         self._faults.append(made)
         self.world.shared.proxy.faults.append(made)
 
+    def lose_journal(self, older: RolloutState | None = None, *, copy: bool = False) -> None:
+        """As `kubectl apply` of a backup does, which drops the status."""
+        journal = copied_journal(self.api, self.endpoint)
+        self.api.replace_status(ROLLOUT, self.api.get(ROLLOUT, self.endpoint) | {"status": {}})
+        if copy:
+            self.api.delete(CONFIG_MAP, names.journal_copy(self.endpoint))
+        for store in (journal.primary, journal.copy) if copy else (journal.primary,):
+            if older:
+                store.put(older)
+
     def end_faults(self) -> None:
         for one in self._faults:
             one.calls = 0
@@ -328,5 +338,6 @@ class ClusterStage(FaultStage):
         wait_for(lambda: self.observed.kept("v-champion"), PATIENCE, "captures")
 
     def timed(self, role: str) -> int:
-        seen = self.assembled().signals.quantile(f"v-{role}", 0.99, time.time())
+        now = time.time()
+        seen = self.assembled().signals.quantile(f"v-{role}", 0.99, now - 3600, now)
         return seen.requests if seen else 0

@@ -41,7 +41,7 @@ class Stub(served_model.Handler):
     def answer(self, status: int, body: bytes) -> None:
         lines = [
             f"HTTP/1.1 {status} {_REASONS.get(status, '')}", "Content-Type: application/json",
-            f"Content-Length: {len(body)}", f"x-modelstack-variant: {VARIANT}",
+            f"Content-Length: {len(body)}", f"x-modelstack-variant: {VARIANT}", "x-envoy-upstream-canary: true",
         ]  # fmt: skip
         self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
         if CAPTURES and self.method == "POST" and status == 200 and self.body.startswith(b'{"instances"'):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from monitoring.alarms.alarm import Alarm
-from monitoring.alarms.alike import Numbers, fails_alike, judged
+from monitoring.alarms.alike import Numbers, compared, fails_alike, judged
 from rollout.core.catalogue import metric
 from rollout.core.failing import Counted
 from rollout.core.plan import Plan, Step
@@ -88,6 +88,36 @@ def test_chance_makes_an_equal_challenger_look_clearly_worse_in_less_than_one_ou
 
 
 # --- where the judge decides
+
+
+WELL = Counted(0, 20), Counted(1, 180)
+BURST = Counted(0, 20), Counted(60, 180)
+FAILS = Counted(7, 20), Counted(1, 180)
+
+
+def left(*windows: tuple[Counted, Counted]) -> bool:
+    """Whether the last window's alarm is left to the judge."""
+    return fails_alike(compared(windows, 1, 0.05, champion_rings=False))
+
+
+def test_a_burst_of_failures_is_compared_with_the_champions_worst_of_the_hours_before() -> None:
+    assert left(WELL, BURST, WELL, WELL, FAILS)
+    assert not left(WELL, WELL, WELL, WELL, FAILS)
+    assert not left(WELL, BURST, WELL, (Counted(20, 20), Counted(1, 180))), (
+        "it fails far more than the champion's burst"
+    )
+
+
+def test_failures_that_go_on_longer_than_the_champions_ever_did_are_rolled_back() -> None:
+    before = [WELL, BURST, *[WELL] * 20]
+    lasted = next(count for count in range(1, 20) if not left(*before, *[FAILS] * count))
+    assert 2 <= lasted <= 3
+
+
+def test_only_what_came_before_counts_as_the_champions_worst() -> None:
+    found = compared([WELL, FAILS, FAILS], 1, 0.05, champion_rings=False)
+    assert (found.challenger, found.champion) == (Counted(14, 40), Counted(2, 360))
+    assert compared([], 0, 0.05, champion_rings=True) == numbers((0, 0), (0, 0), rings=True)
 
 
 def test_the_challenger_on_trial_is_judged_against_the_champion() -> None:

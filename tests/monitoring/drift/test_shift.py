@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.bulk import DAY, sealed, statistic
+from bench.columns import statistic
+from monitoring.bulk import DAY, sealed
 from monitoring.drift.shift import BlockResult, DriftDetector, DriftMonitor, Null, Promise, divergence, scores
 from monitoring.statistics.blocks import Cut, Cutter
 from monitoring.statistics.profile import Numeric, Profile, UnreadableProfile

@@ -14,11 +14,12 @@ import pytest
 from monitoring.bulk import sealed
 from monitoring.drift.reference import Reference
 from platforms.aws.handlers import advance, drift, rollback
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.names import MONITORING
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
+from services.journal import CopiedJournal
 from services.promises import remembered
 from services.sealed_packages import REFERENCE
 from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
@@ -132,5 +133,5 @@ def put_alarm(
     cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="Threshold Crossed: 0.5 > 0.05")
 
 
-def journal() -> DynamoJournal:
-    return DynamoJournal(clients(), "rollouts", "endpoint")
+def journal() -> CopiedJournal:
+    return copied_journal(clients(), "rollouts", "endpoint", copies="documents")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
 
-from platforms.aws.counters import CloudWatchCounters, Series, TallySource
+from platforms.aws.counters import CloudWatchCounters, Found, Series, TallySource
 from rollout.core.errors import RolloutError
 from rollout.judge.metrics import Kind, Tally
 from services.counters import CountQuery
@@ -94,9 +96,66 @@ def test_metrics_on_several_pages_are_put_together(cloudwatch: Any) -> None:
             page: dict[str, Any] = {
                 "MetricDataResults": [
                     {"Id": name, "Timestamps": [at], "Values": [value], "StatusCode": status}
-                    for name, value in (("q0", 9.0), ("q1", 0.0), ("q2", 0.0))
+                    for name, value in (("q0", 9.0), ("q1", 0.0), ("q2", 0.0), ("q3", 9.0), ("q4", 9.0))
                 ]
             }
             stubber.add_response("get_metric_data", {**page, **({"NextToken": token} if token else {})})
         windows = CloudWatchCounters(lambda _: cloudwatch, "endpoint").counts(QUERY)
     assert [window.of("v-a")["errors"] for window in windows] == [Tally(9), Tally(9)]
+
+
+class Reported(CloudWatchCounters):
+    """Counters of an endpoint with known requests and reports of failures in each minute."""
+
+    def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
+        data: Mapping[str, Sequence[float]] = self.clients("cloudwatch")
+        known = {(name, stat): data[key] for (name, stat), key in _KEYS.items()}
+        every = [(series, known[series.metric, series.stat]) for series in wanted]
+        return {(series, 60 * at): value for series, values in every for at, value in enumerate(values)}
+
+
+_KEYS = {
+    ("Invocations", "Sum"): "requests",
+    ("Invocation4XXErrors", "Sum"): "none",
+    ("Invocation4XXErrors", "SampleCount"): "requests",
+    ("Invocation5XXErrors", "Sum"): "failed",
+    ("Invocation5XXErrors", "SampleCount"): "reports",
+}
+
+
+def closed(requests: Sequence[float], reports: Sequence[float]) -> list[bool]:
+    """Which windows of a minute are closed."""
+    none = [0.0] * len(requests)
+    data = {"requests": requests, "reports": reports, "failed": none, "none": none}
+    query = CountQuery(("v-a",), 0, 60 * len(requests), 60)
+    return [window.closed for window in Reported(lambda _: data, "e").counts(query)]
+
+
+def test_a_window_without_the_report_of_each_answer_is_open_and_so_is_every_later_one() -> None:
+    assert closed([50, 50, 50, 50], [50, 50, 50, 50]) == [True] * 4
+    assert closed([50, 50, 50, 50], [50, 49, 50, 48]) == [True, False, False, False]
+    assert closed([50, 50, 50], [0, 0, 0]) == [False] * 3
+    assert closed([0, 0, 0], [0, 0, 0]) == [True] * 3
+
+
+def test_a_report_in_the_next_window_makes_up_for_one_that_its_own_lacks() -> None:
+    assert closed([50, 50, 50, 50], [49, 51, 48, 52]) == [True] * 4
+    assert closed([50, 50, 50, 50], [49, 50, 51, 49]) == [True, True, True, False]
+
+
+def test_one_report_in_a_thousand_may_never_come() -> None:
+    assert closed([500, 500, 500], [499, 500, 500]) == [True] * 3
+    assert closed([500, 500, 500], [498, 500, 500]) == [False] * 3
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 5)), min_size=1, max_size=12), st.integers(0, 11))
+def test_late_reports_of_failures_never_count_as_answers_without_failures(
+    minutes: list[tuple[int, int]], reported: int
+) -> None:
+    """Whatever was reported late, no window closes whose own reports are neither there nor made up for."""
+    requests = [float(count) for count, _ in minutes]
+    reports = [count - (late if at >= reported else 0.0) for at, (count, late) in enumerate(minutes)]
+    lacking = [at for at, (count, there) in enumerate(zip(requests, reports, strict=True)) if there < count]
+    seen = closed(requests, reports)
+    if sum(requests) < 1000:
+        assert seen == [at < min(lacking, default=len(requests)) for at in range(len(requests))]

@@ -17,11 +17,10 @@ from moto import mock_aws
 from platforms.aws.clients import clients
 from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, controller
 from platforms.aws.journal import DynamoJournal
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Live, Variant
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from rollout.core.state import RolloutState
 from rollout.reason import Reason
 from services.guardrails import guardrail
 from tests.platforms.aws.inbox import subscribed
@@ -183,7 +182,7 @@ def test_a_journal_without_item_or_table_is_an_empty_state(aws: Callable[[str], 
     assert journal.read() == RolloutState("endpoint")
     assert DynamoJournal(aws, "no-such-table", "endpoint").read() == RolloutState("endpoint")
     with pytest.raises(RolloutError, match="write journal no-such-table"):
-        DynamoJournal(aws, "no-such-table", "endpoint").write(RolloutState("endpoint"))
+        DynamoJournal(aws, "no-such-table", "endpoint").put(RolloutState("endpoint"))
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])
@@ -193,21 +192,6 @@ def test_a_throttled_journal_is_busy_so_that_whoever_reads_it_tries_again(code: 
         stubber.add_client_error("get_item", code, "slow down", 400)
         with pytest.raises(Busy, match="read journal rollouts: throttled"):
             DynamoJournal(lambda _: client, "rollouts", "endpoint").read()
-
-
-def test_a_journal_takes_one_writer_a_revision(
-    aws: Callable[[str], Any], journal: DynamoJournal, release: Callable[[str], Release]
-) -> None:
-    empty = journal.read()
-    first = journal.write(replace(empty, phase=Phase.IDLE, champion=release("a")))
-    assert (journal.read(), first.revision) == (first, 1)
-    with pytest.raises(Conflict):
-        journal.write(empty)
-    second = journal.write(replace(first, rollout_id="000002-b"))
-    with pytest.raises(Conflict):
-        journal.write(first)
-    assert journal.read() == second
-    assert DynamoJournal(aws, "rollouts", "other").read() == RolloutState("other")
 
 
 @pytest.fixture

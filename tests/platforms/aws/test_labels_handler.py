@@ -12,13 +12,14 @@ from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import labels
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from rollout.core.errors import Busy, Unreachable
 from rollout.core.plan import Plan, Step
 from rollout.core.release import Release, release_id
 from rollout.core.state import Phase, RolloutState
 from services.promises import remembered
 from services.sealed_packages import FORM, DigestMismatch, member_uri
+from services.versions import PastReleases
 from tests.captured import answers
 from tests.needed import needed
 from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aws
@@ -65,7 +66,7 @@ class Stack:
         monkeypatch.setattr(labels, "_cloudwatch", lambda: self.cloudwatch)
         monkeypatch.setattr(labels, "_now", lambda: self.now)
         monkeypatch.setattr(labels, "_member", remembered(labels._read))
-        labels._found.clear()
+        monkeypatch.setattr(labels, "_past", PastReleases(labels._past.registry))
         journal_table(real)
         documents_table(real)
         real("s3").create_bucket(Bucket=BUCKET)
@@ -74,7 +75,7 @@ class Stack:
             "e", rollout_id=ROLLOUT, phase=Phase.BAKING, champion=self.a, challenger=self.b, pair_config="pair",
             plan=Plan(steps=(Step(10, 300),), max_seconds=86_400), step=0, step_starts=(self.now - 10,),
         )  # fmt: skip
-        DynamoJournal(real, "rollouts", "e").write(state)
+        copied_journal(real, "rollouts", "e").write(state)
 
     def release(self, name: str) -> Release:
         return sealed_release(name, self.real("s3"), BUCKET, {FORM: DECLARED, "of.json": name})

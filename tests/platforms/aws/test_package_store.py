@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, IncompleteReadError
 
 from pipeline import archive
 from pipeline.pack import Registered, SealedPackage
@@ -18,7 +21,7 @@ from platforms.aws.package_registry import origin
 from platforms.aws.package_store import AwsPackageStore
 from platforms.aws.packages import member
 from platforms.aws.versions import GroupVersions
-from platforms.s3 import package_store
+from platforms.s3 import objects, package_store
 from platforms.s3.objects import upload
 from provenance.envelope import SignatureError
 from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD
@@ -45,6 +48,41 @@ MEMBERS = {
 }
 """What is next to an archive: all that is read of a package, and neither its weights nor its code."""
 EVIDENCE = {FACTS, BOM, CARD, SAGEMAKER_CARD, MODEL, PROVENANCE}
+
+
+class Sends:
+    """An S3 whose one object is the given blocks; an error among them ends it."""
+
+    exceptions = SimpleNamespace(ClientError=ClientError)
+
+    def __init__(self, *blocks: bytes | Exception) -> None:
+        self.blocks = blocks
+
+    def get_object(self, **_: str) -> dict[str, Any]:
+        return {"Body": self}
+
+    def iter_chunks(self, _: int) -> Iterator[bytes]:
+        for block in self.blocks:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+
+
+@pytest.mark.parametrize(
+    ("s3", "error", "why"),
+    [
+        (Sends(b"12345678", b"12345678"), RegistryError, "s3://b/k has more than 10 bytes: nothing in it was read"),
+        (Sends(b"1234", IncompleteReadError(actual_bytes=4, expected_bytes=8)), IncompleteReadError, "4 read"),
+    ],
+    ids=["an archive without an end", "an archive that is cut off"],
+)
+def test_an_archive_that_does_not_come_whole_leaves_nothing_behind(
+    s3: Sends, error: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "MAX_BYTES", 10)
+    with pytest.raises(error, match=why):
+        objects.fetch("s3://b/k", f"sha256:{'0' * 64}", tmp_path / "model.tar.gz", s3)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(params=EITHER)
@@ -77,7 +115,7 @@ def stored(clients: Clients, uri: str) -> bytes:
     return clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
-def objects(clients: Clients, registry: PackageRegistry) -> dict[str, str]:
+def objects_of(clients: Clients, registry: PackageRegistry) -> dict[str, str]:
     """Name -> URI of every object in the bucket of a registry."""
     bucket = group_of(registry).group
     listed = clients("s3").list_objects_v2(Bucket=bucket).get("Contents", [])
@@ -110,7 +148,7 @@ def test_the_version_says_what_serves_it_and_what_was_measured(
     sealed: SealedPackage, clients: Clients, here: PackageRegistry
 ) -> None:
     published = publish(sealed, here)
-    found = objects(clients, here)
+    found = objects_of(clients, here)
     assert published.archive_uri == f"s3://{group_of(here).group}/{folder_of(sealed.digest)}/model.tar.gz"
     for name, content in archive.documents(sealed.path).items():
         assert stored(clients, found[name]) == content
@@ -206,13 +244,13 @@ def test_changed_documents_and_signatures_are_refused_before_the_archive_is_fetc
     record = record_of(publish(sealed, here), here)
     monkeypatch.setattr(package_store, "fetch", lambda *_: pytest.fail("the archive was fetched"))
     for name in sorted(EVIDENCE):
-        uri = objects(clients, here)[name]
+        uri = objects_of(clients, here)[name]
         before = stored(clients, uri)
         put(clients("s3"), uri, TAMPERED[how](before))
         with pytest.raises(SignatureError):
             copy(record, origin(clients), target)
         put(clients("s3"), uri, before)
-    assert objects(clients, target) == {}
+    assert objects_of(clients, target) == {}
 
 
 # What a past release needs

@@ -13,7 +13,7 @@ import pytest
 from monitoring.captured import PROBED
 from platforms.aws.clients import Clients
 from platforms.aws.handlers import probe as handler
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from rollout.core.release import Release
 from services import probe
 from services.sealed_packages import DigestMismatch, member_uri
@@ -39,7 +39,7 @@ class World:
     def release(self, example: bytes) -> Release:
         """The champion's package holds this request."""
         champion = sealed_release("a", self.clients("s3"), BUCKET, {probe.SAMPLE: example})
-        journal = DynamoJournal(self.clients, "rollouts", "endpoint")
+        journal = copied_journal(self.clients, "rollouts", "endpoint")
         assert journal.write(replace(journal.read(), champion=champion))
         return champion
 

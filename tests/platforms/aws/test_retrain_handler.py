@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from monitoring.drift.record import Reading
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.handlers import retrain
-from platforms.aws.journal import DynamoJournal
+from platforms.aws.journal import copied_journal
 from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
 from retraining.decision import Start
 from retraining.record import Phase, RetrainingRecord
@@ -58,7 +58,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.setenv(name, value)
         rules(monkeypatch)
         monkeypatch.setattr(retrain, "_clients", lambda: make)
-        journal = DynamoJournal(make, TABLE, ENDPOINT)
+        journal = copied_journal(make, TABLE, ENDPOINT)
         journal.write(RolloutState(ENDPOINT, champion=CHAMPION, phase=Rollout.IDLE))
         state = {"open": {"since": DAY}}
         DriftRecord(DynamoDocuments(make, DOCUMENTS)).write(CHAMPION.variant, Reading(state=state), (), ())
@@ -255,7 +255,7 @@ def test_a_job_that_may_not_be_stopped_is_an_error_and_the_next_call_tries_again
 def test_a_job_of_that_name_is_the_same_job() -> None:
     make = clients()
     world = AwsWorld(
-        make, DynamoJournal(make, TABLE, ENDPOINT), ENDPOINT, TrainingJobs(make, JOB), lambda _: "2013-05-01"
+        make, copied_journal(make, TABLE, ENDPOINT), ENDPOINT, TrainingJobs(make, JOB), lambda _: "2013-05-01"
     )
     start = Start("flight-delay-local-20130501-1", CHAMPION, "2013-05-01")
     world.create(start)
@@ -303,7 +303,7 @@ def test_what_happens_in_a_retraining_is_recorded_once_though_it_is_told_twice(m
         only_now.setenv("ALERTS_TOPIC", "arn:aws:sns:us-east-1:123456789012:gone")
         retrain.handler({"do": "start", "reason": "ada: a new season"}, None)
     retrain.handler({}, None)
-    journal = DynamoJournal(retrain._clients(), TABLE, ENDPOINT).read()
+    journal = copied_journal(retrain._clients(), TABLE, ENDPOINT).read()
     waiting = journal.audit.waiting
     assert [one.what["event"] for one in waiting] == ["started", "failed"]  # moto's job ends at once, without a report
     assert {(one.kind, one.who) for one in waiting} == {("retraining", "function flight-delay-local-retrain")}

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from platforms.kubernetes import metrics
+
 START = 1_767_614_400  # on every grid
 _SELECTOR = re.compile(r"^(?P<name>[\w:]*)\{(?P<matchers>.*)\}\[(?P<ms>\d+)ms\]$")
 _MATCHER = re.compile(r'(\w+)(=~|!~|=|!=)"((?:[^"\\]|\\.)*)"')
@@ -72,13 +74,19 @@ class Envoy:
     counts: dict[tuple[str, Labels], float] = field(default_factory=lambda: defaultdict(float))
 
     def answer(self, cluster: str, code: str = "2", times: int = 1, *, milliseconds: float | None = None) -> None:
-        """Answers of a cluster, which the listener passes on."""
-        self._count("envoy_cluster_upstream_rq_xx", times, envoy_cluster_name=cluster, envoy_response_code_class=code)
-        self.itself(code, times)
+        """Answers of a cluster's pods, which the listener passes on."""
+        named = {"envoy_cluster_name": cluster, "envoy_response_code_class": code}
+        self._count("envoy_cluster_canary_upstream_rq_xx", times, **named)
+        self.lose(cluster, times, code)
         for edge in EDGES if milliseconds is not None else ():
             within = milliseconds is not None and milliseconds <= float(edge)
-            named = {"envoy_cluster_name": cluster, "le": edge}
-            self._count("envoy_cluster_upstream_rq_time_bucket", times if within else 0, **named)
+            timed = {"envoy_cluster_name": cluster, "le": edge}
+            self._count("envoy_cluster_upstream_rq_time_bucket", times if within else 0, **timed)
+
+    def lose(self, cluster: str, times: int = 1, code: str = "5") -> None:
+        """Requests to a cluster that no pod answers, unless it was counted before."""
+        self._count("envoy_cluster_upstream_rq_xx", times, envoy_cluster_name=cluster, envoy_response_code_class=code)
+        self.itself(code, times)
 
     def itself(self, code: str, times: int = 1) -> None:
         """Answers of the listener."""
@@ -103,7 +111,7 @@ class Envoy:
             self.tsdb.add(name, at, value, **place, **dict(labels))
 
 
-EDGES = ("0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "+Inf")
+EDGES = (*map(str, metrics.EDGES), "+Inf")
 
 
 def played(envoy: Envoy, events: Mapping[float, Callable[[], object]], scrapes: Iterable[float]) -> None:

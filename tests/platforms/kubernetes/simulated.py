@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import ResourceKind
 from platforms.kubernetes.rules import weights
 from platforms.kubernetes.traffic import RouteTraffic
@@ -81,7 +81,7 @@ class Cluster(Simulated):
         api = (around or self.around).api
         return self.controller(
             traffic=RouteTraffic(api, ENDPOINT, self.clock),
-            journal=KubernetesJournal(api, ENDPOINT, by),
+            journal=copied_journal(api, ENDPOINT, by),
             registry=ModelPackages(api, clock=self.clock),
         )
 
@@ -99,7 +99,7 @@ class Cluster(Simulated):
     @property
     def journal(self) -> RolloutState:
         """The journal now."""
-        return KubernetesJournal(self.around.api, ENDPOINT).read()
+        return copied_journal(self.around.api, ENDPOINT).read()
 
 
 def cluster_in(world: World) -> Cluster:

@@ -21,7 +21,8 @@ import httpx
 import yaml
 
 from localcloud.testing import free_port
-from platforms.kubernetes.alertmanager import config, wake_url
+from platforms.kubernetes import metrics
+from platforms.kubernetes.alertmanager import config, token_file, wake_url
 from platforms.kubernetes.rule import Rule, rule_file
 from tests.listening import Quiet, listening
 from tests.machine import envoy
@@ -31,7 +32,10 @@ CLUSTERS = {
     "v-b": "service/models/endpoint-bbbbbbbbbbbb/8080/http",
 }
 TARGET = "x-modelstack-target"
+FINE = {"match": {"suffix": "upstream_rq_time"}, "buckets": metrics.EDGES}
+"""The latency buckets of the gateway's bootstrap config."""
 _PATIENCE = 60.0
+SILENT = 599
 
 
 def until(condition: Callable[[], Any], patience: float = _PATIENCE) -> Any:
@@ -50,7 +54,7 @@ def until(condition: Callable[[], Any], patience: float = _PATIENCE) -> Any:
 
 @dataclass
 class Server:
-    """A variant: answers as each request asks for in its path, `/<status>`."""
+    """A variant: answers as each request asks for in its path, `/<status>`; to `SILENT` it ends the connection."""
 
     port: int = field(default_factory=free_port)
     posts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -66,9 +70,13 @@ class Server:
 
             def do_GET(self) -> None:
                 status = int(self.path.strip("/") or 200)
+                if status == SILENT:
+                    self.close_connection = True
+                    return
                 outer.answers.append((time.time(), status))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
+                self.send_header("x-envoy-upstream-canary", "true")
                 self.end_headers()
 
             def do_POST(self) -> None:
@@ -180,7 +188,7 @@ class Stage:
         return {
             "node": {"id": "one", "cluster": "gateway"},
             "admin": {"address": address(self.admin)},
-            "stats_config": {"use_all_default_tags": True},
+            "stats_config": {"use_all_default_tags": True, "histogram_bucket_settings": [FINE]},
             "static_resources": {"listeners": [listener(self.port, connections)], "clusters": clusters},
         }
 
@@ -214,7 +222,10 @@ def stage(folder: Path, scrape: int, rules: Sequence[Rule] = ()) -> Generator[St
         if rules:
             told = yaml.safe_dump(config("endpoint", "models"))
             wake = f"http://127.0.0.1:{it.woken.port}/"
-            (folder / "alertmanager.yml").write_text(told.replace(wake_url("models"), wake))
+            (folder / "alertmanager.yml").write_text(told.replace(wake_url("models", "endpoint"), wake))
+            token = folder / token_file("models", "endpoint")
+            token.parent.mkdir(parents=True)
+            token.write_text("secret")
             listens = [f"--web.listen-address=127.0.0.1:{it.alertmanager}", "--cluster.listen-address="]
             stored = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'alertmanager'}"]
             stack.enter_context(program(["prometheus-alertmanager", *listens, *stored], folder / "alertmanager.log"))

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 
 from platforms.kubernetes import access_token
 from platforms.kubernetes.access_token import Tokens
-from platforms.kubernetes.answers import NotFound
+from platforms.kubernetes.answers import Forbidden, NotFound
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import SECRET
-from rollout.core.errors import RolloutError
+from rollout.core.errors import RolloutError, Unreachable
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import World
 
@@ -43,6 +44,40 @@ def test_a_token_that_does_not_fit_is_looked_up_again_and_not_at_each_call() -> 
     now[0] += 6
     assert tokens.admits("flights", new)
     assert not tokens.admits("flights", old)
+
+
+def test_wrong_tokens_cause_few_requests_even_for_many_endpoints_and_while_the_api_server_refuses() -> None:
+    class Counting(FakeApi):
+        reads = 0
+
+        def get(self, *given: Any, **named: Any) -> Any:
+            self.reads += 1
+            if self.refuses:
+                raise Forbidden("secrets: get is not allowed")
+            return super().get(*given, **named)
+
+        refuses = False
+
+    api, now = Counting(), [100.0]
+    names = [f"e-{number}" for number in range(100)]
+    for name in names:
+        access_token.make(cast(Api, api), name, {})
+    tokens = Tokens(cast(Api, api), lambda: now[0])
+    right = access_token.read(cast(Api, api), "e-7")
+    assert tokens.admits("e-7", right)
+    for api.refuses in (False, True):
+        api.reads = 0
+        for _ in range(10):
+            now[0] += 1
+            for name in names * 3:
+                with suppress(Unreachable):
+                    assert not tokens.admits(name, "wrong")
+        assert api.reads <= 100 + 10
+        assert tokens.admits("e-7", right), "a known token needs no request"
+    fresh = Tokens(cast(Api, api), lambda: now[0])
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="not allowed"):
+            fresh.admits("e-7", right)
 
 
 def test_a_secret_without_a_token_is_told() -> None:

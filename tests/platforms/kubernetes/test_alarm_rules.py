@@ -45,7 +45,7 @@ def play(
 ) -> None:
     """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's.
 
-    `sums` are time -> the sum of a record's series.
+    `sums` are time -> the sum of a record's series. Requests without a series of answers are those of pods.
     """
     for name, loaded in {"rules.yml": [of], "beside.yml": [beside] if beside else []}.items():
         (tmp_path / name).write_text(yaml.safe_dump(rule_file(loaded), sort_keys=False))
@@ -63,7 +63,8 @@ def play(
     for at, found in (sums or {}).items():
         each = {f"sum({record})": [{"labels": "{}", "value": value}] for record, value in found.items()}
         expected += [{"expr": text, "eval_time": at, "exp_samples": samples} for text, samples in each.items()]
-    played = [{"series": name, "values": values} for name, values in series.items()]
+    answers = {name.replace("_upstream_rq_xx", "_canary_upstream_rq_xx"): values for name, values in series.items()}
+    played = [{"series": name, "values": values} for name, values in {**answers, **series}.items()]
     one = {"interval": every, "input_series": played, "promql_expr_test": expected}
     test = {"rule_files": ["rules.yml", "beside.yml"], "evaluation_interval": every, "tests": [one]}
     promtool(tmp_path, test)
@@ -74,6 +75,10 @@ def promtool(folder: Path, test: dict[str, Any]) -> None:
     words = ["promtool", "test", "rules", "test.yml"]
     ran = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def answered(cluster: str, code: str) -> str:
+    return requests(cluster, code).replace("_upstream_rq_xx", "_canary_upstream_rq_xx")
 
 
 def requests(cluster: str, code: str) -> str:
@@ -148,7 +153,7 @@ def test_counters_that_were_there_before_anybody_scraped_are_no_burst(tmp_path: 
 def test_each_request_of_a_period_counts_once(tmp_path: Path) -> None:
     series = {
         **UP, requests(B, "2"): "0+20x40", requests(B, "5"): "0+1x40", requests(A, "2"): "0+500x40",
-        bucket(B, "50"): "0+5x40", bucket(B, "100"): "0+18x40", bucket(B, "+Inf"): "0+21x40",
+        bucket(B, "50"): "0+5x40", bucket(B, "82"): "0+18x40", bucket(B, "+Inf"): "0+21x40",
     }  # fmt: skip
     counted = {"requests": 126, "failed": 6, "timed": 126, "slow": 18}  # of 60 s
     sums: dict[str, float] = {f'modelstack:{name}:period{{variant="v-b"}}': counted[name] for name in counted}
@@ -199,7 +204,7 @@ def test_slow_answers_ring_in_two_of_three_periods(tmp_path: Path) -> None:
     # 80 ms: counted above the bound at or above it, which is 100. From 100 s on a fifth of the answers is slower.
     series = {
         **UP, requests(B, "2"): "0+50x60", bucket(B, "50"): "0+0x60", bucket(B, "+Inf"): "0+50x60",
-        bucket(B, "100"): "0+50x9 500+40x50",
+        bucket(B, "82"): "0+50x9 500+40x50",
     }  # fmt: skip
     play(tmp_path, series, {"110s": [], "150s": [], "180s": ["v-b-p99"], "300s": ["v-b-p99"]})
 
@@ -327,3 +332,19 @@ def test_what_cannot_be_watched_is_refused(wrong: dict[str, Any], told: str) -> 
     given = {"every_seconds": 10, "period_seconds": 60, "max_5xx_rate": 0.05, "max_p99_ms": 80, "nats": 8.0, **wrong}
     with pytest.raises(ValueError, match=told):
         Watched("models", "e", {}, **given)
+
+
+def test_a_missing_sample_of_the_gateway_is_no_restart(tmp_path: Path) -> None:
+    present = f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}'
+    series = {**UP, present: "1x60", at_gateway("2"): "0+20x60", at_gateway("5"): "900x30 stale 900x30"}
+    play(tmp_path, series, {"310s": [], "320s": [], "330s": [], "360s": []})
+
+
+def test_requests_that_no_pod_answers_page_as_the_gateways_and_accuse_no_version(tmp_path: Path) -> None:
+    series = {
+        **UP,
+        f'envoy_cluster_membership_total{{{TARGET}, envoy_cluster_name="{B}"}}': "1x60",
+        **{requests(B, "2"): "0+45x60", requests(B, "5"): "0+6x60", answered(B, "5"): "0x60"},
+        **{at_gateway("2"): "0+45x60", at_gateway("5"): "0+6x60"},
+    }
+    play(tmp_path, series, {"260s": ["gateway-errors"]}, sums={"260s": {"modelstack:failed:period": 0}})

@@ -183,7 +183,14 @@ def test_what_was_counted_in_a_gap_between_scrapes_is_compared_at_its_end(
 
 
 ALARM = Alarm(
-    "endpoint-v-b-5xx", "ALARM", Said("it fails"), NOW, "endpoint", "v-b", ("envoy_cluster_upstream_rq_xx",), "errors"
+    "endpoint-v-b-5xx",
+    "ALARM",
+    Said("it fails"),
+    NOW,
+    "endpoint",
+    "v-b",
+    ("envoy_cluster_canary_upstream_rq_xx",),
+    "errors",
 )
 
 
@@ -216,7 +223,7 @@ def test_times_at_which_the_challenger_was_well_are_left_out(tsdb: Tsdb, envoy: 
 def test_slow_answers_are_counted_above_the_bound_of_the_alarm(tsdb: Tsdb, envoy: Envoy) -> None:
     def answers() -> None:
         envoy.answer(B, times=4, milliseconds=400)
-        envoy.answer(B, times=6, milliseconds=90)  # the alarm is on 80 ms, and its bound 100
+        envoy.answer(B, times=6, milliseconds=81)  # the alarm is on 80 ms, and its bound 82
         envoy.answer(A, times=10, milliseconds=20)
 
     played(envoy, {53: answers}, every(5, -58, 60))

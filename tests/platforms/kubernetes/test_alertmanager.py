@@ -2,13 +2,19 @@ from __future__ import annotations
 
 from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config, wake_url
 
-WAKE = wake_url("models")
+WAKE = wake_url("models", "e")
 PAGE, TICKET = Receiver(("oncall@example.org",), "pager"), Receiver(secret="tickets")
 
 
 def test_the_controller_is_woken_first_and_at_once_and_then_people_are_told() -> None:
-    assert WAKE == "http://modelstack-controller.models.svc:8081/wake"
-    (own,) = config("e", "models", page=PAGE)["route"]["routes"]
+    assert WAKE == "http://modelstack-controller.models.svc:8081/wake/e"
+    told = config("e", "models", page=PAGE)
+    (sent,) = told["receivers"][1]["webhook_configs"]
+    assert sent["http_config"]["authorization"] == {
+        "type": "Bearer",
+        "credentials_file": "secrets/models/e-token/token",
+    }
+    (own,) = told["route"]["routes"]
     assert own["matchers"] == ['namespace="models"', 'endpoint="e"']
     woken, paged = own["routes"]
     assert (woken["matchers"], woken["group_wait"], woken["continue"]) == (['modelstack_wake="true"'], "0s", True)
@@ -32,9 +38,11 @@ def test_the_operator_is_told_the_same_in_its_own_words() -> None:
     assert route["groupBy"] == ["namespace", "endpoint", "alertname"]
     assert (route["groupWait"], route["repeatInterval"]) == ("10s", "4h")
     assert [one["receiver"] for one in route["routes"]] == ["controller", "page", "ticket"]
+    token = {"authorization": {"type": "Bearer", "credentials": {"name": "e-token", "key": "token"}}}
+    woken = {"url": WAKE, "sendResolved": True, "maxAlerts": 1, "httpConfig": token}
     assert spec["receivers"] == [
         {"name": "nobody"},
-        {"name": "controller", "webhookConfigs": [{"url": WAKE, "sendResolved": True, "maxAlerts": 0}]},
+        {"name": "controller", "webhookConfigs": [woken]},
         {
             "name": "page",
             "webhookConfigs": [{"urlSecret": {"name": "pager", "key": "url"}, "sendResolved": True}],

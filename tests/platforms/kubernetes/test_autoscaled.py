@@ -13,7 +13,7 @@ import pytest
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, ResourceKind
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
@@ -56,7 +56,7 @@ def floors(world: World) -> dict[str, int]:
 
 def says(world: World, phase: Phase, champion: str, *, at: float = 0.0, **others: str) -> None:
     """The journal: the phase, when the rollout began, and which workload is whose."""
-    journal = KubernetesJournal(world.api, ENDPOINT)
+    journal = copied_journal(world.api, ENDPOINT)
     releases = {who: of(workload) for who, workload in {"champion": champion, **others}.items()}
     state = {"challenger": None, "previous": None, **releases}
     journal.write(replace(journal.read(), phase=phase, started_at=at, **cast(Any, state)))
@@ -288,7 +288,8 @@ def test_an_update_in_the_middle_leaves_the_autoscalers_number(world: World) -> 
 
     def update(**serving: int) -> str:
         declared = manifests(run_on_cluster(serving=serving))
-        ((name, item),) = ((name, one) for (kind, name), one in declared.items() if is_model(kind, name))
+        deployments = {name: item for (kind, name), item in declared.items() if kind == "Deployment"}
+        ((name, item),) = ((name, item) for name, item in deployments.items() if name.startswith("flight-delay-"))
         metadata = {key: item["metadata"][key] for key in ("name", "labels")}
         world.api.apply(DEPLOYMENT, {"metadata": metadata, "spec": item["spec"]}, names.PROGRAM, force=True)
         return name
@@ -301,10 +302,6 @@ def test_an_update_in_the_middle_leaves_the_autoscalers_number(world: World) -> 
     world.patch(DEPLOYMENT, fixed, {"spec": {"replicas": 5}}, "kube-controller-manager")
     update(instance_count=2)
     assert replicas(world.api, fixed) == 2, "of a fixed number the update has the last word"
-
-
-def is_model(kind: str, name: str) -> bool:
-    return kind == "Deployment" and name.startswith("flight-delay-")
 
 
 def replicas(api: Api, name: str) -> int:

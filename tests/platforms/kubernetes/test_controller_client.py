@@ -16,9 +16,10 @@ from platforms.kubernetes.controller_client import ControllerClient
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.prediction_query import PredictionQuery
 from platforms.kubernetes.program.counts import Counts
+from platforms.kubernetes.program.listening import Listening
 from platforms.kubernetes.program.process import Process
 from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import Listening, app
+from platforms.kubernetes.program.web import app
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.audit.made import Key, chain
 from tests.platforms.kubernetes.labelled import World

@@ -9,6 +9,7 @@ from platforms.kubernetes.prometheus import Prometheus
 from rollout.controller.ports import Quantile, SignalQuery
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import TrialObservations
+from rollout.core.failing import UNANSWERED
 from rollout.core.state import Pivot
 from rollout.judge.metrics import Metric, Tally
 from services.signals import CountedSignals
@@ -174,18 +175,40 @@ def test_what_the_gateway_answers_itself_makes_a_window_unknown_and_while_it_las
     assert errors(signals(tsdb).read(ask(40))) == [None, Tally(2, 2), Tally(0), Tally(0)]
 
 
+def test_windows_that_are_unknown_do_not_show_that_the_gateway_answers_no_more(tsdb: Tsdb, envoy: Envoy) -> None:
+    """Else a trial whose pods were deleted could time out for want of data, and its release be rejected."""
+    times = [at for at in every(5, -58, 90) if not 14 < at < 38]
+    played(envoy, {1: lambda: envoy.answer(B), 4: lambda: envoy.itself("5", 3)}, times)
+    seen = signals(tsdb).read(ask(40))
+    assert "3 in the last 40 s" in seen.problem
+    assert seen.unanswered
+
+
 def test_a_refusal_by_the_gateway_or_a_scrape_between_two_counters_is_no_such_thing(tsdb: Tsdb, envoy: Envoy) -> None:
     named = {"envoy_cluster_name": B, "envoy_response_code_class": "5"}
+    both = ("envoy_cluster_upstream_rq_xx", "envoy_cluster_canary_upstream_rq_xx")
     played(
         envoy,
         {
             2: lambda: envoy.itself("4", 50),  # no route: the caller's own mistake
             3: lambda: envoy.itself("5"),  # scraped before its cluster counts it
-            9: lambda: envoy._count("envoy_cluster_upstream_rq_xx", 1, **named),
+            9: lambda: [envoy._count(name, 1, **named) for name in both],
         },
         every(5, -58, 60),
     )
     assert errors(signals(tsdb).read(ask(20))) == [Tally(0), Tally(1, 1)]
+
+
+def test_a_request_that_no_pod_answered_is_no_failure_of_its_version(tsdb: Tsdb, envoy: Envoy) -> None:
+    played(
+        envoy,
+        {1: lambda: envoy.answer(B, "2", 5), 3: lambda: envoy.lose(B, 7), 12: lambda: envoy.answer(B, "5", 2)},
+        every(5, -58, 60),
+    )
+    windows = signals(tsdb).read(ask(20)).windows or ()
+    assert [window.challenger["errors"] for window in windows] == [Tally(5, 0), Tally(2, 2)]
+    assert [window.challenger[UNANSWERED] for window in windows] == [Tally(12, 7), Tally(2, 0)]
+    assert [window.champion[UNANSWERED] for window in windows] == [Tally(0), Tally(0)]
 
 
 def test_a_quantile_is_the_bound_at_or_above_it_in_microseconds(tsdb: Tsdb) -> None:
@@ -194,11 +217,11 @@ def test_a_quantile_is_the_bound_at_or_above_it_in_microseconds(tsdb: Tsdb) -> N
         return {"resultType": "vector", "result": found}
 
     tsdb.said["sum by (le)"] = buckets(**{"5.0": 60, "10": 89, "25": 99.5, "+Inf": 100})
-    assert signals(tsdb).quantile("v-a", 0.5, START) == Quantile(5_000, 100)
-    assert signals(tsdb).quantile("v-a", 0.9, START) == Quantile(25_000, 100)
-    assert signals(tsdb).quantile("v-a", 0.999, START) is None, "it lies beyond all bounds"
+    assert signals(tsdb).quantile("v-a", 0.5, START - 3600, START) == Quantile(5_000, 100)
+    assert signals(tsdb).quantile("v-a", 0.9, START - 3600, START) == Quantile(25_000, 100)
+    assert signals(tsdb).quantile("v-a", 0.999, START - 3600, START) is None, "it lies beyond all bounds"
     tsdb.said["sum by (le)"] = buckets()
-    assert signals(tsdb).quantile("v-a", 0.5, START) is None
+    assert signals(tsdb).quantile("v-a", 0.5, START - 3600, START) is None
 
 
 def told(tsdb: Tsdb, values: Mapping[tuple[str, str], Mapping[int, float]]) -> None:

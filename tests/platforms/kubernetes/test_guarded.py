@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from platforms.kubernetes.guarded import GuardedMoves
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, ResourceKind
 from platforms.kubernetes.moving import MOVE, Move
 from platforms.kubernetes.route_store import RouteStore
@@ -56,7 +56,7 @@ class Scene:
 
     def over(self, by: str = "test") -> Controller:
         api, nothing = self.world.api, cast(Any, object())
-        traffic, journal = RouteTraffic(api, ENDPOINT, self.clock), KubernetesJournal(api, ENDPOINT, by)
+        traffic, journal = RouteTraffic(api, ENDPOINT, self.clock), copied_journal(api, ENDPOINT, by)
         return Controller(
             traffic=traffic, signals=nothing, alarms=self.bells, journal=journal, clock=self.clock, replay=nothing,
             registry=ModelPackages(api, clock=self.clock), mover=GuardedMoves(traffic.store, journal, self.bells),
@@ -88,7 +88,7 @@ class Scene:
 
     @property
     def journal(self) -> RolloutState:
-        return KubernetesJournal(self.world.api, ENDPOINT, "test").read()
+        return copied_journal(self.world.api, ENDPOINT).read()
 
     @property
     def moving(self) -> Move | None:
@@ -302,7 +302,7 @@ def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_en
     def mark(kind: ResourceKind, obj: Any) -> str:
         if kind is ROUTE:
             return "" if "status" in obj else f"route {obj['metadata'].get('annotations')}"
-        return f"status {obj['status']['phase']}" if "phase" in obj["status"] else ""
+        return f"status {obj['status']['phase']}" if "phase" in obj.get("status", ()) else ""
 
     began = False
     for at in range(400):
@@ -364,7 +364,7 @@ def test_two_controllers_take_each_step_once(scene: Scene) -> None:
 def test_a_move_that_another_controller_began_a_moment_ago_is_not_called_off(scene: Scene) -> None:
     """The journal is read after the route: one that was read before would not know of the move yet."""
     late = scene.journal
-    journal = KubernetesJournal(scene.world.api, ENDPOINT, "late")
+    journal = copied_journal(scene.world.api, ENDPOINT)
 
     class Stale:
         def read(self) -> RolloutState:

@@ -16,7 +16,7 @@ from rollout.core.state import RolloutState
 from services.measuring import Measuring
 from services.promises import Promises, remembered
 from tests.monitoring.shelf import REFERENCE
-from tests.platforms.kubernetes.labelled import ROLLOUT, World
+from tests.platforms.kubernetes.labelled import DECLARED, FORM, ROLLOUT, World
 from tests.rollout.worlds import release
 
 
@@ -108,6 +108,19 @@ class TestOnPostgres:
         kept = "SELECT endpoint, days FROM retention WHERE endpoint LIKE :e ORDER BY 1"
         assert world.database.run("see", kept, e=f"{world.endpoint}%") == [[world.endpoint, 3], [other.endpoint, 30]]
         world.database.run("clear", "DELETE FROM retention")
+
+    def test_pairs_of_a_version_that_has_left_the_journal_are_counted_by_its_registered_package(
+        self, world: World
+    ) -> None:
+        gone = release("gone")
+        world.members[gone.variant, FORM] = DECLARED
+        world.captured(gone.variant, ("x", True, 0.5))
+        world.labelled(("x", True))
+        known = {(world.endpoint, gone.variant): gone}
+        Monitors(world.database, world.member, lambda _: world.state, find=lambda *of: known.get(of)).look(
+            [world.endpoint]
+        )
+        assert world.pairs(gone.variant) == (1, 1)
 
     def test_an_endpoint_whose_journal_cannot_be_read_stops_no_other(self, world: World) -> None:
         other = World(world.database, f"{world.endpoint}-other")

@@ -22,13 +22,14 @@ from platforms.kubernetes.rule import Watched
 from rollout.controller.ports import SignalQuery
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import TrialObservations
+from rollout.core.failing import UNANSWERED
 from rollout.core.plan import ERRORS, Plan, Step
 from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
 from services.alarms import JudgedAlarms
 from services.declaration.panels import PanelSettings
 from services.signals import CountedSignals
-from tests.platforms.kubernetes.stage import CLUSTERS, Stage, stage, until
+from tests.platforms.kubernetes.stage import CLUSTERS, SILENT, Stage, stage, until
 from tests.platforms.kubernetes.test_grafana import queries
 from tests.rollout.worlds import release
 
@@ -125,6 +126,7 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
     it.weights(100, 0)
     traffic(4, (200,))
     it.ask(25, 503, "v-b")  # weight 0, asked by name
+    it.ask(12, SILENT, "v-b", of=503)  # answered by the gateway, so not by the version
     it.scraped(traffic(1))
     it.stop_envoy()
     it.start_envoy()
@@ -153,6 +155,8 @@ def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus
             assert _within(answers, scrapes, inside, 500, failed.total)
             totals[variant] += counted.count
             totals[f"{variant} failed"] += round(failed.total)
+    if known == list(seen.windows):
+        assert sum(window.challenger[UNANSWERED].total for window in known) == 12
     whole = seen.windows[0].start, seen.windows[-1].start + WIDTH
     for variant in CLUSTERS if known == list(seen.windows) else ():
         answers = it.servers[variant].answers[before[variant] :]
@@ -207,7 +211,7 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
     with httpx.Client(base_url="http://127.0.0.1:9", timeout=1) as nobody:
         gone = signals_of(Prometheus(nobody)).read(SignalQuery("v-a", "v-b", "r", 0, 60, 10))
     assert "does not answer" in gone.problem
-    assert signals.quantile("v-a", 0.5, time.time()) is not None
+    assert signals.quantile("v-a", 0.5, time.time() - 3600, time.time()) is not None
 
 
 def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheus) -> None:

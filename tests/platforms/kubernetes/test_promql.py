@@ -18,7 +18,7 @@ def test_the_rules_of_a_variant_know_what_was_there_long_before() -> None:
     )
     rules = counts(watched, "v-a", 10, 100)
     told = {rule["record"]: str(rule["expr"]) for rule in rules}
-    assert told["modelstack:counters:older"].count("offset 120s") == 3
+    assert told["modelstack:counters:older"].count("offset 120s") == 4
     assert all("unless modelstack:counters:older{" in told[f"modelstack:{name}:rise"] for name in ("requests", "timed"))
 
 

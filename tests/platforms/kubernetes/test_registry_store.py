@@ -20,11 +20,12 @@ from provenance.envelope import SignatureError
 from provenance.evidence import MODEL, PROVENANCE, sign
 from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError, Unreachable
-from services.memory_packages import MemoryVersions
 from services.package_registry import PackageRegistry, ReleaseRecord, check, publish
 from services.sealed_packages import REFERENCE, Unsigned
 from tests.platforms.kubernetes.real_registry import running
 from tests.rollout.worlds import release as make_release
+from tests.services.memory import MemoryDocuments
+from tests.toy_platform.toy_platform import ToyVersions
 
 pytestmark = pytest.mark.needs("registry")
 
@@ -43,7 +44,7 @@ def store(host: str) -> RegistryPackageStore:
 
 
 def published(sealed: SealedPackage, store: RegistryPackageStore) -> ReleaseRecord:
-    made = publish(sealed, PackageRegistry(store, MemoryVersions(), "image", KEY))
+    made = publish(sealed, PackageRegistry(store, ToyVersions(MemoryDocuments()), "image", KEY))
     return ReleaseRecord(made.archive_uri, made.package_digest, "", KEY.public_key)
 
 

@@ -9,16 +9,30 @@ import pytest
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.kubernetes import source
 from infra.kubernetes.controller import manifests as controller_manifests
-from infra.kubernetes.endpoint import own_rights
 from infra.kubernetes.promotion import manifests
+from infra.kubernetes.rights import own_rights, workload_rights
 from platforms.kubernetes.answers import Forbidden
 from platforms.kubernetes.api import Api
+from platforms.kubernetes.autoscaled import manifest as autoscaler
 from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, ROLLOUT, ROUTE, SECRET, ResourceKind
-from platforms.kubernetes.names import CONTROLLER, MANAGER, Names
+from platforms.kubernetes.journal import JournalCopy, copied_journal
+from platforms.kubernetes.kinds import (
+    AUTOSCALER,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LEASE,
+    NAMESPACE,
+    PACKAGE,
+    ROLLOUT,
+    ROUTE,
+    SECRET,
+    ResourceKind,
+)
+from platforms.kubernetes.names import CONTROLLER, MANAGER, Names, journal_copy
+from platforms.kubernetes.program.lease import Lease
 from platforms.kubernetes.rules import rules
 from platforms.kubernetes.serving_config import Backend, ServingConfig
+from platforms.kubernetes.signing import audit_secret_name, key_pair, secret_name
 from platforms.kubernetes.versions import ModelPackages
 from rollout.core.state import RolloutState
 from tests.infra.on_cluster import release
@@ -28,6 +42,7 @@ from tests.platforms.kubernetes.world import ENDPOINT, World
 pytestmark = [pytest.mark.needs("apiserver"), pytest.mark.slow]
 ROLE = ResourceKind("rbac.authorization.k8s.io/v1", "Role", "roles")
 BINDING = ResourceKind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+POLICY = ResourceKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 
 
 def declared(server: ApiServer) -> World:
@@ -46,7 +61,7 @@ def owner(server: ApiServer) -> Api:
     api = world.api
     world.package("p-1")
     champion = release(version=f"{api.namespace}/p-1")
-    KubernetesJournal(api, ENDPOINT).write(replace(RolloutState(ENDPOINT), champion=champion))
+    copied_journal(api, ENDPOINT).write(replace(RolloutState(ENDPOINT), champion=champion))
     for kind, manifest in zip((ROLE, BINDING), manifests(ENDPOINT, ["deployers-prod"]), strict=True):
         api.apply(kind, manifest, "tests")
     return api
@@ -92,18 +107,87 @@ def test_another_group_is_told_which_field_names_it(
         taken(owner, as_one_of(server, owner, "others"), monkeypatch)
 
 
-def test_the_controller_writes_the_rules_of_its_endpoints_routes_and_of_no_other(server: ApiServer) -> None:
+@pytest.fixture
+def stack(server: ApiServer) -> tuple[Api, Api]:
+    """The owner of a namespace with the rights of one stack and one release, and its controller."""
     owner = declared(server).api
-    owner.create(ROUTE, {"metadata": {"name": "theirs"}, "spec": {}})
-    model, _, stack = ENDPOINT.rpartition("-")
+    model, _, stage = ENDPOINT.rpartition("-")
     each = controller_manifests(owner.namespace, KubernetesSettings(), None, "image")
-    for role, binding in ((each["role"], each["binding"]), own_rights(Names(model, stack, owner.namespace))):
+    rights = [own_rights(Names(model, stage, owner.namespace)), workload_rights(owner.namespace, "ours")]
+    for role, binding in ((each["role"], each["binding"]), *rights):
         owner.apply(ROLE, role, "tests")
         owner.apply(BINDING, binding, "tests")
     account = f"system:serviceaccount:{owner.namespace}:{CONTROLLER}"
-    api = as_one_of(server, owner, "system:authenticated", account)
+    return owner, as_one_of(server, owner, "system:authenticated", account)
+
+
+def test_the_controller_writes_the_rules_of_its_endpoints_routes_and_of_no_other(stack: tuple[Api, Api]) -> None:
+    owner, api = stack
+    owner.create(ROUTE, {"metadata": {"name": "theirs"}, "spec": {}})
     assert {one["metadata"]["name"] for one in api.list(ROUTE)} == {ENDPOINT, "theirs"}
     spec = {"rules": rules(ServingConfig("solo-a", Backend("v-a", "solo-a")), {"v-a": 100})}
     assert api.apply(ROUTE, {"metadata": {"name": ENDPOINT}, "spec": spec}, MANAGER)["spec"]["rules"]
     with pytest.raises(Forbidden):
         api.apply(ROUTE, {"metadata": {"name": "theirs"}, "spec": spec}, MANAGER)
+
+
+def test_the_controller_writes_the_copy_of_its_endpoints_journals_and_of_no_other(stack: tuple[Api, Api]) -> None:
+    owner, api = stack
+    owner.apply(CONFIG_MAP, {"metadata": {"name": journal_copy(ENDPOINT)}}, "pulumi")
+    JournalCopy(api, ENDPOINT).put(RolloutState(ENDPOINT, revision=1))
+    owner.apply(CONFIG_MAP, {"metadata": {"name": journal_copy(ENDPOINT), "labels": {"a": "b"}}}, "pulumi")
+    assert JournalCopy(owner, ENDPOINT).read().revision == 1, "an update leaves what the controllers wrote"
+    with pytest.raises(Forbidden):
+        JournalCopy(api, "theirs").put(RolloutState("theirs", revision=1))
+
+
+def test_the_controller_signs_audit_records_and_cannot_read_the_key_of_packages(stack: tuple[Api, Api]) -> None:
+    owner, api = stack
+    packages, audit = (key_pair(owner, named(ENDPOINT)) for named in (secret_name, audit_secret_name))
+    assert key_pair(api, audit_secret_name(ENDPOINT)).public_key == audit.public_key != packages.public_key
+    for attack in (
+        lambda: api.get(SECRET, secret_name(ENDPOINT)),
+        lambda: api.list(SECRET),
+        lambda: key_pair(api, "another-audit"),
+    ):
+        with pytest.raises(Forbidden):
+            attack()
+
+
+def test_the_controller_scales_releases_of_stacks_and_no_other_pods(stack: tuple[Api, Api]) -> None:
+    owner, api = stack
+    labels = {"app": "x"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    for name in ("ours", "theirs"):
+        spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+        owner.create(DEPLOYMENT, {"metadata": {"name": name}, "spec": spec})
+        owner.create(AUTOSCALER, autoscaler(name, 1, 2))
+    api.scale(api.get(DEPLOYMENT, "ours"), 0, MANAGER)
+    raised = {"spec": {"minReplicas": 2}}
+    api.apply(AUTOSCALER, {"metadata": {"name": "ours"}, **raised}, MANAGER, force=True)
+    for attack in (
+        lambda: api.scale(api.get(DEPLOYMENT, "theirs"), 0, MANAGER),
+        lambda: api.apply(AUTOSCALER, {"metadata": {"name": "theirs"}, **raised}, MANAGER, force=True),
+        lambda: api.delete(DEPLOYMENT, "ours"),
+    ):
+        with pytest.raises(Forbidden):
+            attack()
+
+
+def test_the_controller_takes_its_own_lease_and_no_other(stack: tuple[Api, Api]) -> None:
+    owner, api = stack
+    assert Lease(api, "one").keep()
+    owner.create(LEASE, {"metadata": {"name": "theirs"}, "spec": {}})
+    with pytest.raises(Forbidden):
+        api.apply(LEASE, {"metadata": {"name": "theirs"}, "spec": {"holderIdentity": "one"}}, MANAGER, force=True)
+
+
+def test_the_api_server_takes_the_policy_of_the_controllers_clients_and_its_pods(server: ApiServer) -> None:
+    api = declared(server).api
+    settings = KubernetesSettings(ingress_from=["monitoring", "10.0.0.0/28", "fd00::/64"])
+    each = controller_manifests(api.namespace, settings, None, "image")
+    (rule,) = api.apply(POLICY, each["clients"], "tests")["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8081}]
+    assert len(rule["from"]) == 4
+    (scratch,) = api.apply(DEPLOYMENT, each["deployment"], "tests")["spec"]["template"]["spec"]["volumes"]
+    assert scratch["emptyDir"] == {"sizeLimit": "64Mi"}

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from platforms.kubernetes import names
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import KubernetesJournal, copied_journal
 from platforms.kubernetes.kinds import DEPLOYMENT, POD
 from platforms.kubernetes.scaled_to_zero import scale_to_zero, unneeded
 from platforms.kubernetes.serving_config import ServingConfig
@@ -81,7 +81,7 @@ def declared(world: World, names_of: Sequence[str]) -> None:
 
 
 def says(world: World, journal: RolloutState) -> None:
-    kept = KubernetesJournal(world.api, ENDPOINT)
+    kept = copied_journal(world.api, ENDPOINT)
     kept.write(replace(journal, endpoint=ENDPOINT, revision=kept.read().revision))
 
 

@@ -8,7 +8,7 @@ import pytest
 from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import SECRET
-from platforms.kubernetes.signing import PRIVATE, PUBLIC, secret_name, signing_key
+from platforms.kubernetes.signing import PRIVATE, PUBLIC, key_pair, secret_name
 from provenance.envelope import enclose, opened
 from provenance.key_pair import KeyPair
 from rollout.core.errors import RolloutError
@@ -21,7 +21,8 @@ def api() -> Api:
 
 
 def test_a_key_is_made_once_and_signs(api: Api) -> None:
-    first, second = signing_key(api, "flight-delay-prod", {"a": "b"}), signing_key(api, "flight-delay-prod")
+    name = secret_name("flight-delay-prod")
+    first, second = key_pair(api, name, {"a": "b"}), key_pair(api, name)
     assert first.pem() == second.pem()
     assert opened(enclose(b"payload", second), first.public_key) == b"payload"
     secret = api.get(SECRET, "flight-delay-prod-signing")
@@ -37,7 +38,7 @@ def test_of_two_who_make_it_at_once_the_first_counts(api: Api, monkeypatch: pyte
         raise Exists("a moment ago")
 
     monkeypatch.setattr(api, "create", late)
-    assert signing_key(api, "p").pem() == theirs.pem()
+    assert key_pair(api, secret_name("p")).pem() == theirs.pem()
 
 
 @pytest.mark.parametrize("data", [{}, {PRIVATE: "!"}, {PRIVATE: base64.b64encode(b"no key").decode()}, None])
@@ -45,5 +46,5 @@ def test_a_secret_that_holds_no_key_is_named_and_not_replaced(api: Api, data: di
     made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret_name("p")}, "data": data}
     api.create(SECRET, made)
     with pytest.raises(RolloutError, match="Secret models/p-signing has no private key on the curve P-256"):
-        signing_key(api, "p")
+        key_pair(api, secret_name("p"))
     assert api.get(SECRET, secret_name("p"))["data"] == data

@@ -40,6 +40,7 @@ class Slow:
                 f"envoy_server_uptime{{}} {int(time.time() - self.began)}",
                 f'envoy_cluster_upstream_rq_xx{{{of},envoy_response_code_class="2"}} {all_of_them - failed}',
                 f'envoy_cluster_upstream_rq_xx{{{of},envoy_response_code_class="5"}} {failed}',
+                f'envoy_cluster_canary_upstream_rq_xx{{{of},envoy_response_code_class="5"}} {failed}',
                 f'envoy_cluster_upstream_rq_time_bucket{{{of},le="100"}} {all_of_them}',
                 f'envoy_cluster_upstream_rq_time_bucket{{{of},le="+Inf"}} {all_of_them}',
                 "",

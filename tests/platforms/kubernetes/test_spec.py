@@ -26,7 +26,7 @@ def test_what_is_written_is_read_back() -> None:
 def test_what_is_left_out_has_a_default_and_what_a_newer_program_wrote_is_left_out() -> None:
     least = {"stack": "prod", "model": "m", "gateway": "g", "prometheus": "http://p:9090"}
     read = RolloutSpec.from_dict({**least, "later": 1})
-    assert (read.host, read.period_seconds, read.capture_percent, read.data_plane) == ("", 60, 0, "merged")
+    assert (read.host, read.period_seconds, read.capture_percent) == ("", 60, 0)
     assert read.measuring == Measuring()
     assert Measuring.from_dict({"driftMinutes": 3, "later": 1}) == Measuring(drift_minutes=3)
 
@@ -49,7 +49,6 @@ def test_what_is_left_out_has_a_default_and_what_a_newer_program_wrote_is_left_o
         ),
         ({"monitoring": {"labelsDays": "1"}}, "Rollout.spec.monitoring.labelsDays: got '1', allowed is a number"),
         ({"monitoring": {"segments": "a"}}, "Rollout.spec.monitoring.segments: got 'a', allowed is a list of texts"),
-        ({"dataPlane": "linkerd"}, "Rollout.spec.dataPlane: got 'linkerd', allowed is merged"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(change: dict[str, Any], says: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.journal import KubernetesJournal
+from platforms.kubernetes.journal import copied_journal
 from platforms.kubernetes.serving_config import ServingConfig
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import Busy
@@ -133,7 +133,7 @@ def test_pods_that_are_too_few_for_ever_strand_no_update(
     target = scene.release("w-large")
     if variant == "v-b":
         target = replace(target, id="b", variant=variant, version=f"{world.api.namespace}/b")
-        journal = KubernetesJournal(world.api, ENDPOINT)
+        journal = copied_journal(world.api, ENDPOINT)
         journal.write(replace(journal.read(), skip_trial=SkipTrial("b", PERSON)))
     revision, began = scene.journal.revision, clock.now
     rollout.release(target, "pair", plan)

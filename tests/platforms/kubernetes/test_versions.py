@@ -10,7 +10,7 @@ from platforms.kubernetes.answers import Exists
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
 from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.signing import secret_name, signing_key
+from platforms.kubernetes.signing import key_pair, secret_name
 from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Attestation
 from rollout.core.errors import Busy, RolloutError
@@ -100,11 +100,11 @@ def test_two_updates_at_once_make_one_version(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_key_of_a_stack_is_made_once_and_cannot_be_changed(api: Api) -> None:
-    first = signing_key(api, "flight-delay-prod", labels_of("flight-delay-prod"))
-    assert signing_key(api, "flight-delay-prod").pem() == first.pem()
+    name = secret_name("flight-delay-prod")
+    first = key_pair(api, name, labels_of("flight-delay-prod"))
+    assert key_pair(api, name).pem() == first.pem()
     if isinstance(api, FakeApi):
         return
-    name = secret_name("flight-delay-prod")
     with pytest.raises(RolloutError, match="immutable"):
         api.apply(SECRET, {"metadata": {"name": name}, "data": {"key.pem": "eA=="}}, "somebody", force=True)
 

@@ -8,7 +8,8 @@ import pytest
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD
 from platforms.kubernetes.serving_config import Backend
-from platforms.kubernetes.workloads import SERVICE_NAME, Lacking, lacking, ready_endpoints
+from platforms.kubernetes.workloads import SERVICE_NAME, Lacking, happened, lacking, ready_endpoints
+from rollout.core.errors import Unreachable
 from rollout.core.fault import at_fault
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.rollout.worlds import release
@@ -271,3 +272,25 @@ def test_a_container_that_fails_is_told_whatever_the_order_of_the_pods(api: Fake
     assert told.words.startswith("v-1 does not come up: container serving of pod w-1-1")
     other = FakeApi()
     assert why(other, lost, NO_NODE, conditions=(DOWN,)).words.startswith("v-1 does not come up")
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [
+        ("11:00", "container serving of pod w-1-0 ended with exit code 137 (OOMKilled) at 12:00:05 UTC, "),
+        ("12:30", ""),
+    ],
+)
+def test_deleted_restarted_and_unready_pods_are_reported(api: FakeApi, began: str, said: str) -> None:
+    since = datetime.fromisoformat(f"2026-03-01T{began}:00Z").timestamp()
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-03-01T12:00:05Z"}
+    unready = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-03-01T12:00:06Z"}
+    why(api, {"containerStatuses": [container(last=ended, running={})], "conditions": [unready]}, {"phase": "Running"})
+    made, now = "2 of 2 pods were made since the trial began", "pod w-1-0 is not ready since 12:00:06 UTC"
+    assert happened(cast(Api, api), "w-1", since) == f"{made}, {said}{now}"
+
+
+def test_of_pods_that_cannot_be_read_nothing_is_said(api: FakeApi) -> None:
+    assert happened(cast(Api, api), "w-1", 0.0) == "0 of 0 pods were made since the trial began"
+    api.find = api.list = lambda *_: (_ for _ in ()).throw(Unreachable("no answer"))  # type: ignore[method-assign]
+    assert happened(cast(Api, api), "w-1", 0.0) == ""

@@ -45,6 +45,29 @@ def test_all_at_once_is_promoted_after_its_bake_as_nothing_is_left_to_compare_wi
     assert (decision.action, decision.reason.kind) == ("promote", Kind.BAKED)
 
 
+def test_a_step_waits_while_many_of_its_windows_lack_the_counts_of_one_version() -> None:
+    def seen(lacking: int) -> TrialObservations:
+        windows = [Window(10.0 + 10 * n, 10, {"errors": Tally(450, 4)}, {"errors": Tally(50, 0)}) for n in range(40)]
+        return TrialObservations(
+            tuple(replace(one, challenger={}) for one in windows[:lacking]) + tuple(windows[lacking:])
+        )
+
+    assert decide(PLAN, BAKING, seen(2), 420).action == "advance"
+    decision = decide(PLAN, BAKING, seen(3), 420)
+    assert (decision.action, decision.reason.kind) == ("hold", Kind.METRICS_LACKING)
+    assert decision.reason.text.startswith("3 of the trial's 40 windows lack the counts of one version")
+    over = decide(PLAN, BAKING, seen(3), 1020)
+    assert over.action == "roll_back"
+    assert "3 of the trial's 40 windows lack" in over.reason.text
+
+
+def test_a_challenger_that_nobody_counts_is_the_one_without_data() -> None:
+    without = TrialObservations(tuple(replace(one, challenger={}) for one in GOOD.windows or ()))
+    decision = decide(PLAN, BAKING, without, 1020)
+    assert decision.action == "roll_back"
+    assert "no data of the challenger" in decision.reason.text
+
+
 def test_a_bad_challenger_is_rolled_back_before_its_bake_is_over() -> None:
     decision = decide(PLAN, BAKING, windows(2, Tally(90, 1), Tally(10, 9)), 31)
     assert decision.action == "roll_back"
@@ -99,7 +122,7 @@ def test_out_of_time_rolls_back_or_holds_as_configured_and_never_promotes() -> N
 
 def test_held_for_a_person_it_still_rolls_back_a_challenger_that_turns_bad() -> None:
     held = replace(BAKING, phase=Phase.HELD)
-    assert decide(PLAN, held, GOOD, 5000).action == "hold"
+    assert decide(PLAN, held, GOOD, 215).action == "hold"
     assert decide(PLAN, held, windows(2, Tally(90, 1), Tally(10, 9)), 5000).action == "roll_back"
 
 
@@ -136,7 +159,7 @@ def test_a_wait_for_a_person_ends_when_the_trial_is_older_than_its_metrics(phase
 
 def test_a_breach_is_seen_before_the_endpoint_confirmed_the_next_weights() -> None:
     unconfirmed = replace(BAKING, step=1)
-    assert decide(PLAN, unconfirmed, GOOD, 500).action == "hold"
+    assert decide(PLAN, unconfirmed, GOOD, 215).action == "hold"
     assert decide(PLAN, unconfirmed, windows(2, Tally(90, 1), Tally(10, 9)), 31).action == "roll_back"
 
 
@@ -189,6 +212,8 @@ def test_every_input_has_a_decision_with_weights_that_sum_to_100_and_never_jump(
     assert sum(after.weights.values()) == 100
     if decision.action in {"hold", "wait_for_person"}:
         assert (after.step, after.weights) == (state.step, trial.weights)
+    if decision.action == "reduce":
+        assert after.weights["v-b"] < before
     if decision.action == "advance":
         assert after.step == state.step + 1
         assert before < after.weights["v-b"] == plan.weight(after.step) < 100

@@ -8,18 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.decision import TrialObservations, decide
-from rollout.core.failing import FAILED, Counted, both_fail, clearly_worse
+from rollout.core.decision import Decision, TrialObservations, decide
+from rollout.core.failing import FAILED, UNANSWERED, Counted, both_fail, clearly_worse
 from rollout.core.plan import Plan, Step
 from rollout.core.state import Phase, RolloutState
+from rollout.core.transitions import apply
 from rollout.judge.metrics import Metric, Tally, Window
+from rollout.kinds import Kind
+from rollout.reason import Reason
 from tests.rollout.worlds import release
 
 TOLERATED = 0.05
 PLAN = Plan(
     steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=600, min_requests=50, max_failed=TOLERATED
 )
-ONE = replace(PLAN, steps=(Step(10, 30),), max_seconds=5000)
+ONE = replace(PLAN, steps=(Step(10, 30),), max_seconds=5000, metrics_timeout_seconds=5000)
 BAKING = RolloutState(
     "endpoint", rollout_id="1", phase=Phase.BAKING, champion=release("a"), challenger=release("b"), plan=ONE,
     step=0, started_at=0.0, step_starts=(0.0,),
@@ -121,6 +124,25 @@ def test_which_windows_count_follows_from_the_champion_alone(failures: list[tupl
 # --- what is decided
 
 
+@pytest.mark.parametrize("side", ["champion", "challenger"])
+def test_windows_that_plainly_lack_the_counts_of_one_version_compare_nothing(side: str) -> None:
+    lost = [replace(window(at, ((180, 12), (20, 7))), **{side: {}}) for at in range(40, 52)]
+    known = seen(*[WELL] * 40)
+    decision = decide(ONE, BAKING, TrialObservations((*known, *lost)), 520)
+    alone = decide(ONE, BAKING, TrialObservations(known), 410)
+    assert decision.findings is not None and alone.findings is not None
+    found, expected = (each.findings.each[0].reason.numbers for each in (decision, alone))
+    names = "champion_count", "challenger_count", "evidence_worse", "evidence_not_worse"
+    assert [found[name] for name in names] == [expected[name] for name in names]
+
+
+def test_a_window_without_a_count_of_a_version_that_gets_few_requests_does_count() -> None:
+    few = [replace(window(at, ((60, 1), (0, 0))), challenger={}) for at in range(40)]
+    decision = decide(ONE, BAKING, TrialObservations(tuple(few)), 410)
+    assert decision.findings is not None
+    assert decision.findings.each[0].reason.numbers["champion_count"] == 40 * 60
+
+
 def test_what_failed_as_often_as_the_champion_is_not_promoted() -> None:
     down = TrialObservations(seen(*[DOWN] * 50))
     assert decide(replace(ONE, max_failed=1.0), BAKING, down, 510).action == "promote", "it is shown to be not worse"
@@ -187,3 +209,61 @@ def test_every_window_counts_or_is_of_the_outage_and_nothing_is_promoted_by_thos
     if decide(replace(ONE, max_failed=tolerated), BAKING, TrialObservations(windows), 400).action == "promote":
         assert not failing.lasts
         assert decide(replace(ONE, max_failed=1.0), BAKING, TrialObservations(failing.others), 400).action == "promote"
+
+
+# --- requests that no instance answered
+
+
+def silent(challenger: tuple[int, int], champion: tuple[int, int] = (0, 0)) -> TrialObservations:
+    """Fifty good windows, with so many requests sent to each version and unanswered in the last one."""
+    *windows, last = seen(*[WELL] * 50)
+    lost = [{UNANSWERED: Tally(sent, none)} for sent, none in (champion, challenger)]
+    last = replace(last, champion={**last.champion, **lost[0]}, challenger={**last.challenger, **lost[1]})
+    return TrialObservations((*windows, last))
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "action"),
+    [((100, 2), (0, 0), "promote"), ((100, 3), (0, 0), "hold"), ((100, 30), (900, 270), "promote")],
+    ids=["as few as tolerated", "too many", "the champion's as well"],
+)
+def test_a_challenger_whose_instances_leave_requests_unanswered_takes_no_step(
+    challenger: tuple[int, int], champion: tuple[int, int], action: str
+) -> None:
+    assert decide(ONE, BAKING, silent(challenger, champion), 510).action == action
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [silent((100, 60)), TrialObservations.unknown("3 requests had no answer of a pod", unanswered=True)],
+    ids=["of the challenger", "of nobody knows whom"],
+)
+@pytest.mark.parametrize("plan", [ONE, replace(ONE, steps=(Step(100, 30),))], ids=["canary", "at once"])
+def test_unanswered_requests_end_a_trial_in_time_without_a_word_against_the_model(
+    seen: TrialObservations, plan: Plan
+) -> None:
+    waits, over = (decide(plan, BAKING, seen, now) for now in (510, 5001))
+    assert (waits.action, over.action) == ("hold", "roll_back")
+    assert over.reason.beside == waits.reason
+    assert "answer" in waits.reason.text
+    decided = apply(replace(BAKING, plan=plan), over, 5001).decided
+    assert decided is not None
+    assert decided.outcome == "failed", "it is not rejected"
+
+
+def test_failures_of_the_model_roll_back_whatever_is_unanswered() -> None:
+    both = seen(*[((180, 1), (20, 18))] * 50)
+    lost = {UNANSWERED: Tally(100, 60)}
+    windows = tuple(replace(item, challenger={**item.challenger, **lost}) for item in both)
+    assert decide(ONE, BAKING, TrialObservations(windows), 510).action == "roll_back"
+
+
+def test_a_share_that_was_reduced_for_unanswered_requests_is_no_reason_to_reject_either() -> None:
+    silent = Reason("endpoint", "instances", "3 requests had no answer of a pod", kind=Kind.UNANSWERED)
+    facts, numbers = {"resumes": True}, {"percent": 0.0, "seconds": 60.0, "times": 1.0, "max_seconds": 60.0}
+    reduced = Reason("judge", "metrics", numbers=numbers, kind=Kind.REDUCED, facts=facts, beside=silent)
+    for beside, outcome in ((reduced, "failed"), (replace(reduced, beside=None), "rolled_back")):
+        over = Reason("timeout", "max_seconds", numbers=numbers, kind=Kind.NO_VERDICT, beside=beside)
+        decided = apply(BAKING, Decision("roll_back", over), 5001).decided
+        assert decided is not None
+        assert decided.outcome == outcome

@@ -47,6 +47,17 @@ def test_the_rollout_of_a_restored_release_is_one_like_any_other_and_leaves_it_w
     assert world.state.restored == wanted("a"), "the next update does not bring b back"
 
 
+def test_an_update_that_began_before_a_release_was_restored_begins_no_other_one() -> None:
+    world = challenged(seconds=900)
+    world.controller().restore(wanted("a"))
+    before = world.state
+    with pytest.raises(
+        RolloutError, match="release c does not begin on endpoint: a person has restored release a in its place"
+    ):
+        world.controller().release(release("c"), "pair-bc", PLAN, beside="solo-b")
+    assert world.state == before
+
+
 def test_during_a_trial_and_before_the_first_release_nothing_is_restored() -> None:
     with pytest.raises(RolloutError, match=r"while endpoint is baking: release b is on it. Wait for the verdict"):
         challenged().controller().restore(wanted("a"))

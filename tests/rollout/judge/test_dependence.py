@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.dependent import STALLS, World
 from rollout.core.catalogue import metric
 from rollout.judge.dependence import Block, Dependence
 from rollout.judge.metrics import Metric, Tally, Window
@@ -47,7 +46,7 @@ def test_before_anything_is_known_answers_are_worth_what_the_guess_says() -> Non
 
 def test_answers_of_many_windows_with_few_each_are_hardly_worth_less() -> None:
     _, new = Dependence("rate").worth(Block(Tally(100, 1, 1), Tally(100, 1, 1), 100))
-    assert new.count == 100
+    assert new.count > 95
 
 
 def test_independent_answers_are_worth_nearly_all_in_the_end() -> None:
@@ -125,26 +124,30 @@ def test_one_window_never_decides_and_two_may() -> None:
     assert judge(windows(bad, bad), metrics=[ERRORS], alpha=0.05).answer == "worse"
 
 
+@pytest.mark.parametrize("bad", [(100, 30), (100, 100)])
+def test_a_short_run_of_bad_windows_in_mid_step_does_not_decide_and_a_longer_one_does(bad: tuple[int, int]) -> None:
+    fine = [(100, 1)] * 10
+    assert judge(windows(*fine, *[bad] * 5), metrics=[ERRORS], alpha=0.05).answer == "unknown"
+    assert judge(windows(*fine, *[bad] * 10), metrics=[ERRORS], alpha=0.05).answer == "worse"
+
+
+@pytest.mark.parametrize(("begins", "answer"), [(10, "worse"), (9, "unknown")])
+def test_a_failure_that_begins_with_a_step_is_found_in_two_windows_and_not_one_that_began_before(
+    begins: int, answer: str
+) -> None:
+    seen = windows(*[(100, 1)] * begins, *[(100, 100)] * (12 - begins))
+    assert judge(seen, metrics=[ERRORS], alpha=0.05, starts=[0.0, 600.0], segments=2).answer == answer
+
+
+def test_short_runs_of_bad_windows_that_come_again_are_found() -> None:
+    again = windows(*([(100, 1)] * 5 + [(100, 30)] * 2) * 6)
+    assert judge(again, metrics=[ERRORS], alpha=0.05).answer == "worse"
+
+
 @pytest.mark.parametrize("before", [0, 20, 100])
 def test_a_failure_that_begins_late_in_a_step_is_found_soon(before: int) -> None:
     late = windows(*[(100, 0)] * before, *[(100, 60)] * (4 + before // 10))
     assert judge(late, metrics=[ERRORS], alpha=0.05).answer == "worse"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in STALLS if "3 s" in name])
-def test_equal_models_whose_instances_stall_are_not_rolled_back(name: str) -> None:
-    world = STALLS[name]
-    assert (
-        sum(_answer(world, seed) == "worse" for seed in range(12)) <= 1
-    )  # it was 11 and 12 of 12 with independent ones
-
-
-def _answer(world: World, seed: int) -> str:
-    from bench.dependent import METRICS
-
-    seen = world.play(np.random.default_rng(seed))
-    return judge(seen, metrics=METRICS, alpha=0.05, starts=world.starts, segments=len(world.starts)).answer
 
 
 Moves = tuple[float, float, float, bool]
@@ -180,8 +183,14 @@ def moves(before: Sequence[Block], after: Sequence[Block], known: Sequence[Block
     count, total = (sum(getattr(block[side], name) for block in known) for name in ("count", "total"))
     variance = max(total / count - (total / count) ** 2, 1e-9)  # of zeros and ones
     windows = [sum(block.windows for block in group) for group in (before, after)]
-    beyond = max(1 / windows[0] - 1 / n0, 0.0) + max(1 / windows[1] - 1 / n1, 0.0)
+    groups = [groups_of(count, size) for count, size in zip((n0, n1), windows, strict=True)]
+    beyond = max(1 / groups[0] - 1 / n0, 0.0) + max(1 / groups[1] - 1 / n1, 0.0)
     return sum1 / n1 - sum0 / n0, variance * (1 / n0 + 1 / n1), variance * beyond, 0 < sum0 + sum1 < n0 + n1
+
+
+def groups_of(answers: float, windows: int) -> float:
+    """Groups of answers that an incident affects together: windows, but none of fewer than five answers."""
+    return min(windows, max(1.0, answers / 5))
 
 
 def greatest(levels: Sequence[Sequence[Moves]], guess: float) -> float:
@@ -210,8 +219,16 @@ def test_what_is_learned_block_by_block_is_what_all_blocks_at_once_tell(steps: l
         dependence.restart()
         dependence.in_turn(step)
     rho = correlation(steps, 0.01)
-    for tally, worth in zip(last[:2], dependence.worth(last), strict=True):
-        effect = 1 + max(tally.count / last.windows - 1, 0) * rho
+    before = steps[-1]
+    sides = (last.champion, last.challenger)
+    expected = [float(side.count) for side in sides]
+    if before:
+        windows = sum(block.windows for block in before)
+        rates = [sum(block[side].count for block in before) / windows for side in (0, 1)]
+        growth = max(1.0, sum(expected) / last.windows / sum(rates))
+        expected = [rate * last.windows * growth for rate in rates]
+    for tally, count, worth in zip(sides, expected, dependence.worth(last), strict=True):
+        effect = 1 + max(count / groups_of(count, last.windows) - 1, 0) * rho
         assert (worth.count, worth.total, worth.squares) == pytest.approx(
             (tally.count / effect, tally.total / effect, tally.squares / effect), rel=1e-6
         )
@@ -225,3 +242,10 @@ def test_a_block_is_worth_what_was_known_before_it(seen: list[Block]) -> None:
         dependence.in_turn(seen[:at])
         before.append(dependence.worth(block))
     assert Dependence("quantile").in_turn(seen) == before
+
+
+@given(any_blocks)
+def test_exchanged_versions_exchange_what_their_answers_are_worth(seen: list[Block]) -> None:
+    exchanged = [Block(block.challenger, block.champion, block.windows) for block in seen]
+    expected = [(old, new) for new, old in Dependence("rate").in_turn(exchanged)]
+    assert Dependence("rate").in_turn(seen) == expected

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.core import catalogue
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.verdict import Findings, PromoteWhen, judge
+from rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
+from rollout.judge.verdict import Findings, judge
 
 ALPHA = 0.05
 ERRORS = Metric("errors", "rate", margin=0.02)

@@ -39,7 +39,6 @@ def test_a_latency_of_too_few_requests_holds_up_the_promotion_and_says_how_many_
     findings = judged(P99, few, few)
     assert (findings.answer, findings.reason.name) == ("unknown", "latency_p99")
     assert "0.00% of 200 took over 1.5 times the pivot" in findings.reason.text
-    assert "more requests are needed on average if it stays as fast; evidence for worse" in findings.reason.text
     assert findings.reason.numbers["evidence_needed_not_worse"] == pytest.approx(LIKELY)
 
 
@@ -67,11 +66,9 @@ def test_a_latency_holds_up_the_promotion_until_it_is_known_where_to_cut_it() ->
 LABELS = Tally(5, 4)
 
 
-def test_a_latency_of_which_both_became_much_faster_since_it_was_cut_holds_up_nothing_for_good() -> None:
+def test_a_latency_of_which_both_became_much_faster_since_it_was_cut_is_unknown_until_it_is_cut_again() -> None:
     fast = Tally(100, 0), Tally(100, 0)
-    assert judged(P99, fast, fast).answer == "not worse"
-    # What must be proven is compared with the champion alone, and nobody can be told slower than nobody.
-    assert judged(replace(P99, prove=True), fast, fast).answer == "unknown"
+    assert judged(P99, fast, fast).answer == "unknown"
 
 
 def test_a_latency_of_which_both_became_much_slower_since_is_compared_with_the_champions() -> None:
@@ -112,7 +109,7 @@ def test_a_p99_worse_by_twice_the_margin_hardly_ever_looks_likely_however_few_re
     source = np.random.default_rng(8)
     passed = 0
     for _ in range(200):
-        evidence, best = Evidence(Rates(0.0, guess=0.01, weight=50, limit=0.01)), -math.inf
+        evidence, best = Evidence(Rates(0.0, guess=0.01, weight=50)), -math.inf
         for _ in range(6000 // requests):
             evidence.bet(*(Tally(requests, int(source.binomial(requests, rate))) for rate in (0.01, slower)))
             best = max(best, evidence.here.not_worse)

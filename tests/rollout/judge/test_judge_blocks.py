@@ -27,14 +27,14 @@ Pair = tuple[Tally, Tally]
 
 def one_by_one(windows: Sequence[Pair], *, ended: bool) -> list[Block]:
     found: list[Block] = []
-    old, new, asked, count = Tally(), Tally(), 0, 0
+    old, new, count, due = Tally(), Tally(), 0, 0
+    before, given, asked = 0, 0, 0
     for champion, challenger in windows:
-        if 0 in (champion.count, challenger.count) and champion.count + challenger.count >= 5:
-            continue
         old, new, count = plus(old, champion), plus(new, challenger), count + 1
-        if old.count >= 5 and new.count >= 5 and new.count >= 0.04 * asked:
+        if (count >= due if before else old.count >= 5 and new.count >= 5) and old.count and new.count:
             found.append(Block(old, new, count))
-            asked += new.count
+            before, given, asked = before + count, given + old.count, asked + new.count
+            due = math.ceil(before * max(5 / given, max(5, math.ceil(0.04 * asked)) / asked))
             old, new, count = Tally(), Tally(), 0
     if ended and old.count and new.count:
         found.append(Block(old, new, count))
@@ -51,11 +51,22 @@ segment = st.lists(st.tuples(ones, ones), max_size=60)
 
 
 @given(segment, st.booleans())
-def test_blocks_are_closed_by_their_counts_alone_and_at_the_same_windows_as_one_by_one(
+def test_blocks_are_closed_by_earlier_counts_and_at_the_same_windows_as_one_by_one(
     seen: list[Pair], ended: bool
 ) -> None:
     columns = (Column.of([pair[side] for pair in seen]) for side in (0, 1))
     assert list(blocks(*columns, ended=ended)) == one_by_one(seen, ended=ended)
+
+
+@given(segment)
+def test_every_window_of_an_ended_segment_is_in_a_block_whatever_was_counted_in_it(seen: list[Pair]) -> None:
+    columns = [Column.of([pair[side] for pair in seen]) for side in (0, 1)]
+    closed = list(blocks(*columns, ended=True))
+    whole = sum(block.windows for block in closed)
+    rest = columns[0].sum(whole), columns[1].sum(whole)
+    assert 0 in (rest[0].count, rest[1].count)
+    for side in (0, 1):
+        assert sum(block[side].count for block in closed) == columns[side].sum(0, whole).count
 
 
 def test_a_long_segment_has_a_few_hundred_blocks() -> None:
@@ -81,14 +92,15 @@ def test_the_judge_finds_what_it_finds_window_by_window(metric: Metric, data: st
     bettor = Rates(metric.margin, better=better)
     if metric.kind == "mean":
         bettor = Means(metric.margin / (metric.high - metric.low), better=better)
-    slow, dependence = Evidence(bettor, segments=3, most=(1 / 0.05) ** 0.85), Dependence(metric.kind)
+    slow = Evidence(bettor, segments=3, most=(1 / 0.05) ** 0.85, run=(1 / 0.05) ** 0.5)
+    dependence = Dependence(metric.kind)
     for number, step in enumerate(steps):
         if number:
-            slow.restart()
+            slow.restart(number)
             dependence.restart()
         in_range = [(scaled(metric, one), scaled(metric, other)) for one, other in step]
         for block in one_by_one(in_range, ended=number < len(steps) - 1):
-            slow.bet(block.champion, block.challenger, dependence.worth(block))
+            slow.bet(block.champion, block.challenger, dependence.worth(block), windows=block.windows)
             dependence.learn(block)
 
     windows = [

@@ -145,5 +145,5 @@ def test_whatever_is_seen_the_bets_stay_within_the_range(
     evidence = Evidence(Means(margin, better=better), segments=2)
     for champion, challenger in seen:
         evidence.bet(tally(champion), tally(challenger))
-    evidence.restart()
+    evidence.restart(1)
     assert all(math.isfinite(log) for log in (evidence.worse, evidence.whole.not_worse, evidence.whole.better))

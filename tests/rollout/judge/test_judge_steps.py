@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rollout.judge.evidence import Evidence
-from rollout.judge.metrics import Metric, Tally, Window
+from rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
 from rollout.judge.rates import Rates
-from rollout.judge.verdict import Findings, PromoteWhen, judge
+from rollout.judge.verdict import Findings, judge
 
 ALPHA = 0.05
 ERRORS = Metric("errors", "rate", margin=0.02)
@@ -82,7 +83,7 @@ def test_worse_in_the_last_step_alone_passes_it_at_most_alpha_of_the_time_howeve
     for _ in range(300):
         evidence, best = Evidence(Rates(ERRORS.margin), segments=2), -math.inf
         evidence.bet(Tally(4000, 40), Tally(4000, 40))
-        evidence.restart()
+        evidence.restart(1)
         for _ in range(60):
             evidence.bet(Tally(20, int(source.binomial(20, 0.01))), Tally(20, int(source.binomial(20, errors))))
             best = max(best, evidence.here.not_worse)
@@ -97,7 +98,7 @@ def test_an_equal_challenger_passes_the_last_step_soon() -> None:
         count = 0
         evidence = Evidence(Rates(ERRORS.margin), segments=2)
         evidence.bet(Tally(4000, 40), Tally(4000, 40))
-        evidence.restart()
+        evidence.restart(1)
         while evidence.here.not_worse < math.log(1 / ALPHA):
             evidence.bet(*(Tally(50, int(source.binomial(50, 0.01))) for _ in range(2)))
             count += 50
@@ -124,3 +125,33 @@ def test_better_in_the_last_step_counts_from_the_whole_trial() -> None:
     alike = judged(rates(30, (50, 1, 50, 1), LATER), promote_when="better", earlier=better)
     assert alike.answer == "not worse"
     assert "errors better: evidence for better" in alike.reason.text
+
+
+def test_a_step_that_was_interrupted_keeps_its_evidence_and_takes_none_from_another_share() -> None:
+    evidence = Evidence(Rates(ERRORS.margin))
+    evidence.bet(Tally(900, 9), Tally(900, 9))
+    before, whole = evidence.here.not_worse, evidence.whole.not_worse
+    evidence.restart(-1)
+    evidence.bet(Tally(900, 9), Tally(90, 1))
+    assert evidence.here.not_worse != before
+    evidence.restart(0)
+    assert evidence.here.not_worse == before
+    assert evidence.whole.not_worse > whole
+    evidence.bet(Tally(900, 9), Tally(900, 300))
+    assert math.exp(evidence.worse) > 100, "what is staked in the interrupted step is still bet"
+
+
+def test_windows_at_another_share_show_a_challenger_worse_and_prove_nothing_for_the_interrupted_step() -> None:
+    champion = {"errors": Tally(450, 4)}
+    good, bad = (champion, champion), (champion, {"errors": Tally(450, 300)})
+
+    def found(*pairs: Any, **interrupted: Any) -> Findings:
+        windows = [Window(10.0 * at, 10, *pair) for at, pair in enumerate(pairs)]
+        return judge(windows, metrics=(ERRORS,), alpha=0.05, segments=2, **interrupted)
+
+    apart: dict[str, Any] = {"starts": (0.0, 20.0, 80.0), "steps": (1, 0, 1)}
+    assert found(*[good] * 8).answer == "not worse"
+    assert found(*[good] * 8, **apart).answer == "unknown"
+    assert found(*[good] * 16, **apart).answer == "not worse"
+    assert found(*[good] * 2, *[bad] * 6, **apart).answer == "worse"
+    assert found(*[good] * 2, *[bad] * 6, **apart | {"steps": (1, -1, 1)}).answer == "unknown"

@@ -5,16 +5,19 @@ import time
 import pytest
 
 from platforms.kubernetes.database import Database
+from platforms.kubernetes.kinds import PACKAGE
+from platforms.kubernetes.names import ENDPOINT
 from platforms.kubernetes.program.assembly import Assembly
 from platforms.kubernetes.program.counts import ASKED, Counts
 from platforms.kubernetes.program.known import Known
 from platforms.kubernetes.spec import RolloutSpec
+from rollout.core.release import release_id
 from rollout.core.state import RolloutState
 from services.measuring import Measuring
-from services.memory import MemoryInvoke
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_counts import read
 from tests.rollout.worlds import release
+from tests.services.memory import MemoryInvoke
 
 SPEC = RolloutSpec("prod", "m", "g", "http://p:9090", measuring=Measuring(probe_minutes=3))
 
@@ -34,3 +37,21 @@ def test_what_looks_at_all_endpoints_goes_by_the_servers_clock() -> None:
     assert read(counts)[ASKED.name, (("endpoint", "e"), ("namespace", "models"))] == hour_ago
     database = Database.of("postgresql://modelstack@db.example/modelstack")
     assert assembly.monitors(database, lambda *_: None, known).now() == hour_ago
+
+
+def test_the_package_of_a_variant_that_has_left_the_journal_is_found_among_the_endpoints_versions() -> None:
+    api = FakeApi()
+    of = {"recipe": "r", "digest": "sha256:1", "image": "i", "manifestSha256": "2", "archive": "oci://h/r@sha256:1"}
+    labels = {ENDPOINT: "e"}
+    monitors = Assembly(api.as_api, "controller", Counts("models")).monitors(
+        Database.of("postgresql://modelstack@db.example/modelstack"), lambda *_: None, Known()
+    )
+    variant = f"v-{release_id('r', 'i')}"
+    assert monitors.find("e", variant) is None
+    api.create(PACKAGE, {"metadata": {"name": "one", "labels": labels}, "spec": of}, manager="program")
+    assert monitors.find("other", variant) is None
+    for _ in range(2):
+        found = monitors.find("e", variant)
+        assert found
+        assert (found.archive_uri, found.manifest_sha256) == ("oci://h/r@sha256:1", "2")
+    assert api.calls.count(("list", "modelpackages")) == 3, "a version that was found is remembered"

@@ -193,9 +193,12 @@ def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_a
     until(lambda: stage.state.step_started_at is not None, 60)
     stage.pods.kill("one")
     stage.prometheus.fail("v-b")
-    alerts = [{"status": "firing", "labels": {"endpoint": ENDPOINT, "variant": "v-b"}}]
+    access_token.make(stage.world.api, ENDPOINT, {})
+    token = {"authorization": f"Bearer {access_token.read(stage.world.api, ENDPOINT)}"}
     began = time.monotonic()
-    assert httpx.post(f"http://127.0.0.1:{port}/wake", json={"version": "4", "alerts": alerts}).status_code == 202
+    wake = f"http://127.0.0.1:{port}/wake/{ENDPOINT}"
+    assert httpx.post(wake).status_code == 401
+    assert httpx.post(wake, headers=token).status_code == 202
     until(lambda: stage.world.weights().get("solo-b", 0) == 0, 10)
     assert time.monotonic() - began < 10
     until(lambda: stage.over, 60)

@@ -135,6 +135,20 @@ def test_the_other_goes_on_when_one_is_stopped(start: Start) -> None:
     assert second.leads
 
 
+def test_many_wakes_within_the_spacing_are_one_look(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "WAKE_SECONDS", 600.0)
+    running, works = start(with_rollouts("a", "b"))
+    until(lambda: {"tick a", "tick b"} <= set(works.done))
+    works.done.clear()
+    running.wake("a")
+    until(lambda: "answer a" in works.done)
+    for _ in range(500):
+        running.wake("a")
+    running.wake("b")
+    until(lambda: "answer b" in works.done)
+    assert works.done == ["answer a", "answer b"]
+
+
 def test_a_wake_is_answered_while_a_look_takes_its_time(start: Start) -> None:
     api = with_rollouts("a")
     hold = threading.Event()

@@ -37,6 +37,31 @@ def test_asking_again_brings_it_forward_and_never_puts_it_off() -> None:
     assert schedule.take(most=0.01) == "a"
 
 
+def test_many_that_ask_within_the_spacing_get_one_more_turn_after_it() -> None:
+    clock = TestClock()
+    schedule = Schedule(now=clock.time)
+
+    def ask() -> None:
+        for _ in range(500):
+            schedule.add("a", spacing=10.0)
+
+    ask()
+    assert schedule.take() == "a"
+    ask()  # while it is taken
+    schedule.done("a", None)
+    assert schedule.behind("a") == 0
+    clock.now += 9
+    ask()  # while it waits
+    assert schedule.behind("a") == 0
+    clock.now += 1.5
+    assert (schedule.behind("a"), schedule.take()) == (0.5, "a")
+    schedule.done("a", None)
+    clock.now += 2
+    ask()  # while nobody waits
+    clock.now += 8.5
+    assert (schedule.behind("a"), schedule.take()) == (0.5, "a")
+
+
 def test_one_that_waits_is_told_of_what_is_added() -> None:
     schedule = Schedule()
     threading.Timer(0.1, schedule.add, ["a"]).start()

@@ -1,0 +1,163 @@
+"""What is wrong, since when, what was done, and what to do: the first lines of `status`, `explain` and each page."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from cli.errors import OperatorError
+from cli.platform.facts import AlarmView, ServedView, measured
+from cli.target import Target
+from cli.view import served
+from cli.view.snapshot import SERVES, Snapshot, subject
+from cli.view.times import when
+from monitoring.objectives.slo import OBJECTIVE
+from services.declaration.alarm_names import FAILS, ROLLBACK
+
+_LISTED = 2  # further firing alarms, and names of those without data
+_LONGEST = 200  # characters of an alarm's or a verdict's reason
+_FAILING = 0.01  # share of failed requests that is worth a headline
+_BEFORE = timedelta(minutes=1)  # an alarm fires after the first bad requests
+_BACK = timedelta(days=14)  # CloudWatch keeps the counts of a minute for 15
+_CHANGING = ("rolling_back", "restoring", "promoting")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The state of an endpoint in a few sentences.
+
+    Attributes:
+        state: `wrong`: an alarm fires, or the endpoint does not answer. `unknown`: none fires, but not all is watched.
+        what: What is wrong, and since when.
+        facts: Which alarms fire, what serves since when, and what was done.
+        next: What a person can do, the likeliest first.
+        runbook: The runbook's section on the most urgent alarm; empty if none fires.
+    """
+
+    state: Literal["wrong", "unknown", "well"]
+    what: str
+    facts: tuple[str, ...]
+    next: tuple[str, ...]
+    runbook: str = ""
+
+
+def read(target: Target, seen: Snapshot) -> Situation:
+    """The situation, with the requests that failed since an alarm on them began to fire."""
+    began = min((alarm.since for alarm in seen.ringing if alarm.since and _on_answers(alarm, seen)), default="")
+    if not began:
+        return situation(seen)
+    end = datetime.fromisoformat(seen.at)
+    start = max(datetime.fromisoformat(began) - _BEFORE, end - _BACK).astimezone(UTC).replace(second=0)
+    try:
+        counted = served.between(target, [row.name for row in seen.variants], start, end)
+    except OperatorError:  # the alarms are known all the same
+        counted = ()
+    return situation(seen, counted, start.isoformat(timespec="seconds"))
+
+
+def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "") -> Situation:
+    """The situation; `counted` are the requests of each variant from `start` on. Pure."""
+    firing = sorted(seen.ringing, key=lambda item: (item.severity != "page", not _on_answers(item, seen), item.name))
+    unknown = [_short(item, seen) for item in seen.alarms if item.state == "INSUFFICIENT_DATA"]
+    down = seen.status not in SERVES and seen.champion is not None
+    failing = _failing(seen, firing, counted, start)
+    others = firing if failing or down else firing[1:]
+    if down:
+        what = f"The endpoint does not answer: its status is {seen.status}."
+    elif firing:
+        what = failing or _fires(firing[0], seen)
+    elif unknown:
+        what = f"No alarm fires, but {len(unknown)} of {len(seen.alarms)} have no data: {_few(unknown)}."
+    else:
+        what = "No alarm fires." if seen.alarms else "No alarm watches this endpoint."
+    more = [f"{len(others) - _LISTED} more alarms fire."] if len(others) > _LISTED else []
+    facts = [failing] * (down and bool(failing)) + [_fires(item, seen) for item in others[:_LISTED]] + more
+    return Situation(
+        "wrong" if firing or down else "unknown" if unknown or not seen.alarms else "well",
+        what,
+        (*facts, *_releases(seen), *_done(seen)),
+        tuple(_next(seen, firing)),
+        next((item.runbook for item in firing if item.runbook), ""),
+    )
+
+
+def _on_answers(alarm: AlarmView, seen: Snapshot) -> bool:
+    return _short(alarm, seen).endswith(ROLLBACK) or _short(alarm, seen).startswith(f"{OBJECTIVE}-")
+
+
+def _short(alarm: AlarmView, seen: Snapshot) -> str:
+    return alarm.name.removeprefix(f"{seen.endpoint}-")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _fires(alarm: AlarmView, seen: Snapshot) -> str:
+    since = f" since {when(alarm.since, seen.at)}" if alarm.since else ""
+    why = textwrap.shorten(alarm.brief, _LONGEST, placeholder=" ...")
+    return f"Alarm {_short(alarm, seen)} fires{since}{f': {why}' if why else ''}."
+
+
+def _failing(seen: Snapshot, firing: Sequence[AlarmView], counted: Sequence[ServedView], start: str) -> str:
+    """How many requests fail since when; empty without an alarm on them, or where few do."""
+    of = {subject(item, seen.endpoint) for item in firing if item.name.endswith(FAILS)}
+    variant = of.pop() if len(of) == 1 and len(seen.variants) > 1 else ""
+    rows = [row for row in counted if variant in ("", row.variant)]
+    requests, failed = sum(row.requests for row in rows), sum(row.failed for row in rows)
+    if not start or not requests or failed < _FAILING * requests:
+        return ""
+    role = next((row.role for row in seen.variants if row.name == variant), "")
+    whose = f" to {role} {variant}" if variant else ""
+    share = f"{failed / requests:.{0 if failed > requests / 10 else 1}%}"
+    return f"{share} of the requests{whose} fail since {when(start, seen.at)}: {failed:,} of {requests:,}."
+
+
+def _releases(seen: Snapshot) -> list[str]:
+    if seen.champion is None:
+        return ["Nothing was released yet."]
+    since = f" since {when(seen.champion_since, seen.at)}" if seen.champion_since else ""
+    before = f"; before it: {seen.previous}" if seen.previous else ""
+    found = [f"Champion {seen.champion}{since}{before}."]
+    if seen.trial:
+        share = next((row.copies or row.weight for row in seen.variants if row.role == "challenger"), 0.0)
+        step = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial.step else ""
+        found.append(f"On trial: {seen.trial.challenger} at {share:.0f}%{step}: {seen.trial.waits_for}.")
+    return found
+
+
+def _done(seen: Snapshot) -> list[str]:
+    """The last verdict, unless it made the champion; of a deciding alarm its value then and now."""
+    ended = seen.verdict
+    if ended is None or (ended["outcome"], ended["release"]) == ("promoted", seen.champion):
+        return []
+    numbers, text = ended["reason"]["numbers"], textwrap.shorten(ended["text"], _LONGEST, placeholder=" ...")
+    if ended["source"] == "alarm" and "value" in numbers:
+        then = measured(ended["name"], numbers["value"], numbers.get("threshold"))
+        alarm = next((item for item in seen.alarms if item.name == ended["name"]), None)
+        states = {"OK": "it no longer fires", "ALARM": f"now {alarm.brief}" if alarm else ""}
+        now = states.get(alarm.state, "now it has no data") if alarm else "that version serves no more"
+        text = f"alarm {ended['name'].removeprefix(f'{seen.endpoint}-')}: then {then}; {now}"
+    outcome = "failed" if ended["outcome"] == "failed" else f"was {ended['outcome'].replace('_', ' ')}"
+    return [f"{ended['release']} {outcome} {when(ended['at'], seen.at)}: {text}."]
+
+
+def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
+    command = seen.commands.modelstack
+    if seen.phase in _CHANGING:
+        return [f"`{command} watch --until-verdict` follows the change of traffic that is under way"]
+    steps = []
+    if any(_on_answers(item, seen) for item in firing):
+        if seen.challenger:
+            steps.append(f'`{command} rollback --reason "..."` gives champion {seen.champion} all traffic')
+        elif seen.previous:
+            back = f"brings {seen.previous} back, if it began with {seen.champion}"
+            steps.append(f'`{command} rollback --previous --reason "..."` {back}')
+    if seen.trial and seen.phase in {"paused", "held"}:
+        more = "lets it take its next step" if seen.trial.approval else "gives it more time"
+        steps.append(f'`{command} approve --reason "..."` {more}')
+    first = seen.champion is None and f"`{seen.commands.pulumi_up}` releases the first version"
+    return steps or [first or f"`{command} explain` shows the last decision with its numbers"]

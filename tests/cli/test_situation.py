@@ -1,0 +1,151 @@
+"""What a person sees first: what is wrong, since when, what was done, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cli.platform.facts import AlarmView, ServedView
+from cli.view import render
+from cli.view.budget import BudgetView
+from cli.view.explain import explain
+from cli.view.narrate import told
+from cli.view.situation import situation
+from cli.view.snapshot import Snapshot, moment
+from rollout.controller.commands import PLAIN
+from rollout.core.plan import Step
+from rollout.kinds import Kind
+from rollout.reason import Reason
+from tests.cli.conftest import plan
+from tests.cli.played import look, printed
+from tests.rollout.worlds import release
+from tests.simulator.platform import World
+
+Begin = Callable[..., World]
+RUNBOOK = "docs/how-to/runbook.md#what-each-alarm-means"
+RINGS = Reason("alarm", "endpoint-v-b-5xx", "0.57 > 0.05", {"value": 0.57, "threshold": 0.05}, Kind.ALARM)
+
+
+def fires(world: World, name: str, value: float | None = 0.57, severity: str = "ticket") -> AlarmView:
+    since = moment(world.clock.time() - 720)
+    return AlarmView(f"endpoint-{name}", "ALARM", "its own words", severity, value, 0.05, since, RUNBOOK)
+
+
+def silent(name: str) -> AlarmView:
+    return AlarmView(f"endpoint-{name}", "INSUFFICIENT_DATA", "")
+
+
+@pytest.fixture
+def promoted(begin: Begin) -> World:
+    world = begin(plan(Step(50, 20)), 600)
+    assert world.state.champion == release("b")
+    return world
+
+
+def start(seen: Snapshot) -> str:
+    return f"{seen.at[:14]}00:00+00:00"
+
+
+def test_a_failing_champion_is_told_with_its_requests_its_age_and_the_way_back(promoted: World) -> None:
+    seen = look(promoted, fires(promoted, "v-b-5xx"), fires(promoted, "slo-page", 20, "page"))
+    found = situation(seen, [ServedView("v-b", 2170, 1234, 0, {})], start(seen))
+    assert found.state == "wrong"
+    assert found.what.startswith("57% of the requests fail since 19") and found.what.endswith(": 1,234 of 2,170.")
+    assert " UTC (" in found.what and " ago)" in found.what
+    assert [fact.partition(" since")[0] for fact in found.facts] == [
+        "Alarm slo-page fires", "Alarm v-b-5xx fires", "Champion b",
+    ]  # fmt: skip
+    assert found.facts[0].endswith("(12 min ago): value 20, threshold 0.05."), "what pages comes first"
+    assert found.facts[1].endswith("57% of requests fail, 5% may.")
+    assert found.facts[2].endswith("before it: a.")
+    assert found.next == ('`modelstack rollback --previous --reason "..."` brings a back, if it began with b',)
+    assert found.runbook == RUNBOOK
+
+
+def test_explain_names_what_to_do_about_a_firing_alarm_and_does_not_call_the_rollback_the_end(begin: Begin) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(RINGS, variant="v-b")
+    world.controller().follow(60)
+    story = explain(world.state, None, world.clock.time())
+    assert "`modelstack clear b` lets the same release be tried again" in story.next
+    firing = look(world, fires(world, "slo-page", 20, "page"))
+    text = " ".join(printed(told(story, firing, situation(firing)), 100).split())
+    assert text.startswith("Alarm slo-page fires since ")
+    assert "urgent" not in text and "modelstack clear" not in text
+    quiet = look(world)
+    assert "modelstack clear b" in printed(told(story, quiet, situation(quiet)), 200)
+
+
+def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin) -> None:
+    world = begin(seconds=20)
+    world.controller().roll_back(replace(RINGS, name="endpoint-slo-page"))
+    world.controller().follow(60)
+
+    def done(*alarms: AlarmView) -> str:
+        return situation(look(world, *alarms)).facts[-1]
+
+    assert done(fires(world, "slo-page", 3.0)).endswith(
+        "alarm slo-page: then value 0.57, threshold 0.05; now value 3, threshold 0.05."
+    )
+    assert done(AlarmView("endpoint-slo-page", "OK", "")).endswith("; it no longer fires.")
+    assert done(silent("slo-page")).endswith("; now it has no data.")
+    world.controller().release(release("c"), "pair-ac", plan())
+    world.controller().roll_back(replace(RINGS, name="endpoint-v-c-5xx"))
+    world.controller().follow(60)
+    assert "alarm v-c-5xx: then 57% of requests fail, 5% may; that version serves no more" in done()
+
+
+def test_alarms_of_versions_that_serve_no_more_are_hidden_and_those_of_the_challenger_are_not(begin: Begin) -> None:
+    world = begin(plan(Step(50, 600)), 30)
+    old = fires(world, "v-c-5xx")
+    assert [alarm.name for alarm in look(world, old, fires(world, "v-b-5xx")).ringing] == ["endpoint-v-b-5xx"]
+    seen = look(world, old)
+    assert (seen.alarms, situation(seen).state) == ((), "unknown")
+
+
+def test_what_has_no_data_is_never_well(promoted: World) -> None:
+    quiet = AlarmView("endpoint-v-b-5xx", "OK", "")
+    assert situation(look(promoted, quiet)).state == "well"
+    found = situation(look(promoted, quiet, silent("probe-silent")))
+    assert (found.state, found.what) == ("unknown", "No alarm fires, but 1 of 2 have no data: probe-silent.")
+    assert situation(replace(look(promoted), alarms=())).state == "unknown"
+    down = situation(replace(look(promoted, quiet), status="Failed"))
+    assert (down.state, down.what) == ("wrong", "The endpoint does not answer: its status is Failed.")
+
+
+def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_back(begin: Begin) -> None:
+    world = begin(plan(Step(50, 600)), 30)
+    seen = look(world, fires(world, "v-b-5xx"))
+    counted = [ServedView("v-a", 9000, 0, 0, {}), ServedView("v-b", 1000, 52, 0, {})]
+    found = situation(seen, counted, start(seen))
+    assert found.what.startswith("5.2% of the requests to challenger v-b fail since ")
+    assert found.what.endswith(": 52 of 1,000.")
+    assert found.next[0] == '`modelstack rollback --reason "..."` gives champion a all traffic'
+    world.controller().roll_back(RINGS)
+    assert situation(look(world, fires(world, "v-b-5xx"))).next == (
+        "`modelstack watch --until-verdict` follows the change of traffic that is under way",
+    )
+
+
+def test_a_trial_that_waits_for_a_person_says_what_to_type(begin: Begin) -> None:
+    world = begin(plan(Step(20, 20, approve=True)), 600)
+    assert situation(look(world)).next == ('`modelstack approve --reason "..."` lets it take its next step',)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_status_has_at_most_25_lines_and_no_command_of_it_is_cut(begin: Begin, width: int) -> None:
+    world = begin(plan(Step(50, 600)), 30)
+    names = [f"v-b-{name}" for name in ("5xx", "p99", "drift", "concept")] + [f"slo-{number}" for number in range(20)]
+    seen = look(world, *(fires(world, name) for name in names))
+    wordy = dict.fromkeys(("agreement", "restored", "retraining"), "a long sentence " * 20)
+    budgets = (BudgetView("availability", 0.999, 30, 100_000, 25, 100, 0.75),) * 9
+    seen = replace(seen, budgets=budgets, **wordy)
+    found = situation(seen, [ServedView("v-b", 2170, 1234, 0, {})], start(seen))
+    lines = printed(render.Brief(seen, found), width).splitlines()
+    assert len(lines) <= render.LINES
+    assert lines[0].startswith("57% of the requests to challenger v-b fail since ")
+    text = " ".join(" ".join(lines).split())
+    assert all(step in text for step in found.next)
+    assert lines[-1] == f"More: `{PLAIN.modelstack} status --all`"
