@@ -117,7 +117,7 @@ class Target:
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client, by default with short time-outs, as a person waits; OperatorError on other platforms."""
         if self.platform != DEFAULT:
-            raise only_aws(self)
+            raise unsupported(self)
         if config is not None:
             return self._session.client(service, config=config)
         from botocore.config import Config  # noqa: PLC0415 - see above
@@ -136,10 +136,10 @@ class Target:
         return str(value)
 
 
-def only_aws(target: Target) -> OperatorError:
-    """The error of an AWS-only command on another platform."""
+def unsupported(target: Target) -> OperatorError:
+    """The error of a command that does not work on the target's platform."""
     which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
-    return OperatorError(f"{which} runs on {target.platform}, and this command works on AWS alone so far", None, 2)
+    return OperatorError(f"{which} runs on {target.platform}, and this command does not work there", None, 2)
 
 
 def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:

@@ -71,7 +71,7 @@ class Looks:
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
         self._target = target
-        self._controller = controller or platform_of(target).observer(self.signals)
+        self._controller = controller or platform_of(target).controller(signals=self.signals)
         self._last: Snapshot | None = None
         self._with_packages = with_packages
         self.state = RolloutState(target.endpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from cli.errors import OperatorError, explained
 from cli.platform.aws import alarms, counted
 from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
-from cli.target import LOCAL, Target
+from cli.platform.port import Platform
+from cli.target import LOCAL
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window, of_entry
 from platforms.aws.clients import clients
@@ -42,11 +43,8 @@ if TYPE_CHECKING:
     from rollout.controller.ports import Signals
 
 
-@dataclass(frozen=True)
-class Aws:
+class Aws(Platform):
     """`Platform` over AWS."""
-
-    target: Target
 
     def state(self) -> RolloutState:
         target = self.target
@@ -181,13 +179,7 @@ class Aws:
 
         return CountedSignals(CloudWatchCounters(self.target.client, self.target.endpoint))
 
-    def observer(self, signals: Signals) -> Controller:
-        from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
-
-        target = self.target
-        return controller_with(target.client, target.endpoint, target.output("journal_table"), signals=signals)
-
-    def controller(self, who: str) -> Controller:
+    def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
         from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
         target = self.target
@@ -196,7 +188,8 @@ class Aws:
             target.endpoint,
             target.output("journal_table"),
             by=who,
-            topic=target.output("alerts_topic"),
+            topic=target.output("alerts_topic") if who else None,
+            signals=signals,
             commands=target.commands,
         )
 
