@@ -20,7 +20,7 @@ from rollout.core.decision import REQUESTS
 from rollout.core.errors import Unreachable
 from rollout.core.failing import FAILED
 from rollout.judge.metrics import Kind, Tally
-from services.counters import COUNTED, CountedWindow, CountQuery
+from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 _COUNTS = {
     REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),
@@ -50,7 +50,7 @@ Found = Mapping[tuple[Series, int], float]
 
 
 @dataclass(frozen=True)
-class CloudWatchCounters:
+class CloudWatchCounters(Counters):
     """`Counters` over one SageMaker endpoint. A window without a data point has no count."""
 
     clients: Clients
@@ -73,10 +73,6 @@ class CloudWatchCounters:
             CountedWindow(at, {variant: tallies(at, variant) for variant in query.variants}, closed=at < open_from)
             for at in times
         ]
-
-    def cut(self, latency: float) -> float:
-        """See `Counters`: any latency is exact."""
-        return latency
 
     def captured(self) -> float:
         """See `Counters`; by the endpoint's current config."""

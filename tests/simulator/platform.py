@@ -28,7 +28,7 @@ from rollout.core.plan import ERRORS, Guard
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
-from services.counters import COUNTED, CountedWindow, CountQuery
+from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 from services.signals import CountedSignals
 from tests.simulator.answers import Answered
 
@@ -231,7 +231,7 @@ class MemoryTraffic:
 
 
 @dataclass
-class MemoryCounters:
+class MemoryCounters(Counters):
     """`Counters` whose latencies are milliseconds."""
 
     world: World
@@ -274,9 +274,6 @@ class MemoryCounters:
     def _reach(self) -> None:
         if self.world.metrics_problem:
             raise Unreachable(self.world.metrics_problem)
-
-    def cut(self, latency: float) -> float:
-        return latency
 
     def captured(self) -> float:
         return 1.0

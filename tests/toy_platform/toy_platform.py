@@ -30,7 +30,7 @@ from services.journal import DocumentJournal
 from services.platform_registry import Platform
 from services.ports import Blobs, Document, Documents, names
 from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
-from services.versions import PENDING, Version
+from services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
     name="toy",
@@ -191,7 +191,7 @@ class ToyPackages:
 
 
 @dataclass(frozen=True)
-class ToyVersions:
+class ToyVersions(Versions):
     """`Versions` above documents: `version#1`, `version#2`, ..."""
 
     documents: Documents
@@ -201,15 +201,6 @@ class ToyVersions:
         found = reversed([*self.documents.scan("versions", float("inf"))])
         versions = (_version(one) for one in found)
         return (one for one in versions if about in {"", one.recipe, one.package_digest})
-
-    def get(self, name: str) -> Version | None:
-        """See `Versions`."""
-        found = self.documents.get([name])[name]
-        return _version(found) if found.revision else None
-
-    def digests(self) -> Mapping[str, str]:
-        """See `Versions`."""
-        return {one.name: one.package_digest for one in self.list()}
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`."""
