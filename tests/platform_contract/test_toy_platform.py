@@ -13,6 +13,7 @@ from rollout.core.errors import Conflict
 from rollout.core.release import Release, release_id
 from services.journal import CopiedJournal, DocumentJournal
 from services.package_registry import PackageRegistry, publish
+from services.package_store import BlobPackageStore
 from services.platform_registry import names, platform
 from tests.infra.recorded import Answers, World, run_to_its_end
 from tests.infra.refusals import load, refusal
@@ -45,7 +46,7 @@ def test_a_stack_on_it_is_what_its_package_declares(toy: Any) -> None:
 def test_a_package_is_released_on_it(toy: Any, sealed: SealedPackage, tmp_path: Path) -> None:
     file = toy.File(tmp_path / "stack.sqlite")
     documents = toy.ToyDocuments(file)
-    store, versions = toy.ToyPackages(toy.ToyBlobs(file), "dev"), toy.ToyVersions(documents)
+    store, versions = BlobPackageStore(toy.ToyBlobs(file), "toy://dev"), toy.ToyVersions(documents)
     package = publish(sealed, PackageRegistry(store, versions, IMAGE, KeyPair.new()))
     name = release_id(package.recipe, IMAGE)
     release = Release(

@@ -5,7 +5,6 @@ It shows how little a platform is: adapters of the ports, what its stacks declar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +18,7 @@ import pulumi
 
 from infra.config.problems import Problem
 from infra.config.settings import Settings
-from pipeline.pack import Registered, SealedPackage
-from provenance.envelope import key_id
+from pipeline.pack import Registered
 from provenance.evidence import Attestation
 from rollout.core.errors import Conflict, RolloutError
 from rollout.core.live import Live, Variant
@@ -28,8 +26,8 @@ from rollout.core.plan import Guard
 from services.documents import check_limits, packed, unpacked
 from services.journal import DocumentJournal
 from services.platform_registry import Platform
-from services.ports import Blobs, Document, Documents, names
-from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
+from services.ports import Document, Documents
+from services.sealed_packages import REGISTERED_BY
 from services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
@@ -132,62 +130,6 @@ class ToyBlobs:
         listed = "select name from blobs where substr(name, 1, ?) = ? and name > ? order by name limit ?"
         with self.file.open() as connection:
             return [name for (name,) in connection.execute(listed, (len(prefix), prefix, after, most)).fetchall()]
-
-
-@dataclass(frozen=True)
-class ToyPackages:
-    """`PackageStore` above blobs."""
-
-    blobs: Blobs
-    place: str
-
-    def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
-        return f"toy://{self.place}/{package_digest}"
-
-    def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
-        return bool(self.blobs.list(f"{archive_uri}/archive"))
-
-    def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
-        found = names(self.blobs, f"{archive_uri}/signed/")
-        return sorted({name.removeprefix(f"{archive_uri}/signed/")[:12] for name in found})
-
-    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        """See `PackageStore`."""
-        folder = f"{archive_uri}/signed/{key_id(public_key)}/"
-        found = {name.removeprefix(folder): b"".join(self.blobs.get(name)) for name in names(self.blobs, folder)}
-        if not found:
-            raise Unsigned(f"{archive_uri} is not signed with the key {key_id(public_key)[:12]}")
-        return Attestation.of(found)
-
-    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
-        folder = f"{self.uri(sealed.digest)}/signed/{key_id(public_key)}/"
-        if not self.blobs.list(folder):
-            for name, content in evidence.files().items():
-                self.blobs.put_new(folder + name, content)
-
-    def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`."""
-        uri = self.uri(sealed.digest)
-        try:
-            self.blobs.put_new(f"{uri}/archive", sealed.path.read_bytes())
-        except Conflict as error:
-            raise RegistryError(str(error)) from None
-        return uri
-
-    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
-        try:
-            content = b"".join(self.blobs.get(f"{archive_uri}/archive"))
-        except FileNotFoundError:
-            raise RegistryError(f"cannot read {archive_uri}: it is not there") from None
-        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if found != package_digest:
-            raise RegistryError(f"{archive_uri} has digest {found}, expected {package_digest}")
-        to.write_bytes(content)
 
 
 @dataclass(frozen=True)

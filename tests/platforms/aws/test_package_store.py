@@ -21,8 +21,8 @@ from platforms.aws.package_registry import origin
 from platforms.aws.package_store import AwsPackageStore
 from platforms.aws.packages import member
 from platforms.aws.versions import GroupVersions
-from platforms.s3 import objects, package_store
-from platforms.s3.objects import upload
+from platforms.s3 import package_store
+from platforms.s3.package_store import upload
 from provenance.envelope import SignatureError
 from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD
 from provenance.key_pair import KeyPair
@@ -79,9 +79,9 @@ class Sends:
 def test_an_archive_that_does_not_come_whole_leaves_nothing_behind(
     s3: Sends, error: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "MAX_BYTES", 10)
+    monkeypatch.setattr("services.package_store.MAX_BYTES", 10)
     with pytest.raises(error, match=why):
-        objects.fetch("s3://b/k", f"sha256:{'0' * 64}", tmp_path / "model.tar.gz", s3)
+        package_store.BucketPackageStore("b", s3).fetch("s3://b/k", f"sha256:{'0' * 64}", tmp_path / "model.tar.gz")
     assert list(tmp_path.iterdir()) == []
 
 
