@@ -24,7 +24,7 @@ from provenance.envelope import SignatureError, key_id, opened
 from provenance.evidence import MODEL, PROVENANCE, Attestation
 from provenance.statement import StatementError
 from rollout.core.errors import Conflict
-from services.package_registry import PackageStore
+from services.package_registry import PackageStore, StackPackageStore
 from services.ports import Blobs, names
 from services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
 from serving.unpacking import MAX_BYTES
@@ -140,8 +140,8 @@ class FilePackageStore(PackageStore):
 
 
 @dataclass(frozen=True)
-class BlobPackageStore(FilePackageStore):
-    """`PackageStore` above blobs, whose names are the URIs; `place` begins them, such as `toy://dev`."""
+class BlobPackageStore(FilePackageStore, StackPackageStore):
+    """`StackPackageStore` above blobs, whose names are the URIs; `place` begins them, such as `toy://dev`."""
 
     blobs: Blobs
     place: str

@@ -64,7 +64,7 @@ def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str],
         held = made.ToyVersions(made.ToyDocuments(file))
         return Stack(
             PackageRegistry(store, held, IMAGE, KeyPair.new()),
-            lambda version, verdict: held.decide(version, verdict, "why"),
+            lambda version, verdict: held.set_approval(version, cast(Any, verdict), "why"),
             ((type(store), "put"), (type(store), "put_evidence")),
         )
     if kind in {"moto", "local cloud"}:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,18 +16,29 @@ from typing import Any
 
 import pulumi
 
+from cli.platform import port as operator
+from cli.platform.facts import AlarmInFull, EndpointState
+from cli.platform.package_store import PackageStore
 from infra.config.problems import Problem
 from infra.config.settings import Settings
 from pipeline.pack import Registered
+from platforms.clock import SystemClock
 from provenance.evidence import Attestation
-from rollout.core.errors import Conflict, RolloutError
-from rollout.core.live import Live, Variant
+from rollout.controller.controller import Controller
+from rollout.controller.ports import Signals
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import Guard
+from rollout.core.state import Replayed, RolloutState
+from services.alarms import JudgedAlarms
+from services.counters import Alarms, CountedWindow, Counters, CountQuery, FiringAlarm
 from services.documents import check_limits, packed, unpacked
-from services.journal import DocumentJournal
+from services.journal import CopiedJournal, DocumentJournal
+from services.package_store import BlobPackageStore
 from services.platform_registry import Platform
 from services.ports import Document, Documents
 from services.sealed_packages import REGISTERED_BY
+from services.signals import CountedSignals
 from services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
@@ -36,6 +47,7 @@ PLATFORM = Platform(
     problems="toy_platform:problems",
     champion="toy_platform:champion",
     origin="toy_platform:origin",
+    operator="toy_platform:ToyOperator",
 )
 _TABLES = """
 create table if not exists documents (key text primary key, body blob, revision integer, queue text, since real);
@@ -67,12 +79,10 @@ class ToyDocuments:
     file: File
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
-        """See `Documents`."""
         with self.file.open() as connection:
             return {key: _document(connection, key) for key in keys}
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """See `Documents`."""
         if not queue:
             raise ValueError("queue: got an empty name, expected one")
         listed = "select key from documents where queue = ? and since <= ? order by since"
@@ -81,7 +91,6 @@ class ToyDocuments:
         yield from found
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """See `Documents`."""
         check_limits(puts, deletes)
         for one in puts:
             if not 0 < len(one.key.encode()) <= _LONGEST_KEY:
@@ -111,14 +120,12 @@ class ToyBlobs:
     file: File
 
     def put_new(self, name: str, content: bytes) -> None:
-        """See `Blobs`."""
         with self.file.open() as connection:
             connection.execute("insert or ignore into blobs values (?, ?)", (name, content))
         if b"".join(self.get(name)) != content:
             raise Conflict(f"{name}: other bytes are stored under this name")
 
     def get(self, name: str) -> Iterable[bytes]:
-        """See `Blobs`."""
         with self.file.open() as connection:
             row = connection.execute("select content from blobs where name = ?", (name,)).fetchone()
         if row is None:
@@ -126,7 +133,6 @@ class ToyBlobs:
         return [row[0]]
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
-        """See `Blobs`."""
         listed = "select name from blobs where substr(name, 1, ?) = ? and name > ? order by name limit ?"
         with self.file.open() as connection:
             return [name for (name,) in connection.execute(listed, (len(prefix), prefix, after, most)).fetchall()]
@@ -134,18 +140,16 @@ class ToyBlobs:
 
 @dataclass(frozen=True)
 class ToyVersions(Versions):
-    """`Versions` above documents: `version#1`, `version#2`, ..."""
+    """`Versions` and `Registry` above documents: `version#1`, `version#2`, ..."""
 
     documents: Documents
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """See `Versions`."""
         found = reversed([*self.documents.scan("versions", float("inf"))])
         versions = (_version(one) for one in found)
         return (one for one in versions if about in {"", one.recipe, one.package_digest})
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
-        """See `Versions`."""
         for one in (known := [*self.list()]):
             if (one.package_digest, one.image_uri) == (package.package_digest, package.image_uri):
                 return one.name
@@ -155,11 +159,13 @@ class ToyVersions(Versions):
         document = Document(f"version#{number}", content, queue="versions", since=number)
         return document.key if not self.documents.transact([document]) else self.add(package, evidence, lineage)
 
-    def decide(self, name: str, approval: str, why: str) -> None:
-        """Write what was decided about a version."""
-        found = self.documents.get([name])[name]
+    def approval(self, package: str) -> Approval:
+        return self.documents.get([package])[package].body["approval"]
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        found = self.documents.get([package])[package]
         if self.documents.transact([replace(found, body={**found.body, "approval": approval, "why": why})]):
-            self.decide(name, approval, why)
+            self.set_approval(package, approval, why)
 
 
 def _version(document: Document) -> Version:
@@ -175,20 +181,17 @@ class ToyTraffic:
     documents: ToyDocuments
 
     def read(self) -> Live:
-        """See `Traffic`."""
         body = self.documents.get(["endpoint"])["endpoint"].body
         weights = body.get("weights", {}).items()
         return Live("ready", body.get("config", ""), {name: Variant(one, one, 1) for name, one in weights})
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """See `Traffic`."""
         live = self.read()
         if unknown := weights.keys() - live.variants.keys():
             raise RolloutError(f"the endpoint has no variant {', '.join(sorted(unknown))}")
         self._write(live.config, {**{name: one.weight for name, one in live.variants.items()}, **weights})
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """See `Traffic`."""
         configs = self.documents.get(["configs"])["configs"].body
         if name not in configs:
             raise RolloutError(f"there is no endpoint config {name}")
@@ -198,6 +201,67 @@ class ToyTraffic:
         found = self.documents.get(["endpoint"])["endpoint"]
         if self.documents.transact([replace(found, body={"config": config, "weights": dict(weights)})]):
             self._write(config, weights)
+
+
+class Nothing(Counters, Alarms):
+    """`Counters`, `Alarms` and `Replay` of a platform that counts and captures nothing."""
+
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        raise Unreachable("the toy counts no requests")
+
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> None:
+        return None
+
+    def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
+        return []
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+        return before
+
+
+class ToyOperator(operator.Platform):
+    """The endpoint for the commands, with what every platform must say of it and no more."""
+
+    @property
+    def file(self) -> File:
+        """The file of the stack."""
+        return File(Path(self.target.output("file")))
+
+    def state(self) -> RolloutState:
+        return journal_of(self.file).read()
+
+    def endpoint(self) -> EndpointState:
+        return EndpointState("InService", ToyTraffic(ToyDocuments(self.file)).read())
+
+    def alarms_in_full(self) -> list[AlarmInFull]:
+        return []
+
+    def versions(self) -> ToyVersions:
+        return ToyVersions(ToyDocuments(self.file))
+
+    def package_store(self) -> PackageStore:
+        return PackageStore(BlobPackageStore(ToyBlobs(self.file), "toy://dev"), self.versions())
+
+    def signals(self) -> CountedSignals:
+        return CountedSignals(Nothing())
+
+    def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
+        return Controller(
+            traffic=ToyTraffic(ToyDocuments(self.file)),
+            signals=signals or self.signals(),
+            alarms=JudgedAlarms(Nothing(), Nothing()),
+            journal=journal_of(self.file, who),
+            registry=self.versions(),
+            replay=Nothing(),
+            clock=SystemClock(),
+            notify=None,
+        )
+
+
+def journal_of(file: File, by: str = "") -> CopiedJournal:
+    """The journal, and its copy in a second file."""
+    copy = File(file.path.with_suffix(".copy"))
+    return CopiedJournal(*(DocumentJournal(ToyDocuments(one), "toy") for one in (file, copy)), by)
 
 
 async def declare(settings: Settings, stack: str) -> None:
@@ -214,5 +278,5 @@ def problems(settings: Settings, _stack: str) -> list[Problem]:
 
 def champion(_stack: str, outputs: Mapping[str, Any], _account: str | None) -> dict[str, Any] | None:
     """What serves on a stack here."""
-    found = DocumentJournal(ToyDocuments(File(Path(outputs["file"]))), "toy").read().champion
+    found = journal_of(File(Path(outputs["file"]))).read().champion
     return json.loads(json.dumps(found.as_dict())) if found else None
