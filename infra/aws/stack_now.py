@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.account import check_account, own_account
 from infra.aws.hosting import shape_of
 from infra.aws.journal import recorded
 from infra.aws.statements import ECR
@@ -23,6 +23,7 @@ from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord, standing
+from rollout.core.errors import RolloutError
 from rollout.core.live import Live
 from rollout.core.state import RolloutState
 from services.release_names import ReleaseNames
@@ -145,3 +146,35 @@ def ask_for_image(stack_now: StackNow) -> None:
     if state.champion is not None or state.challenger is not None:
         raise pulumi.RunError(f"{ask}. Nothing was changed: {names.endpoint} serves a release")
     pulumi.warn(f"{ask}. Until then this stack is a registry only")
+
+
+def check_account(caller: aws.GetCallerIdentityResult, state: RolloutState, own: Callable[[], str]) -> None:
+    """Refuse a journal of another account than the provider's. `own` is called if the journal has no release.
+
+    They take credentials from the environment by two libraries. If these disagree, the program reads another account's
+    journal, finds none, and would delete live resources.
+    """
+    account = _of_releases(state) or own()
+    if account != caller.account_id:
+        raise pulumi.RunError(
+            f"the credentials lead to two accounts, so nothing was changed: Pulumi's provider for AWS calls as "
+            f"{caller.arn}, and the program in account {account}. Set one kind of credentials in the environment: "
+            "AWS_PROFILE, or the keys, not both"
+        )
+
+
+def _of_releases(state: RolloutState) -> str:
+    """The ARNs of packages hold the account; empty without releases or ARNs."""
+    parts = [release.version.split(":") for release in (state.champion, state.challenger) if release]
+    return next((found[4] for found in parts if len(found) > 4), "")
+
+
+def own_account(region: str) -> str:
+    """The account of the program's own calls."""
+    from platforms.aws.clients import calling, clients  # noqa: PLC0415  it loads boto3, which a later update does not need
+
+    try:
+        with calling("ask whose the credentials are"):
+            return clients(region)("sts").get_caller_identity()["Account"]
+    except RolloutError as error:
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {error}") from None

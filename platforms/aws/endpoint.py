@@ -6,16 +6,19 @@ rollout.status().live.shares()  # {"v-3f2a...": 90.0, "v-77c1...": 10.0}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from platforms.aws.alarm_states import CloudWatchAlarms
+from platforms.aws.blobs import S3Blobs
 from platforms.aws.clients import Clients, calling, clients, count_event
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.identity import caller_if_told
+from platforms.aws.invoke import SageMakerInvoke
 from platforms.aws.journal import copied_journal
-from platforms.aws.replay import SageMakerReplay
 from platforms.clock import SystemClock
 from platforms.s3.errors import code_of
 from rollout.controller.commands import PLAIN, Commands
@@ -26,7 +29,11 @@ from rollout.core.errors import Busy, RolloutError
 from rollout.core.event import Event
 from rollout.core.live import Approval, Live, Status, Variant
 from rollout.core.plan import Guard
+from rollout.core.replay import NONE
+from rollout.core.state import Replayed
 from services.alarms import JudgedAlarms
+from services.captures import CaptureFiles
+from services.replay import Exchange, replay
 from services.signals import CountedSignals
 
 _READY = frozenset({"InService"})
@@ -238,3 +245,29 @@ class SnsNotify:
                 MessageAttributes=attributes,
             )
         count_event(self.clients, self.endpoint, event.kind, event.at)
+
+
+@dataclass(frozen=True)
+class SageMakerReplay:
+    """`Replay` over one SageMaker endpoint."""
+
+    clients: Clients
+    endpoint: str
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed = NONE) -> Replayed:
+        """Replay the newest captured requests; none if the endpoint captures nothing."""
+
+        def latest(unreadable: Counter[str], after: str) -> Iterable[tuple[str, Exchange]]:
+            captures = self._captures()
+            return captures.latest(champion, requests, unreadable, after) if captures else ()
+
+        invoke = SageMakerInvoke(self.clients, self.endpoint)
+        return replay(latest, invoke, champion=champion, challenger=challenger, before=before)
+
+    def _captures(self) -> CaptureFiles | None:
+        """The captures by the endpoint's description; None if it captures nothing."""
+        with calling(f"describe endpoint {self.endpoint}"):
+            described = self.clients("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+        place = urlsplit((described.get("DataCaptureConfig") or {}).get("DestinationS3Uri", ""))
+        folder = "".join(f"{part}/" for part in (place.path.strip("/"), self.endpoint) if part)
+        return CaptureFiles(S3Blobs(self.clients, place.netloc), folder) if place.netloc else None

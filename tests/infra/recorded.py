@@ -32,7 +32,7 @@ from infra.config import checkout
 from infra.config.checkout import check_model
 from infra.config.serving_settings import ServingSettings
 from infra.plan.releases import wanted_release
-from platforms.aws.elsewhere import role_for
+from platforms.aws.journal import role_for
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord
 from rollout.core.live import Live

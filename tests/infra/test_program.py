@@ -14,7 +14,7 @@ import pytest
 
 from demos.promotion.__main__ import STACKS as PROMOTED
 from infra.aws.hosting import STARTUP_SECONDS
-from infra.aws.outputs import NAMES
+from infra.aws.program import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from pipeline.engines.sagemaker import KEPT_DAYS
 from platforms.aws.names import MONITORING

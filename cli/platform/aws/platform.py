@@ -20,10 +20,9 @@ from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window, of_entry
 from platforms.aws.clients import clients
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
 from platforms.aws.invoke import SageMakerInvoke
-from platforms.aws.journal import copied_journal
+from platforms.aws.journal import champion, copied_journal, role_for
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
 from platforms.aws.training import DynamoBook

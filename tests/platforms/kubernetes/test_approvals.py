@@ -76,7 +76,7 @@ def test_the_update_that_begins_a_release_puts_its_approvals_into_the_audit_reco
 ) -> None:
     approvals.add(by("ada"))
     api = approvals.api
-    monkeypatch.setattr(kubernetes_trial, "_api", lambda _: api)
+    monkeypatch.setattr(kubernetes_trial, "api_of", lambda _: api)
     target = {"id": RELEASE, "model_package_arn": f"{api.namespace}/{NAME}"}
     for _ in range(2):
         KubernetesRolloutProvider()._record_approvals({"endpoint": ENDPOINT, "target": target})
