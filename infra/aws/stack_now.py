@@ -42,9 +42,6 @@ class StackNow(LiveState):
         """Instances."""
         return serving.instances, shape_of(serving)
 
-    def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        return self.names.answer_alarms(variant)
-
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """Approvals in the bucket."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
