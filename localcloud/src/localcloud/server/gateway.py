@@ -18,7 +18,16 @@ from typing import Any, TypeVar
 from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
-from localcloud.server import authorization, beside, dispatch, objects, owners, policies, requests, s3_requests
+from localcloud.server import (
+    authorization,
+    dependent_actions,
+    dispatch,
+    objects,
+    owners,
+    policies,
+    requests,
+    s3_requests,
+)
 from localcloud.server.condition_keys import condition_keys, role_of, s3_conditions
 from localcloud.server.platform import Answer
 from localcloud.server.refusals import Asked, refusal
@@ -291,7 +300,7 @@ def _authorized(name: str, serve: Handle) -> Handle:
     return handle
 
 
-def checks(request: requests.Request, region: str) -> Iterator[beside.Need]:
+def checks(request: requests.Request, region: str) -> Iterator[dependent_actions.Need]:
     """All that a request to any service but S3 needs, its own action on its main resource first."""
     namespace = iam_actions.SERVICE_TO_IAM_NAMESPACE[request.service]
     resources = _resources(request, region, responses.get_account_id())
@@ -307,8 +316,8 @@ def checks(request: requests.Request, region: str) -> Iterator[beside.Need]:
         passed = {"iam:PassedToService": f"{request.service}.amazonaws.com"}
         yield from (("iam:PassRole", arn, passed) for arn in authorization.passed_roles(request))
     else:
-        yield from beside.needs(request.service, request.members)
+        yield from dependent_actions.needs(request.service, request.members)
     tags = iam_actions.request_tag_context(
         request.service, f"{namespace}:{request.action}", request.body, request.query
     )
-    yield from _guarded(lambda: [*beside.tagging(request, namespace, resources[0], tags)])
+    yield from _guarded(lambda: [*dependent_actions.tagging(request, namespace, resources[0], tags)])
