@@ -84,6 +84,7 @@ class StackPackageStore(PackageStore, Protocol):
 
     def check_image(self, image: str) -> None:
         """Raise `Gone` if a serving image is not in its repository; one that may not be read passes."""
+        return
 
 
 @dataclass(frozen=True)

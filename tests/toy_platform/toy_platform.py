@@ -260,8 +260,8 @@ class ToyOperator(operator.Platform):
 
 def journal_of(file: File, by: str = "") -> CopiedJournal:
     """The journal, and its copy in a second file."""
-    copy = File(file.path.with_suffix(".copy"))
-    return CopiedJournal(*(DocumentJournal(ToyDocuments(one), "toy") for one in (file, copy)), by)
+    stored, copy = (ToyDocuments(one) for one in (file, File(file.path.with_suffix(".copy"))))
+    return CopiedJournal(DocumentJournal(stored, "toy"), DocumentJournal(copy, "toy"), by)
 
 
 async def declare(settings: Settings, stack: str) -> None:
