@@ -47,7 +47,7 @@ class StackNow(LiveState):
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
         from platforms.aws.clients import clients  # noqa: PLC0415
 
-        return BucketApprovals(clients(self.names.region), self.names.bucket).count(wanted.id)
+        return BucketApprovals.of(clients(self.names.region), self.names.bucket).count(wanted.id)
 
 
 async def read_stack(settings: Settings, stack: str) -> StackNow:

@@ -143,6 +143,7 @@ class ToyVersions(Versions):
     """`Versions` and `Registry` above documents: `version#1`, `version#2`, ..."""
 
     documents: Documents
+    who: str = "toy"
 
     def list(self, about: str = "") -> Iterator[Version]:
         found = reversed([*self.documents.scan("versions", float("inf"))])
@@ -154,7 +155,7 @@ class ToyVersions(Versions):
             if (one.package_digest, one.image_uri) == (package.package_digest, package.image_uri):
                 return one.name
         number = len(known) + 1
-        content = asdict(package) | {"lineage": {**lineage, REGISTERED_BY: "toy"}, "approval": PENDING, "why": ""}
+        content = asdict(package) | {"lineage": {**lineage, REGISTERED_BY: self.who}, "approval": PENDING, "why": ""}
         content["created"] = datetime.now(UTC).isoformat()
         document = Document(f"version#{number}", content, queue="versions", since=number)
         return document.key if not self.documents.transact([document]) else self.add(package, evidence, lineage)

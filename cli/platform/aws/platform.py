@@ -125,7 +125,7 @@ class Aws(Platform):
         from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
-            return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())
+            return list(S3Records.of(self.target.client, self.target.output("artifact_bucket")).lines())
 
     def records_key(self) -> bytes:
         with explained(f"reading the key of the audit record of {self.target.endpoint}"):
@@ -198,7 +198,7 @@ class Aws(Platform):
     def approvals(self) -> BucketApprovals:
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
-        return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
+        return BucketApprovals.of(self.target.client, self.target.output("artifact_bucket"))
 
     def retraining(self) -> tuple[RetrainingRecord, bool]:
         target = self.target

@@ -49,7 +49,7 @@ def key(clients: Clients, names: Names) -> str:
 def test_what_kms_signed_is_verified_with_its_public_key_however_long_it_is(
     clients: Clients, names: Names, key: str
 ) -> None:
-    records = S3Records(clients, names.bucket, KmsSigner(clients, key))
+    records = S3Records.of(clients, names.bucket, KmsSigner(clients, key))
     made = chain(3)
     made = made.noting(Entry(1.0, RecordKind.VERDICT, {"said": "x" * 10_000})).sealed(ENDPOINT, "ada")
     for record in (*made.waiting, *made.waiting):  # the second time it is there
@@ -74,13 +74,13 @@ def admin(cloud) -> Clients:
 def test_an_administrator_neither_signs_nor_puts_nor_overwrites_nor_deletes_a_record(
     admin: Clients, clients: Clients, names: Names, key: str
 ) -> None:
-    records = S3Records(clients, names.bucket, KmsSigner(clients, key))
+    records = S3Records.of(clients, names.bucket, KmsSigner(clients, key))
     records.put(chain(1).waiting[0])
     (line,) = records.lines()
     s3, there = admin("s3"), {"Bucket": names.bucket, "Key": "audit/0000000001.json"}
     after = {**there, "Key": "audit/0000000002.json"}
     with pytest.raises(RolloutError, match=r"kms:Sign.*explicit deny"):
-        S3Records(admin, names.bucket, KmsSigner(admin, key)).put(chain(2).waiting[1])
+        S3Records.of(admin, names.bucket, KmsSigner(admin, key)).put(chain(2).waiting[1])
     for code, refused in (
         ("AccessDenied", lambda: s3.put_object(**there, Body=b"{}")),
         ("AccessDenied", lambda: s3.delete_object(**there)),
@@ -103,7 +103,7 @@ def test_an_administrator_neither_signs_nor_puts_nor_overwrites_nor_deletes_a_re
 
 
 def test_without_its_policy_a_bucket_can_be_emptied_as_a_destroy_does(clients: Clients, names: Names, key: str) -> None:
-    S3Records(clients, names.bucket, KmsSigner(clients, key)).put(chain(1).waiting[0])
+    S3Records.of(clients, names.bucket, KmsSigner(clients, key)).put(chain(1).waiting[0])
     clients("s3").delete_bucket_policy(Bucket=names.bucket)
     clients("s3").delete_object(Bucket=names.bucket, Key="audit/0000000001.json")
     clients("s3").delete_bucket(Bucket=names.bucket)
@@ -121,7 +121,7 @@ def test_the_controllers_role_puts_records_and_may_do_no_more_with_them(
     given = clients("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], "us-east-1")
     theirs = cache(partial(session.client, endpoint_url=clients("s3").meta.endpoint_url))
-    records = S3Records(theirs, names.bucket, KmsSigner(theirs, key))
+    records = S3Records.of(theirs, names.bucket, KmsSigner(theirs, key))
     records.put(chain(1).waiting[0])
     records.put(chain(1).waiting[0])
     with pytest.raises(ClientError, match="AccessDenied"):
