@@ -242,7 +242,7 @@ def test_changed_documents_and_signatures_are_refused_before_the_archive_is_fetc
 ) -> None:
     target = new_registry(clients)
     record = record_of(publish(sealed, here), here)
-    monkeypatch.setattr(package_store, "fetch", lambda *_: pytest.fail("the archive was fetched"))
+    monkeypatch.setattr(package_store.BucketPackageStore, "fetch", lambda *_: pytest.fail("the archive was fetched"))
     for name in sorted(EVIDENCE):
         uri = objects_of(clients, here)[name]
         before = stored(clients, uri)
