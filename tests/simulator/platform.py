@@ -69,6 +69,7 @@ class World:
         shadows: Config -> the variant that it copies requests to, and the percent of them.
         error_rates: Variant -> the share of its requests that fail.
         latencies: Variant -> the median of its log-normal latency, ms; 10 by default.
+        slow: Variant -> the share of its answers that take longer, and their median, ms.
         correct: Variant -> the share of its answers that labels prove right.
         label_seconds: From an answer to its label.
         count_seconds: From labels and captured answers to their counting.
@@ -87,6 +88,7 @@ class World:
     shadows: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     error_rates: dict[str, float] = field(default_factory=dict[str, float])
     latencies: dict[str, float] = field(default_factory=dict[str, float])
+    slow: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     correct: dict[str, float] = field(default_factory=dict[str, float])
     label_seconds: float = 0.0
     count_seconds: float = 0.0
@@ -180,13 +182,20 @@ class World:
                 self.serving, self._weights, self._detail = config, weights, ""
 
     def _serve(self, requests: int, at: float) -> None:
-        weights = list(self._weights.values()) if any(self._weights.values()) else None
         copied = self.shadows.get(self.serving)
-        for variant, count in Counter(self._random.choices(list(self._weights), weights, k=requests)).items():
+        for variant, count in Counter(self._chosen(requests)).items():
             self.served[variant] = self.served.get(variant, 0) + count
-            self._answer(variant, count - self.loses(variant, count, at), at)
+            lost = self.loses(variant, count, at)
+            self.answers(variant, at, count, lost, self._answer(variant, count - lost, at))
             if copied:
                 self._answer(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+
+    def _chosen(self, requests: int) -> list[str]:
+        weights = list(self._weights.values()) if any(self._weights.values()) else None
+        return self._random.choices(list(self._weights), weights, k=requests)
+
+    def answers(self, variant: str, at: float, count: int, lost: int, failed: int) -> None:
+        """So many requests came to a variant; for those who listen."""
 
     def loses(self, variant: str, count: int, at: float) -> int:
         """How many of a variant's requests none of its instances answers."""
@@ -195,13 +204,19 @@ class World:
         self.lost += [(at, variant, lost)] if lost else []
         return lost
 
-    def _answer(self, variant: str, count: int, at: float) -> None:
+    def _answer(self, variant: str, count: int, at: float) -> int:
+        """Let a variant answer; how many of its answers failed."""
         failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
-        self.answered.add(variant, at, count, failing=failing, median=median)
+        share, longer = self.slow.get(variant, (0.0, 0.0))
+        slow = self.answered.some_of(count, share)
+        failed = self.answered.add(variant, at, count - slow, failing=failing, median=median)
+        if slow:
+            failed += self.answered.add(variant, at, slow, failing=failing, median=longer)
         if variant in self.correct:
             self.answered.label(
                 variant, at + self.label_seconds + self.count_seconds, count, right=self.correct[variant]
             )
+        return failed
 
 
 @dataclass
