@@ -110,8 +110,11 @@ class SageMakerTraffic:
             ),
         )
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """UpdateEndpoint; the weights are those of the config."""
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
+        """UpdateEndpoint; the weights are those of the config.
+
+        If the update fails, SageMaker goes back to the old config, at times without a FailureReason.
+        """
         deployment = {"DeploymentConfig": deployment_config(guard)} if guard else {}
         self._change(
             f"move endpoint {self.endpoint} to config {name}",
@@ -119,6 +122,7 @@ class SageMakerTraffic:
                 EndpointName=self.endpoint, EndpointConfigName=name, **deployment
             ),
         )
+        return True
 
     def _change(self, doing: str, call: Callable[[], object]) -> None:
         """Call, with `Busy` for the ValidationException by which AWS refuses changes while an endpoint is Updating.
@@ -158,7 +162,8 @@ def live_of(answer: Mapping[str, Any]) -> Live:
     shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
     failure = why_failed(answer.get("FailureReason", ""))
     detail = f"{status}: {failure}" if failure else status
-    return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure)
+    modified = answer["LastModifiedTime"].timestamp()
+    return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure, modified)
 
 
 def deployment_config(guard: Guard) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class World:
         replays: Variant -> the result of its replay.
         replay_problem: Why captured requests cannot be replayed; empty when they can.
         broken: Configs that never come up without naming a variant: the endpoint falls back.
+        silent: Configs that never come up: the endpoint falls back without a reason.
+        shown_after: Seconds in which an endpoint still looks as before a change.
         unstartable: Variants whose new instances, and so any config that has them, do not come up.
         last_words: Variant -> the last line in the log of an instance that does not come up.
         unanswered: Variant -> the share of its requests that none of its instances answers.
@@ -97,6 +99,8 @@ class World:
     requests_per_second: float = 20.0
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
+    silent: set[str] = field(default_factory=set[str])
+    shown_after: float = 0.0
     unstartable: set[str] = field(default_factory=set[str])
     last_words: dict[str, str] = field(default_factory=dict[str, str])
     ringing: tuple[Ringing, ...] = ()
@@ -113,6 +117,7 @@ class World:
         self._weights = dict(self.configs[self.serving])
         self._pending: tuple[float, str, dict[str, float]] | None = None
         self._detail = ""
+        self._modified = self._modified_before = self.clock.time()
         self._owed = 0.0
         self.answered = Answered(self._random)
         self.lost: list[tuple[float, str, int]] = []
@@ -154,13 +159,16 @@ class World:
         variants = {name: Variant(weight, going.get(name, weight), 1) for name, weight in self._weights.items()}
         copied = self.shadows.get(self.serving)
         shadows = {copied[0]: Variant(copied[1], copied[1], 1)} if copied else {}
-        status = "changing" if self._pending else "ready"
-        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail)
+        begun = self.clock.time() - self._modified >= self.shown_after
+        status = "changing" if self._pending and begun else "ready"
+        modified = self._modified if begun else self._modified_before
+        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail, modified)
 
     def change(self, config: str, weights: Mapping[str, float]) -> None:
         if self._pending:
             raise Busy("cannot update an endpoint that is Updating")
-        self._pending = (self.clock.time() + self.change_seconds, config, dict(weights))
+        self._modified_before, self._modified = self._modified, self.clock.time()
+        self._pending = (self._modified + self.change_seconds, config, dict(weights))
 
     def pass_time(self, now: float, seconds: float) -> None:
         self._owed += self.requests_per_second * seconds
@@ -178,6 +186,8 @@ class World:
                 self._detail = f"{why}: {said}" if said else why
             elif config in self.broken:
                 self._detail = f"{config} did not come up: no capacity"
+            elif config in self.silent:
+                self._detail = ""
             else:
                 self.serving, self._weights, self._detail = config, weights, ""
 
@@ -234,7 +244,7 @@ class MemoryTraffic:
         now = {name: variant.weight for name, variant in live.variants.items()}
         self.world.change(live.config, {**now, **weights})
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
         if name not in self.world.configs:
             raise RolloutError(f"there is no endpoint config {name}")
         live = self.world.live()
@@ -243,6 +253,7 @@ class MemoryTraffic:
             raise RolloutError(f"a guarded deployment needs the variants that serve: {', '.join(sorted(beside))}")
         self.world.change(name, self.world.configs[name])
         self.world.guards.append(guard)
+        return True
 
 
 @dataclass
