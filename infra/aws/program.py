@@ -15,7 +15,7 @@ from infra.aws.promotion import Promotion
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
-from infra.aws.stack_now import StackNow, ask_for_image, read_stack
+from infra.aws.stack_now import StackNow, ask_for_image, read_stack, tell_quota
 from infra.aws.target import check_target
 from infra.config.checkout import ROOT
 from infra.config.settings import Settings
@@ -66,6 +66,7 @@ async def declare(settings: Settings, stack: str) -> None:
         return
     update = await asked(now, settings)
     update.tell(now, settings)
+    tell_quota(now, settings.serving)
     registry = Registry("registry", now.names, retain, settings.retention)
     remote = settings.pipeline.remote
     executions = Executions("executions", now.names, registry=registry, settings=settings) if remote else None

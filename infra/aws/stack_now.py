@@ -133,6 +133,18 @@ def check_region(field: str, image: str | None, names: Names) -> None:
     )
 
 
+def tell_quota(stack_now: StackNow, serving: ServingSettings) -> None:
+    """Name the service quota that a first release, or one on other instances, needs; a local cloud has none."""
+    champion, count = stack_now.state.champion, serving.instance_count
+    if is_local(stack_now.names.stack) or (champion is not None and champion.instances == serving.instances):
+        return
+    pulumi.info(
+        f"the service quota `{serving.instance_type} for endpoint usage` in {stack_now.names.region} must be at least "
+        f"{3 * count}, as SageMaker starts new instances before it stops old ones: {3 * count} for a trial, and "
+        f"{4 * count} with a shadow step or when a release supersedes a trial"
+    )
+
+
 def ask_for_image(stack_now: StackNow) -> None:
     """Warn that the stack needs a serving image; pulumi.RunError if a release is live, which would be deleted."""
     names, state = stack_now.names, stack_now.state

@@ -16,6 +16,7 @@ from rollout.reason import Reason
 from tests.infra.recorded import (
     DIGEST,
     FACTS,
+    IMAGE,
     LOCAL,
     OLD,
     Answers,
@@ -323,3 +324,14 @@ def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now() -> None:
 def test_every_part_of_a_plan_that_a_config_sets_is_told_by_its_field() -> None:
     no_trials, never_set = {"guard"}, {"settle_seconds"}
     assert set(FIELDS) | no_trials | never_set == {field.name for field in fields(Plan)}
+
+
+def test_the_quota_of_instances_is_named_before_the_first_update_and_before_other_instances() -> None:
+    first = run("dev", serving={"image": IMAGE, "instance_count": 2}).told
+    assert "quota `ml.m5.large for endpoint usage` in us-east-1 must be at least 6, as" in first
+    assert "6 for a trial, and 8 with a shadow step" in first
+    champion = release(replace(LOCAL, stack="dev"), image=IMAGE)
+    assert "quota" not in run("dev", serving={"image": IMAGE}, state=idle(champion)).told
+    larger = run("dev", serving={"image": IMAGE, "instance_count": 2}, state=idle(champion)).told
+    assert "must be at least 6" in larger
+    assert "quota" not in run().told, "the local cloud has none"
