@@ -162,7 +162,8 @@ def live_of(answer: Mapping[str, Any]) -> Live:
     shadows = {item["VariantName"]: _variant(item) for item in answer.get("ShadowProductionVariants", [])}
     failure = why_failed(answer.get("FailureReason", ""))
     detail = f"{status}: {failure}" if failure else status
-    modified = answer["LastModifiedTime"].timestamp()
+    changed = answer.get("LastModifiedTime")
+    modified = changed.timestamp() if changed else 0.0
     return Live(kind, answer["EndpointConfigName"], variants, detail, shadows, failure, modified)
 
 
