@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -133,15 +134,17 @@ class Aws(Platform):
 
     def prediction(self, word: str, window: Window) -> Searched:
         from platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
-        from services.ledger import entry_of  # noqa: PLC0415
+        from services.ledger import entry_of, may_hold  # noqa: PLC0415
 
         target, ledger = self.target, documents_table(self.target.endpoint)
         known = Searched(places=(f"the ledger of labels, table {ledger}",))
         captures = captures_of(target.client, target.output("artifact_bucket"), target.endpoint)
         try:
             with explained("looking into the ledger of labels"):
-                entry = entry_of(DynamoDocuments(target.client, ledger), word)
+                documents = DynamoDocuments(target.client, ledger)
+                entry = entry_of(documents, word)
                 known = replace(known, exact=of_entry(entry, window) if entry else ())
+                captures = replace(captures, may_hold=partial(may_hold, documents))
         except OperatorError as error:  # without permission to read it, captures are searched all the same
             known = Searched(unread=(str(error),))
         if known.exact:
