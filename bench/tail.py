@@ -58,7 +58,7 @@ class _Tail:
 
 
 def rows(folder: Path, ours: Mapping[str, str], body: bytes) -> list[Row]:
-    """p99 over a bare ASGI app's, both at half of that one's greatest load. No goal for p99 over p50: p50 may be better.
+    """p99 over a bare ASGI app's, both at half of that one's greatest load. A smaller p50 is no fault.
 
     Args:
         folder: The unpacked package.

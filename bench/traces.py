@@ -131,7 +131,9 @@ def _asked(target: Target) -> Response:
 def _in_the_ledger(target: Target, variant: str) -> str:
     """Put an answer into the ledger of labels; its inference id."""
     name = f"order-{uuid.uuid4().hex}"
-    _ledger(target).answers(variant, [(name, CapturedAnswer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
+    _ledger(target).answers(
+        variant, [(name, CapturedAnswer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))]
+    )
     return name
 
 
