@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.caller import caller
 from infra.aws.hosting import shape_of
 from infra.aws.journal import recorded
 from infra.aws.statements import ECR
@@ -88,22 +89,15 @@ async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutStat
         asyncio.to_thread(recorded, endpoint, region), asyncio.to_thread(_load), return_exceptions=True
     )
     await asyncio.sleep(0)
-    caller, (found, _) = await asyncio.gather(_caller(), reading)
+    who, (found, _) = await asyncio.gather(caller(), reading)
     gc.freeze()
     gc.enable()
     if isinstance(found, BaseException):
         raise found
-    if isinstance(caller, Exception):
-        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
-    check_account(caller, found[0], lambda: own_account(region))
-    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), *found
-
-
-async def _caller() -> aws.GetCallerIdentityResult | Exception:
-    try:
-        return await aws.get_caller_identity()  # pyrefly: ignore[not-async] - its __await__ is untyped
-    except Exception as error:
-        return error
+    if isinstance(who, Exception):
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {who}")
+    check_account(who, found[0], lambda: own_account(region))
+    return Names(model, stack, who.account_id, region, who.arn.split(":")[1]), *found
 
 
 def _load() -> None:

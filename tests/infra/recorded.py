@@ -23,7 +23,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra import live_state
+from infra import declaration, live_state
 from infra.aws import first_endpoint, stack_now
 from infra.aws import program as on_aws
 from infra.aws import source as aws_source
@@ -365,7 +365,7 @@ def record_run(
         mock.patch.object(stack_now.StackNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(live_state, "recipe_of", recipe_of),
-        mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
+        mock.patch.object(declaration, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(on_aws, "seal", _sealed),
     ):
         run_to_its_end(world, name, sections, asked)
