@@ -75,7 +75,6 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
             f"{', '.join(known[:_MOST_NAMED])}{more}",
             "Give a time in UTC, such as 2026-03-01T09:30, or the id or digest of a release, or its first 4 digits. "
             "One that was only on trial has never served. `modelstack audit show` lists all of them.",
-            2,
         )
     return found
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cli.errors import POINT_AGAIN, OperatorError, explained
+from cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
 from rollout.controller.commands import Commands
 from services.platform_registry import DEFAULT
 
@@ -132,7 +132,7 @@ class Target:
             why = f"endpoint {self.endpoint} was named without its stack, whose output `{name}` this needs"
             raise OperatorError(why, "Give --stack, not --endpoint.", 2)
         if not value:
-            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
+            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack), UNKNOWN)
         return str(value)
 
 
@@ -174,7 +174,7 @@ def resolve(stack: str) -> Target:
     """Read a stack's outputs through the Pulumi CLI; OperatorError if it is not up."""
     target = if_up(stack)
     if target is None:
-        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack), UNKNOWN)
     return target
 
 
@@ -228,9 +228,9 @@ def _run_pulumi(stack: str, *words: str) -> Any:
         )
     except FileNotFoundError as error:
         hint = f"Type: {_here()}" if local else "Install the Pulumi CLI, or add its folder to PATH."
-        raise OperatorError(f"stack {stack}: the pulumi command is not on PATH", hint, 2) from error
+        raise OperatorError(f"stack {stack}: the pulumi command is not on PATH", hint, UNKNOWN) from error
     except subprocess.TimeoutExpired as error:
-        raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
+        raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s", exit_code=UNKNOWN) from error
     if done.returncode != 0:
         raise _refused_by_pulumi(
             stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
@@ -240,16 +240,16 @@ def _run_pulumi(stack: str, *words: str) -> Any:
 
 def _must_point_here(stack: str, variable: str) -> None:
     if not os.environ.get(variable):
-        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
+        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", UNKNOWN)
 
 
 def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
     if "no stack named" in reason and stack.startswith(LOCAL):
-        return NoStack(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
+        return NoStack(f"stack {stack} is not up", _bring_up(stack, new=True), UNKNOWN)
     if "PULUMI_ACCESS_TOKEN" in reason:
         hint = "Type `pulumi login`; see docs/how-to/aws.md."
-        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, 2)
-    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", 2)
+        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, UNKNOWN)
+    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", UNKNOWN)
 
 
 def _bring_up(stack: str, *, new: bool = False) -> str:

@@ -21,13 +21,13 @@ from starlette.staticfiles import StaticFiles
 from cli.console.figure import short
 from cli.console.pages import Pages
 from cli.console.time_range import Range, requested_range
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, WRONG_USE, OperatorError
 from cli.view.board import value
 from cli.view.snapshot import moment
 from cli.view.times import duration, when
 
 _HERE = Path(__file__).parent
-_WRONG = 2  # the exit code of a wrong argument
+_STATUS = {WRONG_USE: 400, UNKNOWN: 503}  # of an exit code
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
@@ -77,7 +77,7 @@ def app(pages: Pages) -> Starlette:
             try:
                 shown, template, status = await run_in_threadpool(read, request), f"{name}.html", 200
             except OperatorError as error:
-                status = 400 if error.exit_code == _WRONG else 503
+                status = _STATUS.get(error.exit_code, 404)
                 shown, template = {"error": error, "said": f"cannot look: {error}"}, "problem.html"
             text = templates.get_template(template).render(shown, here=name)
             return HTMLResponse(text, status, _HEADERS)

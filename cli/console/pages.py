@@ -28,7 +28,7 @@ from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
 from cli.view.watching import Looks
 from records.lineage.graph import Graph
-from rollout.controller.look import asked as asked_of_signals
+from rollout.controller.look import trial_query
 from rollout.core.state import RolloutState
 from services.declaration.alarms import RUNBOOK
 from services.declaration.panels import Panel, PanelSpec
@@ -102,7 +102,7 @@ class Pages:
     ) -> tuple[list[trial_history.EvidenceAt], str]:
         if state.plan is None or not state.step_starts:
             return [], ""
-        seen = self._looks.signals.read(asked_of_signals(state, state.plan, both.champion, both.challenger, until))
+        seen = self._looks.signals.read(trial_query(state, state.plan, both.champion, both.challenger, until))
         return self._memory.course(state, seen, until), seen.problem
 
     def dashboard(self, asked: Range) -> dict[str, Any]:

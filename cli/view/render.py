@@ -29,7 +29,7 @@ _ALARM = ("alarm", "state", "severity")
 _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
 _SEGMENTS = 5  # the worst ones are shown; --json has all
-_TELLING = 0.01  # of the evidence that rings: below, the time of a change is a guess
+_TELLING = 0.01  # of the evidence that fires the alarm: below, the time of a change is a guess
 _LATE_S = 60.0  # a normal delay: a file is processed some seconds after it was written
 _PLACES = 3  # metrics that have a place in the table
 

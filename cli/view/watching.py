@@ -26,8 +26,8 @@ from rollout.core.decision import Decision, TrialObservations
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Outcome
 
-PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
-"""Exit codes: promoted or no trial; rolled back or failed; withdrawn or superseded; waits for a person; on trial."""
+PROMOTED, TAKEN_BACK, NEEDS_A_PERSON, ON_TRIAL, NOT_TRIED = 0, 1, 4, 5, 6
+"""Exit codes: promoted or no trial; rolled back or failed; waits for a person; on trial; withdrawn or superseded."""
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")

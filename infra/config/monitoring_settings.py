@@ -37,7 +37,7 @@ class MonitoringSettings(Section):
         default=0.05,
         gt=0,
         le=1,
-        description="Share of requests that may fail. An alarm rings when more fail than chance explains.",
+        description="Share of requests that may fail. An alarm fires when more fail than chance explains.",
     )
     max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="How long 99 of 100 requests may take, in ms.")
     drift_false_alarms: float = Field(

@@ -48,7 +48,7 @@ class KubernetesRolloutProvider(DrivingProvider):
         """Approvals in the status of the release's ModelPackage."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
 
-        name = props["target"]["model_package_arn"].rpartition("/")[2]
+        name = props["desired_release"]["model_package_arn"].rpartition("/")[2]
         return PackageApprovals(api_of(props), props["endpoint"], name)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:

@@ -115,7 +115,7 @@ def test_the_stacks_are_asked_once_a_minute(browse: Callable[..., Browser]) -> N
 
 def test_a_package_that_is_not_there_is_a_wrong_question(browse: Callable[..., Browser]) -> None:
     answer = browse(Stacks(OperatorError("no package beef", "Look.", 2))).get("/lineage?package=beef")
-    assert (answer.status_code, "no package beef" in answer.text) == (400, True)
+    assert (answer.status_code, "no package beef" in answer.text) == (404, True)
 
 
 def test_the_registry_leads_there(browse: Callable[..., Browser]) -> None:

@@ -47,7 +47,14 @@ LINES = [
     step("create", CONFIG, "solo-b", None, config("b", "ml.m5.large", 2)),
     step("update", ROLE, "role", policy(allow("s3:GetObject", "arn:x")), policy(allow("s3:*", "*")), diffs=["policy"]),
     step("delete", "aws:sqs/queue:Queue", "letters", {"name": "q"}),
-    step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "b"}, "acts": True}, diffs=["target"]),
+    step(
+        "update",
+        ROLLOUT,
+        "rollout",
+        {},
+        {"desired_release": {"config_name": "b"}, "start_trial": True},
+        diffs=["desired_release"],
+    ),
     json.dumps({"summaryEvent": {"PolicyPacks": {"modelstack": "v0.1.0"}}}),
 ]
 
@@ -241,7 +248,14 @@ def test_times_are_rounded(seconds: float, said: str) -> None:
 
 
 def test_a_rejected_release_is_said_to_be_rejected(tmp_path: Path) -> None:
-    declared = step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "a"}, "acts": False}, diffs=["target"])
+    declared = step(
+        "update",
+        ROLLOUT,
+        "rollout",
+        {},
+        {"desired_release": {"config_name": "a"}, "start_trial": False},
+        diffs=["desired_release"],
+    )
     verdict = Verdict("rolled_back", Reason("person", "ada", "looks odd"), "1-b", "b", "2" * 64, CHALLENGER.digest, 1.0)
     challenger = ComparedVersion(CHALLENGER, tmp_path, cast(Manifest, None))
     live = Live(None, None, rejected=(verdict,))

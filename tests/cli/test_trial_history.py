@@ -10,7 +10,7 @@ from cli.console import trial as figures
 from cli.view import trial_history
 from cli.view.trial import MetricView, evidence_of
 from cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, times
-from rollout.controller.look import asked as asked_of_signals
+from rollout.controller.look import trial_query
 from rollout.core.decision import TrialObservations
 from rollout.core.plan import Step
 from rollout.core.state import RolloutState
@@ -24,7 +24,7 @@ def seen_of(world: World) -> TrialObservations:
     state, both = world.state, pair(world.state)
     end = ended(state) or world.clock.time()
     return CountedSignals(MemoryCounters(world)).read(
-        asked_of_signals(state, state.plan, both.champion, both.challenger, end)
+        trial_query(state, state.plan, both.champion, both.challenger, end)
     )
 
 

@@ -103,7 +103,7 @@ def test_an_alarm_asks_a_person_and_the_day_is_that_of_the_requests(story: Bed, 
     assert not target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"], "nothing is trained before"
     shown = typed("retrain")
     assert "waits for a person" in shown.stdout
-    assert typed("retrain", "waiting").exit_code == 3
+    assert typed("retrain", "waiting").exit_code == 1
 
 
 def test_what_is_agreed_to_is_trained_and_held_against_the_champion(story: Bed) -> None:

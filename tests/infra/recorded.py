@@ -92,8 +92,8 @@ class Answers:
         if kind.endswith(":Package"):
             state = {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
         if kind.endswith(":Rollout"):
-            wanted = inputs["target"].get("package_digest") or ""
-            champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]
+            wanted = inputs["desired_release"].get("package_digest") or ""
+            champion = wanted if self.outcome == "promoted" else inputs["live_state"]["champion"]
             state = {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
             state["metrics"] = self.registered
         if kind == "aws:kms/key:Key":

@@ -445,7 +445,7 @@ def test_new_image_of_the_champions_model_is_put_on_trial_beside_it_and_both_ima
     }
     pair, rollout = LOCAL.pair_of(champion.config_name, challenger.config_name), world.rollout
     assert weights(world, pair) == {champion.variant: 1, challenger.variant: 0}
-    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair)
+    assert (rollout["desired_release"]["id"], rollout["trial_config"]) == (challenger.id, pair)
     assert rollout["plan"]["guard"] is None, "SageMaker's guardrails are for a change of instances alone"
     assert {"flight-delay-dev-serving", "other-serving"} <= {arn.rpartition("/")[2] for arn in pulled(world)}, (
         "an instance of the champion may have to start again in mid-trial"

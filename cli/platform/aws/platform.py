@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.errors import OperatorError, explained
+from cli.errors import UNKNOWN, OperatorError, explained
 from cli.platform.aws import alarms, counted
 from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
 from cli.platform.port import Platform
@@ -209,7 +209,7 @@ class Aws(Platform):
             try:
                 record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
             except ValueError as error:
-                raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+                raise OperatorError(f"the retraining of {target.endpoint}: {error}", exit_code=UNKNOWN) from error
         return record, self._retrains()
 
     def _retrains(self) -> bool:
@@ -235,10 +235,10 @@ class Aws(Platform):
                 raise
             switch = "pulumi config set --path modelstack:retraining.enabled true"
             hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
-            raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
+            raise OperatorError(f"{target.endpoint} has no retrain function", hint, 2) from error
         said: dict[str, Any] = json.loads(answer["Payload"].read())
         if answer.get("FunctionError"):
-            raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
+            raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}", exit_code=UNKNOWN)
         if said.get("refused"):
             raise OperatorError(f"nothing was done: {said['refused']}")
         return said["held"] or said["latest"]
