@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from cli.console.pages import Pages
 from cli.console.time_range import Range, requested_range
 from cli.errors import UNKNOWN, WRONG_USE, OperatorError
 from cli.view.board import value
-from cli.view.snapshot import moment
 from cli.view.times import duration, when
 
 _HERE = Path(__file__).parent
@@ -58,9 +57,8 @@ def app(pages: Pages) -> Starlette:
     )
 
     def time(at: datetime | str) -> Markup:
-        written = at if isinstance(at, str) else at.astimezone(UTC).isoformat(timespec="seconds")
-        shown = when(written, moment(pages.clock()))
-        return Markup('<time datetime="{}">{}</time>').format(written, shown)
+        written = at if isinstance(at, str) else at.isoformat(timespec="seconds")
+        return Markup('<time datetime="{}">{}</time>').format(written, when(at, pages.clock()))
 
     templates.globals |= {  # pyrefly: ignore[bad-assignment] - Jinja types it by what it begins with
         "tabs": TABS,
@@ -69,6 +67,8 @@ def app(pages: Pages) -> Starlette:
         "measured": value,
         "short": short,
         "time": time,
+        "when": when,
+        "now": pages.clock,
         "runbook": _runbook,
     }
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from cli.view.times import duration
+
 Point = tuple[float, float]
 """Epoch seconds and value."""
 _MISSED = 2.5  # periods without a point that break a curve
@@ -160,7 +162,7 @@ class Figure:
     @property
     def horizontal(self) -> str:
         """The title of the horizontal axis."""
-        return f"UTC, one point each {lasting(self.period)}" if self.period else "UTC"
+        return f"UTC, one point each {duration(self.period)}" if self.period else "UTC"
 
     @property
     def said(self) -> str:
@@ -231,14 +233,6 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{name}"
     return f"{value:.4g}"
-
-
-def lasting(seconds: float) -> str:
-    """A period for people."""
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
 
 
 def _named(curve: Curve) -> str:

@@ -20,6 +20,7 @@ from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, moment, take
+from cli.view.times import stamp
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Quantile, SignalQuery, Signals
 from rollout.core.decision import Decision, TrialObservations
@@ -135,7 +136,7 @@ class Lines:
             self._say(moment(time.time()), f"cannot look: {error}")
 
     def _say(self, at: str, text: str) -> None:
-        self._console.print(f"{at[11:19]}  {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"{stamp(at)}  {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 class Stream:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cli.platform.facts import AlarmView, EndpointState
 from cli.target import Target
-from cli.view.board import Board, brief, brief_verdict, changes, duration, e_value, news
+from cli.view.board import Board, brief, brief_verdict, changes, e_value, news
 from cli.view.snapshot import Snapshot, VariantView, role, seen_at
 from cli.view.trial import trial
 from rollout.core.live import Live, Variant
@@ -154,14 +154,6 @@ def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: B
     other = replace(seen, trial=replace(seen.trial, waits_for=few, lacks="requests"))
     assert news(seen, later) == []
     assert news(seen, other) == ["waits    waiting for requests: too little traffic"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (119, "119 s"), (125, "2 min 5 s"), (120, "2 min"), (1770, "29 min"), (7260, "2 h 1 min")],
-)
-def test_a_duration_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(("number", "words"), [(0.001, "0.0"), (9.94, "9.9"), (9.96, "10"), (60, "60"), (1e30, ">999")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.console import app
-from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
+from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, short
 from cli.console.widget_figures import figure
 from cli.platform.facts import Series
 from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
@@ -152,13 +152,6 @@ def test_a_figure_says_what_it_shows() -> None:
 )
 def test_numbers_are_short(number: float, text: str) -> None:
     assert short(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(10, "10 s"), (60, "1 min"), (90, "90 s"), (3600, "1 h"), (172800, "2 d")]
-)
-def test_periods_are_told_in_the_largest_whole_unit(seconds: float, text: str) -> None:
-    assert lasting(seconds) == text
 
 
 # --- the library

@@ -17,7 +17,6 @@ from cli.report.gather import Live, expected
 from cli.report.infrastructure import Prices
 from cli.report.page import marker, page
 from cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
-from cli.report.stack_section import lasting
 from cli.report.versions import ComparedVersion
 from monitoring.statistics.profile import Categorical, Profile
 from pipeline.archive import Manifest
@@ -238,13 +237,6 @@ def test_it_is_never_longer_than_a_comment_may_be() -> None:
 def test_a_marker_holds_nothing_but_the_name_of_its_stack() -> None:
     assert marker("org/modelstack/dev") == "<!-- modelstack pr-report org/modelstack/dev -->"
     assert marker("a --> b") == "<!-- modelstack pr-report a--b -->"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h"), (2.5 * 86_400, "2.5 days")]
-)
-def test_times_are_rounded(seconds: float, said: str) -> None:
-    assert lasting(seconds) == said
 
 
 def test_a_rejected_release_is_said_to_be_rejected(tmp_path: Path) -> None:
