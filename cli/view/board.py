@@ -187,7 +187,8 @@ def _alarms(seen: Snapshot) -> RenderableType:
     if not seen.ringing:
         unknown = sum(alarm.state == "INSUFFICIENT_DATA" for alarm in seen.alarms)
         without = f", {unknown} of them without data" if unknown else ""
-        return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), f"{len(seen.alarms)}, none in alarm{without}"))
+        told = f"{len(seen.alarms)}, none in alarm{without}"
+        return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), (told, "yellow" if unknown else "")))
     lines = [
         Text.assemble(
             ("alarm".ljust(_LABEL + 1), "bold red"),

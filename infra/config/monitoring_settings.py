@@ -103,4 +103,6 @@ class MonitoringSettings(Section):
 
     def panels(self, objective: Objective) -> PanelSettings:
         """The settings of the dashboard's panels."""
-        return PanelSettings(self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective)
+        return PanelSettings(
+            self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective, self.max_5xx_rate
+        )

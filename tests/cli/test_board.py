@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -145,6 +146,13 @@ def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Beg
     assert lines[-1] == '         type: modelstack approve --reason "..."'
     assert len(lines) < 25
     assert news(before, look(world)) == []
+
+
+def test_no_alarm_fires_is_not_said_calmly_while_one_has_no_data(begin: Begin) -> None:
+    seen = look(begin(seconds=20), AlarmView("endpoint-v-b-5xx", "INSUFFICIENT_DATA", ""))
+    shown = io.StringIO()
+    Console(file=shown, force_terminal=True, color_system="standard", width=120).print(Board(seen))
+    assert re.search("\x1b\\[33m1, none in alarm, 1 of them without data", shown.getvalue()), shown.getvalue()
 
 
 def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: Begin) -> None:

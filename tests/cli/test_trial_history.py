@@ -13,7 +13,7 @@ from cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, ti
 from rollout.controller.look import trial_query
 from rollout.core.decision import TrialObservations
 from rollout.core.plan import Step
-from rollout.core.state import RolloutState
+from rollout.core.state import Phase, RolloutState
 from services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
 from tests.rollout.worlds import ALARM, release
@@ -125,6 +125,14 @@ def test_a_trial_is_not_mixed_up_with_a_champion_that_is_rolled_back_after_it(be
     assert (pair(state), ended(state), outcome(state)) == (Pair("v-b", "v-c"), then, "rolled_back")
     assert [item.percent for item in asked(state, "v-c")] == [0, 10, 30, 0, 0]
     assert [step.state for step in figures.steps(state)] == ["done", "failed", "not reached"]
+
+
+def test_a_step_has_failed_as_soon_as_its_rollback_is_requested(begin: Callable[..., World]) -> None:
+    world = begin(plan(Step(10, 20), Step(30, 600), Step(50, 20)), 700)
+    assert [step.state for step in figures.steps(world.state)] == ["done", "now", "ahead"]
+    world.controller().roll_back(ALARM)
+    assert (world.state.phase, world.state.challenger is None) == (Phase.ROLLING_BACK, False), "not confirmed yet"
+    assert [step.state for step in figures.steps(world.state)] == ["done", "failed", "not reached"]
 
 
 def test_a_champion_that_is_rolled_back_has_passed_the_steps_of_its_trial(begin: Callable[..., World]) -> None:
