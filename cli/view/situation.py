@@ -132,6 +132,8 @@ def _releases(seen: Snapshot) -> list[str]:
 def _done(seen: Snapshot) -> list[str]:
     """The last verdict, unless it made the champion; of a deciding alarm its value then and now."""
     ended = seen.verdict
+    if seen.phase in _CHANGING and seen.events:
+        return [f"Under way since {when(seen.events[-1].at, seen.at)}: {seen.events[-1].text}."]
     if ended is None or (ended["outcome"], ended["release"]) == ("promoted", seen.champion):
         return []
     numbers, text = ended["reason"]["numbers"], textwrap.shorten(ended["text"], _LONGEST, placeholder=" ...")

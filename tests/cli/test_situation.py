@@ -124,7 +124,9 @@ def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_ba
     assert found.what.endswith(": 52 of 1,000.")
     assert found.next[0] == '`modelstack rollback --reason "..."` gives champion a all traffic'
     world.controller().roll_back(RINGS)
-    assert situation(look(world, fires(world, "v-b-5xx"))).next == (
+    found = situation(look(world, fires(world, "v-b-5xx")))
+    assert found.facts[-1].startswith("Under way since ") and ": a gets 100% back: alarm" in found.facts[-1]
+    assert found.next == (
         "`modelstack watch --until-verdict` follows the change of traffic that is under way",
     )
 
