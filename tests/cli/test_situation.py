@@ -126,9 +126,7 @@ def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_ba
     world.controller().roll_back(RINGS)
     found = situation(look(world, fires(world, "v-b-5xx")))
     assert found.facts[-1].startswith("Under way since ") and ": a gets 100% back: alarm" in found.facts[-1]
-    assert found.next == (
-        "`modelstack watch --until-verdict` follows the change of traffic that is under way",
-    )
+    assert found.next == ("`modelstack watch --until-verdict` follows the change of traffic that is under way",)
 
 
 def test_a_trial_that_waits_for_a_person_says_what_to_type(begin: Begin) -> None:
