@@ -323,7 +323,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.STEP_APPROVED: "step {step:.0f} was approved",
     Kind.METRICS_BACK: "the step begins again, as requests were counted without a gap for {seconds:.0f} s",
     Kind.METRICS_LACKING: (
-        "{lacking:.0f} of the trial's {windows:.0f} windows lack the counts of one version, which may have failed in "
+        "{lacking:.0f} of the trial's {windows:.0f} windows lack the counts of a version, which may have failed in "
         "them: at most {allowed:.0%} may"
     ),
     Kind.METRICS_MISSING: (

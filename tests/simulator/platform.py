@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -83,6 +83,7 @@ class World:
         unanswered: Variant -> the share of its requests that none of its instances answers.
         metrics_problem: Why metrics are unreachable; empty when they are not.
         metrics_known_until: A time whose later windows are not counted yet; None counts each at once.
+        metrics_hidden: Whether the window that begins at a time is never counted.
     """
 
     configs: dict[str, dict[str, float]]
@@ -107,6 +108,7 @@ class World:
     unanswered: dict[str, float] = field(default_factory=dict[str, float])
     metrics_problem: str = ""
     metrics_known_until: float | None = None
+    metrics_hidden: Callable[[int], bool] = lambda _: False
     unsendable: bool = False
     unwritable: bool = False
     seed: int = 1
@@ -272,8 +274,9 @@ class MemoryCounters(Counters):
         for at in times:
             if at not in closed:
                 closed[at] = CountedWindow(at, {name: self._tallies(query, at, name) for name in query.variants})
-        known = self.world.metrics_known_until
-        found = [closed[at] if known is None or at + query.seconds <= known else CountedWindow(at, {}) for at in times]
+        until = self.world.metrics_known_until
+        known = [not self.world.metrics_hidden(at) and (until is None or at + query.seconds <= until) for at in times]
+        found = [closed[at] if is_ else CountedWindow(at, {}) for at, is_ in zip(times, known, strict=True)]
         if query.captured:
             found.append(
                 CountedWindow(times.stop, {name: self._counted(query, name) for name in query.variants}, False)
