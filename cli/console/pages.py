@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +57,7 @@ class PanelView:
     def fed_by(self) -> str:
         """The words of the command that sends what the panel shows; empty where an empty panel is no idle one."""
         metrics = {curve.metric for curve in self.spec.curves} - {*published.UNUSABLE}
-        if not metrics or self.spec.kind != "curves":
+        if self.spec.kind != "curves" or not (metrics or "requests" in self.spec.unit):
             return ""
         labelled = any(name.startswith(_OF_LABELS) for name in metrics)
         return "replay --rate 20 --for 60" + " --labels-after 1" * labelled
@@ -222,7 +221,7 @@ class Pages:
                 return {"commit and parameters": f"not known: {error}"}
             changed = ", but files differed from it" * bool(facts.source.dirty)
             commit = f"{facts.source.commit}{changed}" if facts.source.commit else "not known: made outside git"
-            self._made[digest] = {"commit": commit, **{n: json.dumps(v) for n, v in facts.recipe.parameters.items()}}
+            self._made[digest] = {"commit": commit, **{n: str(v) for n, v in facts.recipe.parameters.items()}}
         return self._made[digest]
 
     def _views(self, panels: Sequence[Panel], shown: Span, *variants: str) -> list[PanelView]:

@@ -218,7 +218,7 @@ def test_an_idle_panel_says_how_to_send_what_it_shows(
     functions = Panel(PanelSpec("Functions that fail", "times"), (Query("y"),))
     console = pages(begin(seconds=90), monkeypatch, REQUESTS, accuracy, functions)
     page = Browser(app(console)).get("/").text
-    idle = r'<h2>([^<]+)</h2>\n<p class="note">no data in this time(?:; to send some: <code>([^<]+))?'
+    idle = r'<h2>([^<]+)</h2>\n<p class="note">no data in this time(?:; to send some:<br><code>([^<]+))?'
     assert re.findall(idle, page) == [
         ("Requests", "modelstack replay --rate 20 --for 60"),
         ("Accuracy", "modelstack replay --rate 20 --for 60 --labels-after 1"),
