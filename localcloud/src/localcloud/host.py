@@ -132,6 +132,7 @@ class Host:
         self._durability.attach(loop)
         self._durability.install()
         repairs.report_failed_object_writes()
+        repairs.refuse_overlapping_updates()
         self._doors.guard()
         UsedRights(self._folders.state, self._configuration.account).watch()
         repairs.count_loopback_as_secure()

@@ -22,6 +22,7 @@ from localcloud.server import (
     authorization,
     dependent_actions,
     dispatch,
+    limits,
     objects,
     owners,
     policies,
@@ -30,7 +31,7 @@ from localcloud.server import (
 )
 from localcloud.server.condition_keys import condition_keys, role_of, s3_conditions
 from localcloud.server.platform import Answer
-from localcloud.server.refusals import Asked, refusal
+from localcloud.server.refusals import Asked, malformed, refusal
 from localcloud.server.regions import Handle
 from localcloud.server.resource_arns import check_place, resource_arns, table_arn
 
@@ -284,7 +285,7 @@ def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
 def _authorized(name: str, serve: Handle) -> Handle:
     """A handler that asks for what ministack's one check a request leaves out.
 
-    That is further resources, tagging, reading what is named in S3, and passing a role.
+    That is further resources, tagging, reading what is named in S3, and passing a role; then `limits`.
     """
 
     async def handle(
@@ -292,9 +293,14 @@ def _authorized(name: str, serve: Handle) -> Handle:
     ) -> Answer:
         request = requests.current.get()
         if request is not None and request.query is query:  # else a service calls, not a client
-            for action, arn, context in islice(checks(request, router.extract_region(headers, query)), 1, None):
+            region = router.extract_region(headers, query)
+            for action, arn, context in islice(checks(request, region), 1, None):
                 if refused := refusal(Asked(name, headers, query), action, arn, context):
                     return refused
+            try:
+                limits.check(request, headers, region)
+            except requests.BadRequest as error:
+                return malformed(name, headers, error)
         return await serve(method, path, headers, body, query)
 
     return handle

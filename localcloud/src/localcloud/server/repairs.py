@@ -11,11 +11,12 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import combinations, takewhile
 from typing import Any
 
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
+from ministack.services import cloudwatch_logs, dynamodb, lambda_svc, s3, sqs, sts
 
 from localcloud.server.durability import failures
 from localcloud.server.platform import Datum
@@ -59,6 +60,39 @@ def report_failed_object_writes() -> None:
             raise
 
     s3._atomic_write = atomic_write
+
+
+def refuse_overlapping_updates() -> None:
+    """DynamoDB refuses an update of two paths of which one is part of the other, or the same."""
+    apply = dynamodb._apply_update_expression
+
+    def apply_update(item: Any, expression: str, values: Any, names: Any, *more: Any) -> Any:
+        paths: list[tuple[Any, ...]] = []
+        clause: list[Any] = []
+        for token in [*dynamodb._tokenize(expression), ("IDENT", "SET")]:
+            if token[0] == "IDENT" and token[1].upper() in {"SET", "REMOVE", "ADD", "DELETE"}:
+                parts = [list(takewhile(_in_path, part)) for part in dynamodb._split_by_comma(clause)]
+                paths += [tuple(dynamodb._parse_path_from_tokens(part, names)) for part in parts if part]
+                clause = []
+            elif token[0] != "EOF":
+                clause.append(token)
+        for one, other in combinations(paths, 2):
+            if one[: len(other)] == other[: len(one)]:
+                raise ValueError(
+                    "Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one "
+                    f"of these paths; path one: {_shown(one)}, path two: {_shown(other)}"
+                )
+        return apply(item, expression, values, names, *more)
+
+    dynamodb._apply_update_expression = apply_update
+
+
+def _in_path(token: Any) -> bool:
+    return token[0] not in {"EQ", "VALUE_REF"}
+
+
+def _shown(path: tuple[Any, ...]) -> str:
+    return f"[{', '.join(f'[{part}]' if isinstance(part, int) else str(part) for part in path)}]"
 
 
 def count_loopback_as_secure() -> None:
