@@ -99,11 +99,10 @@ class Models:
     async def describe(self, request: Request) -> Document:
         """A model as it was created."""
         model = self.get(request["ModelName"])
-        hidden = {"Tags", "Resolved"}
-        return {
-            "EnableNetworkIsolation": False,
-            **{name: value for name, value in model.items() if name not in hidden},
-        }
+        shown = {name: value for name, value in model.items() if name not in {"Tags", "Resolved"}}
+        if "PrimaryContainer" in shown:
+            shown["PrimaryContainer"] = {"Mode": "SingleModel", **shown["PrimaryContainer"]}
+        return {"EnableNetworkIsolation": False, **shown}
 
     async def list(self, request: Request) -> Document:
         """Models, the newest first unless asked otherwise."""

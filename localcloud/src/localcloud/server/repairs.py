@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from bisect import bisect_left
@@ -44,6 +45,21 @@ Sink = Callable[[str, str, str, list[Datum]], None]
 
 Meter = Callable[[tuple[str, str, str], str, float, str], None]
 """Takes the account, the region and the name of a function, and a metric, its value and unit."""
+
+
+def qualify_listed_versions() -> None:
+    """ListVersionsByFunction gives the unpublished version's ARN without its qualifier, `$LATEST`."""
+    list_versions = lambda_svc._list_versions
+
+    def qualified(name: str, query_params: Any) -> Any:
+        status, headers, body = list_versions(name, query_params)
+        found = json.loads(body)
+        for version in found.get("Versions", []):
+            if version["Version"] == "$LATEST" and not version["FunctionArn"].endswith(":$LATEST"):
+                version["FunctionArn"] += ":$LATEST"
+        return status, headers, json.dumps(found).encode()
+
+    lambda_svc._list_versions = qualified
 
 
 def report_failed_object_writes() -> None:
