@@ -26,6 +26,7 @@ from platforms.aws.invoke import SageMakerInvoke
 from platforms.aws.journal import champion, copied_journal, role_for
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
+from platforms.aws.traffic import live_of
 from platforms.aws.training import DynamoBook
 from platforms.s3.errors import code_of
 from retraining.record import RetrainingRecord
@@ -52,8 +53,6 @@ class Aws(Platform):
             return copied_journal(target.client, target.output("journal_table"), target.endpoint).read()
 
     def endpoint(self) -> EndpointState:
-        from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
-
         with explained(f"reading endpoint {self.target.endpoint}"):
             told = self.target.client("sagemaker").describe_endpoint(EndpointName=self.target.endpoint)
         images = {

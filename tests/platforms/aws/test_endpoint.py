@@ -15,8 +15,9 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from platforms.aws.clients import clients
-from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, controller
+from platforms.aws.endpoint import SageMakerRegistry, SnsNotify, controller
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.traffic import SageMakerTraffic
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Live, Variant
