@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-import platforms.aws.traffic
 import platforms.aws.journal
+import platforms.aws.traffic
 import platforms.aws.training
 from infra.aws.journal import recorded
 from retraining.record import RetrainingRecord
