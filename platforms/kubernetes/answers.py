@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
+from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 
 
-class NotFound(Unavailable):
+class NotFound(RolloutError):
     """The object does not exist, or the API server does not know its kind."""
 
 
@@ -21,7 +21,7 @@ class Exists(Busy):
     """An object of this name was created a moment ago."""
 
 
-class Forbidden(Unavailable):
+class Forbidden(RolloutError):
     """The caller is not authenticated or not authorized."""
 
 

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from bench.bed import Bed
-from cli.local.cloud import Local, account_of
+from cli.local.account import account_of
+from cli.local.cloud import Local
 from cli.target import ROOT
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS

@@ -33,7 +33,6 @@ _VARIANT = {
     "ModelDataDownloadTimeoutInSeconds": ...,
     "ContainerStartupHealthCheckTimeoutInSeconds": ...,
     "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
-    "EnableSSMAccess": {False},
 }
 _CHANNEL = {
     "ChannelName": ...,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from platforms.kubernetes.assembled import assembled
 from platforms.kubernetes.audit_records import PostgresRecords, uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import LEASE, NAMESPACE, ROLLOUT
+from platforms.kubernetes.kinds import EVENT, LEASE, NAMESPACE, ROLLOUT
 from platforms.kubernetes.metrics import cluster
 from platforms.kubernetes.spec import RolloutSpec
 from rollout.core.plan import Plan, Step
@@ -151,6 +152,35 @@ def stage(server: ApiServer, tmp_path: Path) -> Generator[Stage]:
         yield made
         for pod in list(made.pods.running):
             made.pods.kill(pod)
+
+
+def test_a_trial_ends_well_though_one_of_two_is_killed_in_each_of_its_states(stage: Stage) -> None:
+    for pod in ("one", "two"):
+        stage.pods.start(pod)
+    stage.release("a")
+    until(lambda: stage.state.phase is Phase.IDLE, 90)
+    stage.release("b", pair_config=PAIR.name, beside=A.name)
+    killed: Counter[str] = Counter()
+    end = time.monotonic() + 150
+    while not stage.over:
+        assert time.monotonic() < end, stage.state
+        where = f"{stage.state.phase.value} {stage.state.step}"
+        if not killed[where]:
+            leader = stage.world.api.get(LEASE, names.CONTROLLER)["spec"]["holderIdentity"]
+            stage.pods.kill(leader)
+            killed[where] += 1
+            stage.pods.start(leader)
+        time.sleep(0.1)
+    until(lambda: stage.state.phase is Phase.IDLE and not stage.state.outbox, 60)
+    state = stage.state
+    assert {"baking 0", "baking 1"} <= set(killed)
+    assert state.champion is not None
+    assert (state.champion.id, stage.world.weights()) == ("b", {"solo-b": 100})
+    kinds = Counter(event.kind for event in state.history if event.rollout_id == state.rollout_id)
+    assert (kinds["promoted"], kinds["weights"], kinds["rolled_back"]) == (1, 2, 0)
+    told = [one["reason"] for one in stage.world.api.list(EVENT) if one["involvedObject"]["kind"] == "Rollout"]
+    assert told.count("Promoted") == 2, "a's, and b's once, however often it was sent"
+    assert state.audit.number == len({record.number for record in state.audit.waiting}), "no store puts them away here"
 
 
 def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_again(stage: Stage) -> None:

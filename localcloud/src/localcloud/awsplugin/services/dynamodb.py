@@ -112,7 +112,6 @@ def _read_table(s: Scope, k: Props) -> Props:
             _read_index(i, listed=i["IndexName"] in listed) for i in live.get("GlobalSecondaryIndexes", [])
         ],
         "serverSideEncryption": _read_encryption(live.get("SSEDescription", {})),
-        "tableClass": live.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
         "deletionProtectionEnabled": live.get("DeletionProtectionEnabled", False),
         "pointInTimeRecovery": _read_recovery(client, k["name"]),
         "ttl": _read_ttl(client, k["name"]),
@@ -236,7 +235,7 @@ TABLE = Resource(
         "deletionProtectionEnabled": Prop(default=False),
     },
     ident="name",
-    outputs=("arn", "tableClass"),
+    outputs=("arn",),
     name=Name(limit=255),
     tags=_TAGS,
     required=("attributes", "hashKey"),
