@@ -2,7 +2,7 @@
 # when nothing has changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes mlflow promote pipeline year test test-faults check bench bench-kubernetes timings env shell format lint types unit image docs example pictures lock clean
+.PHONY: help setup setup-dev up up-kubernetes cluster down demo demo-kubernetes mlflow promote pipeline year test test-faults test-genuine check bench bench-kubernetes timings env shell format lint types unit image docs example pictures lock clean
 
 # Any Python from 3.11 that can make virtual environments; name another one with `make PYTHON=...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -70,9 +70,9 @@ env: ## Print exports that point a client at the local stack: eval "$$(make -s e
 shell: ## A shell on the local stack, or in another ACCOUNT of the local cloud; other stacks need AWS's own settings
 	@$(SETUP) shell $(if $(ACCOUNT),--account $(ACCOUNT))
 
-test test-faults check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+test test-faults test-genuine check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
-test test-faults check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
+test test-faults test-genuine check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
 export PYTEST_ARGS
 
 # The duration of a whole run is recorded for `make timings`.
@@ -83,6 +83,10 @@ test: setup-dev ## All tests, with what they need of the machine where it may be
 
 test-faults: setup-dev ## The whole fault table on every platform; PYTEST_ARGS='-k NAME' chooses some
 	@$(TIMED) $(RUN) -m tests --faults $(PYTEST_ARGS)
+
+test-genuine: setup-dev ## A stack as the genuine AWS provider's code reads it, which is built first, for some minutes
+	@$(RUN) -m localcloud.genuine
+	@$(RUN) -m pytest tests/e2e/test_genuine_provider.py $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, side by side, so that no core is idle
 	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit types lint

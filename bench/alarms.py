@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.dependent import World
+from bench import dependent
 from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, share, trial
 from bench.rows import Row
 from monitoring.alarms.alike import compared, fails_alike
@@ -97,9 +97,9 @@ def _in_outage(source: Random, model: Model) -> list[Window]:
 
 def _bursts(source: Random, model: Model) -> list[Window]:
     """Each of two instances of a version fails a third of its requests for 30 s in ten minutes, also before."""
-    weights = (*[0] * (_BEFORE // _STEP), *WEIGHTS)
-    world = World(50, instances=2, minutes=_BEFORE + _LOOKS, weights=weights)
-    return replace(world, stall=30, stalled=0.05, hit=0.35, fails=1).play(source)
+    shares = (*[0] * (_BEFORE // _STEP), *WEIGHTS)
+    world = dependent.stalling(50, instances=2, shares=shares, minutes=_STEP, stall=30, stalled=0.05, hit=0.35, fails=1)
+    return dependent.windows(world, source)
 
 
 def _row(name: str, what: str, ends: Sequence[Ended]) -> Row:

@@ -2,131 +2,103 @@
 
 python -m bench dependent
 
-Each request has a time, a variant, and an instance of it. An instance stalls now and then, and what arrives
-meanwhile is slow, or fails. The other worlds change one thing at a time. A window is a minute, a trial has sixty: 5%,
-25% and 50% of the requests for twenty minutes each. Models are equal unless a row says otherwise.
+An instance stalls now and then, and what arrives meanwhile is slow, or fails. The other worlds change one thing at a
+time. A window is a minute, a trial has sixty: 5%, 25% and 50% of the requests for twenty minutes each. Models are equal
+unless a row says otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+from scipy.stats import lognorm
 
 from bench.judge import ALPHA, ERRORS, P99, WEIGHTS, interval
 from bench.rows import Row
+from bench.worlds import MINUTE, Random, Requests, Spells, World, pauses, retries
 from rollout.core.catalogue import KNOWN
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.judge.verdict import judge
 
 INVALID = KNOWN["invalid_answers"]
 METRICS = (ERRORS, P99, INVALID)
-MINUTE = 60.0
 RUNS = 500
-_BASE_SLOW, _BASE_ERRORS, _BASE_INVALID = 0.005, 0.005, 0.005  # of answers that nothing troubles
+_BASE = 0.005  # the share of answers that fail, are slow, or are invalid without a stall
+_SLOW = float(lognorm.isf(_BASE, 0.5, scale=0.08))  # seconds
 _LOOKS = 5  # in the last step, at each of which a challenger might be promoted
 
-Random = np.random.Generator
+
+def _stalled(source: Random, world: World, seen: Requests, *, hit: float, fails: float, **pausing: Any) -> Requests:
+    """Each instance stalls: a share of its requests is slow, and a share of these fails."""
+    met = pauses(source, world, seen, **pausing) > 0
+    met &= source.random(len(met)) < hit
+    failed = seen.failed | (met & (source.random(len(met)) < fails))
+    return replace(seen, failed=failed, latency=seen.latency + met * _SLOW)
 
 
-@dataclass(frozen=True)
-class World:
-    """How requests come and what happens to them.
+def _sent(source: Random, world: World, seen: Requests, *, requests: int) -> Requests:
+    """Each user sends so many requests within two minutes, to either version."""
+    users = np.arange(len(seen.times)).repeat(requests)
+    times = seen.times[users] + source.uniform(0, 2 * MINUTE, len(users))
+    return world.answered(source, times, users, source.random(len(users)) < world.share(times), world.failing)
 
-    Attributes:
-        requests: A second, on average.
-        instances: Of each variant.
-        minutes: How long it lasts.
-        weights: Percent of the requests that the challenger gets, in parts of the same length.
+
+def _valid(source: Random, world: World, seen: Requests) -> Requests:
+    """All answers to one user in 200 are invalid."""
+    right = source.random(int(seen.users.max(initial=0)) + 1) >= _BASE
+    return replace(seen, right=right[seen.users])
+
+
+def stalling(
+    rate: float = 20,
+    *,
+    instances: int = 1,
+    shares: tuple[int, ...] = WEIGHTS,
+    minutes: int = 20,
+    stall: float = 1.0,
+    stalled: float = 0.01,
+    hit: float = 1.0,
+    fails: float = 0.0,
+    more: float = 1.0,
+    sessions: int = 1,
+    failing: float = _BASE,
+    repeats: int = 0,
+) -> World:
+    """A world whose instances stall.
+
+    Args:
+        rate: Requests a second.
+        instances: Of each version.
+        shares: The challenger's percent of the requests, by step.
+        minutes: Of each step.
         stall: How long an instance stalls at a time, seconds.
         stalled: The share of the time that it does.
-        hit: The share of the requests in a stall that it troubles.
+        hit: The share of the requests in a stall that are slow.
         fails: The share of these that fail.
-        errors: The share of the requests that fail without a stall.
-        sessions: How many requests a user sends within a minute or two; of one user in 200 all answers are
-            invalid.
+        more: How many times as often the challenger stalls.
+        sessions: How many requests a user sends within two minutes.
+        failing: The share of the requests that fail without a stall.
         repeats: How often a client repeats a failed request at the same version, where it fails again.
     """
-
-    requests: float = 20
-    instances: int = 1
-    minutes: int = 60
-    weights: Sequence[int] = WEIGHTS
-    stall: float = 1.0
-    stalled: float = 0.01
-    hit: float = 1.0
-    fails: float = 0.0
-    sessions: int = 1
-    repeats: int = 0
-    errors: float = _BASE_ERRORS
-
-    @property
-    def starts(self) -> tuple[float, ...]:
-        """When each step begins, seconds."""
-        each = self.minutes // len(self.weights)
-        return tuple(MINUTE * each * step for step in range(len(self.weights)))
-
-    def play(self, source: Random, *, stalls: float = 1.0) -> list[Window]:
-        """The windows of a trial in which the challenger stalls so many times as often as the champion."""
-        end = MINUTE * self.minutes
-        times, users = self._arrivals(source, end)
-        troubled = self._troubles(source, end, stalls)
-        new = self._routed(source, times)
-        hit = troubled(times, new)
-        slow = (source.random(len(times)) < _BASE_SLOW) | hit
-        errors = (source.random(len(times)) < self.errors) | (hit & (source.random(len(times)) < self.fails))
-        again = np.flatnonzero(errors).repeat(self.repeats)
-        times, new, slow, errors, users = (np.concatenate([of, of[again]]) for of in (times, new, slow, errors, users))
-        invalid = users < _BASE_INVALID
-        return _windows(times, new, {ERRORS.name: errors, P99.name: slow, INVALID.name: invalid}, self.minutes)
-
-    def _arrivals(self, source: Random, end: float) -> tuple[np.ndarray, np.ndarray]:
-        """The times of all requests, and of each a number from 0 to 1 that its user has."""
-        times = source.uniform(0, end, source.poisson(self.requests * end / self.sessions))
-        users = source.random(len(times))
-        if self.sessions > 1:
-            times = np.repeat(times, self.sessions) + source.uniform(0, 2 * MINUTE, len(times) * self.sessions)
-            users = np.repeat(users, self.sessions)
-            users, times = users[times < end], times[times < end]
-        return times, users
-
-    def _routed(self, source: Random, times: np.ndarray) -> np.ndarray:
-        """Which requests go to the challenger."""
-        each = MINUTE * (self.minutes // len(self.weights))
-        step = np.minimum((times // each).astype(int), len(self.weights) - 1)
-        return source.random(len(times)) * 100 < np.array(self.weights)[step]
-
-    def _troubles(self, source: Random, end: float, stalls: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Tells which requests meet a stall of the instance that they are sent to."""
-        begins = {
-            (version, instance): np.sort(
-                source.uniform(
-                    -self.stall, end, source.poisson(self.stalled * (stalls if version else 1) * end / self.stall)
-                )
-            )
-            for version in (False, True)
-            for instance in range(self.instances)
-        }
-
-        def met(times: np.ndarray, new: np.ndarray) -> np.ndarray:
-            instance = source.integers(0, self.instances, len(times))
-            found = np.zeros(len(times), dtype=bool)
-            for (version, number), at in begins.items():
-                if len(at):
-                    chosen = (instance == number) & (new == version)
-                    place = np.searchsorted(at, times[chosen], side="right") - 1
-                    found[chosen] = (place >= 0) & (times[chosen] < at[place] + self.stall)
-            return found & (source.random(len(times)) < self.hit)
-
-        return met
+    spells, each = Spells(stall / stalled, stall, stall), (instances, instances)
+    effect = partial(_stalled, hit=hit, fails=fails, spells=spells, instances=each, more=more)
+    again = partial(retries, again=1.0, most=repeats, wait=1e-6)
+    effects = partial(_sent, requests=sessions), effect, again, _valid
+    return World(effects, rate=rate / sessions, shares=shares, minutes=minutes, failing=failing)
 
 
-def _windows(times: np.ndarray, new: np.ndarray, bad: dict[str, np.ndarray], minutes: int) -> list[Window]:
-    at = (times // MINUTE).astype(int)
+def windows(world: World, source: Random) -> list[Window]:
+    """The windows of a trial."""
+    seen, minutes = world.requests(source), round(world.end / MINUTE)
+    bad = {ERRORS.name: seen.failed, P99.name: seen.latency > _SLOW, INVALID.name: ~seen.right}
     sides: list[list[dict[str, Tally]]] = []
     for version in (False, True):
-        chosen = new == version
+        chosen = (seen.new == version) & (seen.times >= 0)
+        at = (seen.times // MINUTE).astype(int)
         counts = np.bincount(at[chosen], minlength=minutes)
         ones = {name: np.bincount(at[chosen & each], minlength=minutes) for name, each in bad.items()}
         sides.append(
@@ -135,37 +107,37 @@ def _windows(times: np.ndarray, new: np.ndarray, bad: dict[str, np.ndarray], min
     return [Window(MINUTE * n, MINUTE, old, challenger) for n, (old, challenger) in enumerate(zip(*sides, strict=True))]
 
 
-STALLS = {
-    "20 a second, one instance, 1 s": World(),
-    "20 a second, one instance, 3 s": World(stall=3),
-    "50 a second, two instances, 1 s": World(requests=50, instances=2),
-    "50 a second, two instances, 3 s": World(requests=50, instances=2, stall=3),
+STALLS: dict[str, Callable[..., World]] = {
+    "20 a second, one instance, 1 s": stalling,
+    "20 a second, one instance, 3 s": partial(stalling, stall=3),
+    "50 a second, two instances, 1 s": partial(stalling, 50, instances=2),
+    "50 a second, two instances, 3 s": partial(stalling, 50, instances=2, stall=3),
 }
 OTHERS = {
-    "failing_stalls": ("stalls of 3 s in which every answer fails", World(stall=3, fails=1)),
-    "long_stalls": ("stalls of 10 s", World(stall=10)),
+    "failing_stalls": ("stalls of 3 s in which every answer fails", stalling(stall=3, fails=1)),
+    "long_stalls": ("stalls of 10 s", stalling(stall=10)),
     "sticky": ("users who send 50 requests within two minutes, one in 200 only such as the model cannot answer",
-               World(sessions=50, stalled=0.002)),
+               stalling(sessions=50, stalled=0.002)),
     "neighbour": ("minutes in which one of two instances has a fifth of its answers slow, 5% of the time",
-                  World(requests=50, instances=2, stall=60, stalled=0.05, hit=0.2)),
+                  stalling(50, instances=2, stall=60, stalled=0.05, hit=0.2)),
     "repeats": ("one to two requests a minute, 5% fail and are repeated five times at the same version",
-                World(requests=1.5 / MINUTE, minutes=3000, stalled=0, weights=(20, 30, 50), errors=0.05, repeats=5)),
+                stalling(1.5 / MINUTE, minutes=1000, stalled=1e-9, shares=(20, 30, 50), failing=0.05, repeats=5)),
     "floods": ("30% of a version's answers fail for two minutes, 7% of the time",
-               World(requests=8, stall=120, stalled=0.07, hit=0.3, fails=1, weights=(10, 25, 50))),
+               stalling(8, stall=120, stalled=0.07, hit=0.3, fails=1, shares=(10, 25, 50))),
 }  # fmt: skip
 
 
-def _judged(world: World, windows: Sequence[Window], metrics: Sequence[Metric] = METRICS) -> str:
-    starts = [start for start in world.starts if start < MINUTE * len(windows)]
+def _judged(world: World, seen: Sequence[Window], metrics: Sequence[Metric] = METRICS) -> str:
+    starts = [start for start in world.starts if start < MINUTE * len(seen)]
     last = len(starts) == len(world.starts)
-    return judge(windows, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(world.starts), last=last).answer
+    return judge(seen, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(world.starts), last=last).answer
 
 
 def false_rollbacks(runs: int) -> list[Row]:
     """How often one of two equal models is rolled back; of the first row the worst of its four worlds counts."""
     found: dict[str, int] = {}
     for at, (name, world) in enumerate(STALLS.items()):
-        found[name] = sum(_rolled_back(world, (80, at, n)) for n in range(runs))
+        found[name] = sum(_rolled_back(world(), (80, at, n)) for n in range(runs))
     each = "; ".join(f"{name}: {interval(count, runs)}" for name, count in found.items())
     goal = f"<= {ALPHA}"
     rows = [Row("false_rollback_rate_stalls", max(found.values()) / runs, "share", goal, f"1% of the time. {each}")]
@@ -176,20 +148,19 @@ def false_rollbacks(runs: int) -> list[Row]:
 
 
 def _rolled_back(world: World, seed: tuple[int, ...]) -> bool:
-    return _judged(world, world.play(np.random.default_rng(seed))) == "worse"  # once found, it stays found
+    return _judged(world, windows(world, np.random.default_rng(seed))) == "worse"  # once found, it stays found
 
 
 def missed_regressions(runs: int) -> list[Row]:
     """How often a challenger with twice the stalls is promoted."""
     found: dict[str, tuple[int, int]] = {}
-    for at, (name, world) in enumerate(STALLS.items()):
-        begin = len(WEIGHTS) - 1
-        first = int(world.starts[begin] / MINUTE)
-        looks = np.linspace(first, world.minutes, _LOOKS + 1)[1:].astype(int)
+    for at, (name, make) in enumerate(STALLS.items()):
+        world = make(more=2)
+        looks = np.linspace(world.starts[-1], world.end, _LOOKS + 1)[1:] // MINUTE
         promoted = worse = 0
         for n in range(runs):
-            windows = world.play(np.random.default_rng((82, at, n)), stalls=2)
-            answers = [_judged(world, windows[:look]) for look in looks]
+            seen = windows(world, np.random.default_rng((82, at, n)))
+            answers = [_judged(world, seen[: int(look)]) for look in looks]
             worse += answers[-1] == "worse"
             promoted += any(answer == "not worse" for answer in answers)
         found[name] = promoted, worse
@@ -211,39 +182,36 @@ def delays(runs: int) -> list[Row]:
     for at, (name, what) in enumerate(
         (("", "20 a second, one instance, 1 s"), ("_long", "20 a second, one instance, 3 s"))
     ):
-        world = replace(STALLS[what], weights=(50,))
-        trials = [world.play(np.random.default_rng((83, at, n)), stalls=4) for n in range(runs)]
-        ours = np.median([_first_worse(world, windows) for windows in trials])
+        minutes = 60
+        world = STALLS[what](shares=(50,), minutes=minutes, more=4)
+        trials = [windows(world, np.random.default_rng((83, at, n))) for n in range(runs)]
+        ours = np.median([_first_worse(world, seen) for seen in trials])
         theirs = next(
-            (
-                m
-                for m in range(4, world.minutes + 1)
-                if _bootstrap_power(trials, m, np.random.default_rng((84, m))) >= 0.5
-            ),
-            world.minutes,
+            (m for m in range(4, minutes + 1) if _bootstrap_power(trials, m, np.random.default_rng((84, m))) >= 0.5),
+            minutes,
         )
         peer = f"{what}: {ours:.0f} minutes, median of {runs}; a block bootstrap of fixed size: {theirs}"
         rows.append(Row(f"sample_ratio_stalls{name}", float(ours / theirs), "ratio", "< 3", peer))
     return rows
 
 
-def _first_worse(world: World, windows: Sequence[Window]) -> int:
+def _first_worse(world: World, seen: Sequence[Window]) -> int:
     """The first window after which it is found, by bisection: once found it stays found."""
-    low, high = 0, len(windows)
-    if _judged(world, windows, (P99,)) != "worse":
+    low, high = 0, len(seen)
+    if _judged(world, seen, (P99,)) != "worse":
         return high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _judged(world, windows[:middle], (P99,)) == "worse" else (middle, high)
+        low, high = (low, middle) if _judged(world, seen[:middle], (P99,)) == "worse" else (middle, high)
     return high
 
 
 def _bootstrap_power(trials: Sequence[Sequence[Window]], minutes: int, source: Random) -> float:
     found = 0
-    for windows in trials:
+    for seen in trials:
         drawn: list[np.ndarray] = []
         for side in ("champion", "challenger"):
-            tallies = [getattr(window, side)[P99.name] for window in windows[:minutes]]
+            tallies = [getattr(window, side)[P99.name] for window in seen[:minutes]]
             ones, counts = (np.array([getattr(tally, part) for tally in tallies]) for part in ("total", "count"))
             picked = source.integers(0, minutes, (500, minutes))
             drawn.append(ones[picked].sum(1) / counts[picked].sum(1))

@@ -1,8 +1,9 @@
 """How long does `modelstack trace ID` take among a million captured predictions, and how much memory?
 
 The captures of a day are put where the endpoint of stack `local` puts them; its functions are not told, as they would
-count for hours. What is measured is the whole command, as a person types it: it asks Pulumi for the stack, looks for
-the prediction, reads the audit record, and verifies what is signed of the package.
+count for hours. Of what the labels function stores, each file's beginnings of ids are put too, except for the last ten
+files, which it has not read yet. What is measured is the whole command, as a person types it: it asks Pulumi for the
+stack, looks for the prediction, reads the audit record, and verifies what is signed of the package.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from bench.rows import Row, sized
 from cli.invoke import answer_of
 from cli.platform.choose import platform_of
 from cli.target import ROOT, Target
-from monitoring.labels.pairs import CapturedAnswer
+from monitoring.exchanges import read
+from monitoring.labels.pairs import Batch, CapturedAnswer, captures_once
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import CAPTURE, documents
 from platforms.aws.published import CloudWatchMetrics
@@ -37,6 +39,7 @@ from services.ledger import DocumentLedger
 _PREDICTIONS, _OF_A_FILE = 1_000_000, 300
 _REPEATS = 3
 _AT_ONCE = 4
+_NOT_YET_READ = 10
 _COMMAND = """
 import atexit, re, sys
 atexit.register(lambda: sys.stderr.write(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]))
@@ -73,7 +76,7 @@ def rows(bed: Bed) -> list[Row]:
     among = f"among {files * _OF_A_FILE:,} captured predictions of a day in {files:,} files"
     return [
         Row("trace_s", round(looked.seconds, 2), "s", "<= 2", f"{among}: {looked}, with --at; by the ledger {told}"),
-        Row("trace_oldest_s", round(everything.seconds, 2), "s", "<= 10", f"the oldest of them: {everything}"),
+        Row("trace_oldest_s", round(everything.seconds, 2), "s", "<= 2", f"the oldest of them: {everything}"),
         Row("trace_memory_mb", round(more), "MB", "<= 100", "more for the oldest of them than by the ledger"),
     ]
 
@@ -90,6 +93,11 @@ def _put(target: Target, variant: str, first: datetime, files: int) -> list[tupl
         body = "".join(_lines(pattern, ids, f"{number}", at))
         key = f"{CAPTURE}/{target.endpoint}/{variant}/{at:%Y/%m/%d/%H}/{at:%M-%S-%f}-{uuid.uuid4()}.jsonl"
         s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+        if number < files - _NOT_YET_READ:
+            end = Batch(begins=set(), once=captures_once(key))
+            for item in read(body.splitlines()):
+                end.note(item)
+            _ledger(target).commit(end)
         return ids[-1], at
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -122,10 +130,16 @@ def _asked(target: Target) -> Response:
 
 def _in_the_ledger(target: Target, variant: str) -> str:
     """Put an answer into the ledger of labels; its inference id."""
-    stored, name = DynamoDocuments(target.client, documents(target.endpoint)), f"order-{uuid.uuid4().hex}"
-    ledger = DocumentLedger(stored, Batches(stored, CloudWatchMetrics(None, target.endpoint)), time.time)
-    ledger.answers(variant, [(name, CapturedAnswer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))])
+    name = f"order-{uuid.uuid4().hex}"
+    _ledger(target).answers(
+        variant, [(name, CapturedAnswer(str(uuid.uuid4()), variant, float(int(time.time())), {}, []))]
+    )
     return name
+
+
+def _ledger(target: Target) -> DocumentLedger:
+    stored = DynamoDocuments(target.client, documents(target.endpoint))
+    return DocumentLedger(stored, Batches(stored, CloudWatchMetrics(None, target.endpoint)), time.time)
 
 
 def _among(named: list[tuple[str, datetime]]) -> list[tuple[str, datetime]]:

@@ -89,6 +89,7 @@ class World:
         lag: For how many minutes windows are incomplete: `thin` of their requests are missing.
         late: The share of windows that is not there at all for `lag` minutes.
         lost: The share of windows that is lost for one version; `lost_failing` of those in which it fails over 5%.
+        lost_for_both: Whether these are lost for the other version, too.
         buckets: Whether latencies are counted at the bounds of the gateway's buckets only.
     """
 
@@ -107,6 +108,7 @@ class World:
     late: float = 0.0
     lost: float = 0.0
     lost_failing: float = 0.0
+    lost_for_both: bool = False
     buckets: bool = False
     counters: Callable[[Log], Counters] = field(default=lambda log: log)
 
@@ -114,6 +116,11 @@ class World:
     def end(self) -> float:
         """The trial's length in seconds."""
         return MINUTE * self.minutes * len(self.shares)
+
+    @property
+    def starts(self) -> list[float]:
+        """When each step begins, seconds."""
+        return [MINUTE * self.minutes * step for step in range(len(self.shares))]
 
     def step(self, times: np.ndarray) -> np.ndarray:
         """The step of each time."""
@@ -154,12 +161,17 @@ class World:
         order = np.argsort(times, kind="stable")
         return made.chosen(order[((times < self.end) & ((times >= 0) | ~new))[order]])
 
-    def log(self, seed: int | Sequence[int], *, swapped: bool = False) -> Log:
-        """What a seed gives."""
-        source = np.random.default_rng(seed)
+    def requests(self, source: Random) -> Requests:
+        """The requests of a trial after all effects."""
         requests = self.play(source)
         for effect in self.effects:
             requests = effect(source, self, requests)
+        return requests
+
+    def log(self, seed: int | Sequence[int], *, swapped: bool = False) -> Log:
+        """What a seed gives."""
+        source = np.random.default_rng(seed)
+        requests = self.requests(source)
         return Log(self, requests.swapped() if swapped else requests, source)
 
     def trial(self, seed: int | Sequence[int], *, swapped: bool = False, every: int = 1) -> str:
@@ -188,12 +200,14 @@ class Log:
             for side in whole
         ]
         self._lost = source.random((2, minutes)) < np.where(failing, world.lost_failing, world.lost)
+        if world.lost_for_both:
+            self._lost |= self._lost[::-1]
         self._tallies: dict[tuple[object, ...], Tally] = {}
 
     def looks(self, every: int = 1) -> Iterator[Decision]:
         """The controller's decisions, one in `every` minutes."""
         world, looker = self.world, Looker(CountedSignals(self.world.counters(self)), self)
-        plan, starts = world.plan(), [MINUTE * world.minutes * step for step in range(len(world.shares))]
+        plan, starts = world.plan(), world.starts
         state = RolloutState("e", phase=Phase.BAKING, champion=_OLD, challenger=_NEW, plan=plan)
         for minute in range(every, round(world.end / MINUTE) + 1, every):
             self.now = MINUTE * minute + plan.settle
@@ -285,6 +299,20 @@ class Spells:
         return np.where(last >= 0, np.maximum(np.append(end, 0)[last] - times, 0), 0)
 
 
+def pauses(
+    source: Random, world: World, seen: Requests, *, spells: Spells, instances: tuple[int, int], more: float = 1.0
+) -> np.ndarray:
+    """For how long the instance of each request still pauses; the challenger's do so `more` times as often."""
+    waits = np.zeros(len(seen.times))
+    for new, count in enumerate(instances):
+        instance = source.integers(0, count, len(seen.times))
+        often = replace(spells, every=spells.every / more) if new else spells
+        for number in range(count):
+            mine = (instance == number) & (seen.new == new)
+            waits[mine] = often.left(source, world, seen.times[mine])
+    return waits
+
+
 def stalls(
     source: Random,
     world: World,
@@ -294,12 +322,7 @@ def stalls(
     instances: tuple[int, int] = (9, 1),
 ) -> Requests:
     """Each instance pauses; its requests wait, and half of those that wait for over a second fail."""
-    waits = np.zeros(len(seen.times))
-    for new, count in enumerate(instances):
-        instance = source.integers(0, count, len(seen.times))
-        for number in range(count):
-            mine = (instance == number) & (seen.new == new)
-            waits[mine] = spells.left(source, world, seen.times[mine])
+    waits = pauses(source, world, seen, spells=spells, instances=instances)
     failed = seen.failed | ((waits > 1) & (source.random(len(waits)) < 0.5))
     return replace(seen, latency=seen.latency + waits, failed=failed)
 
@@ -321,13 +344,21 @@ def loaded(source: Random, world: World, seen: Requests, *, power: float = 1.0, 
 
 
 def retries(
-    source: Random, world: World, seen: Requests, *, again: float = 0.9, most: int = 6, wait: float = 1.0
+    source: Random,
+    world: World,
+    seen: Requests,
+    *,
+    again: float = 0.9,
+    most: int = 6,
+    wait: float = 1.0,
+    routed: bool = False,
 ) -> Requests:
-    """A failed request is repeated at the same version, where it fails with probability `again`."""
+    """A failed request is repeated at the same version, or a `routed` one; it fails with probability `again`."""
     failed = seen.chosen(seen.failed)
     for attempt in range(most):
         later = failed.times + source.exponential(wait * 2**attempt, len(failed.times))
-        sent = world.answered(source, later, failed.users, failed.new, again)
+        new = source.random(len(later)) < world.share(later) if routed else failed.new
+        sent = world.answered(source, later, failed.users, new, again)
         seen, failed = seen.plus(sent), sent.chosen(sent.failed)
     return seen
 
@@ -355,6 +386,40 @@ def users(source: Random, world: World, seen: Requests, *, index: float = 1.1, f
     failed = seen.failed | (source.random(len(size)) < np.minimum(0.3, fails * size))
     right = seen.right & (source.random(len(size)) > np.minimum(0.8, 0.03 * size))
     return replace(seen, latency=seen.latency * size, failed=failed, right=right)
+
+
+def sessions(
+    source: Random, world: World, seen: Requests, *, share: float = 0.03, fails: float = 0.2, slower: float = 2.0
+) -> Requests:
+    """Some users' requests fail often, and are slow."""
+    bad = segment(share)(source, world, seen)
+    failed = seen.failed | (bad & (source.random(len(bad)) < fails))
+    return replace(seen, failed=failed, latency=seen.latency * np.where(bad, slower, 1))
+
+
+def churn(
+    source: Random, world: World, seen: Requests, *, every: float = 400, cold: float = 20, instances: int = 9
+) -> Requests:
+    """Instances are replaced, of which the challenger has its share; a new one is slow at first, and fails."""
+    count = np.maximum(1, np.rint(instances * np.where(seen.new, world.share(seen.times), 1))).astype(int)
+    instance = (source.random(len(count)) * count).astype(int) + instances * seen.new
+    met = np.zeros(len(count), dtype=bool)
+    for number in range(2 * instances):
+        mine = instance == number
+        met[mine] = Spells(every, cold, cold).left(source, world, seen.times[mine]) > 0
+    failed = seen.failed | (met & (source.random(len(met)) < 0.1))
+    return replace(seen, failed=failed, latency=seen.latency * np.where(met, 3, 1))
+
+
+def drift(source: Random, world: World, seen: Requests, *, minutes: float = 5, sigma: float = 0.15) -> Requests:
+    """The latency of each version wanders by itself: the logarithm of an Ornstein-Uhlenbeck process."""
+    keep, each = np.exp(-1 / minutes), round((world.end + _BEFORE) / MINUTE) + 1
+    factor = np.empty((2, each))
+    factor[:, 0] = source.normal(0, sigma, 2)
+    for at in range(1, each):
+        factor[:, at] = keep * factor[:, at - 1] + source.normal(0, sigma * np.sqrt(1 - keep**2), 2)
+    at = ((seen.times + _BEFORE) // MINUTE).astype(int)
+    return replace(seen, latency=seen.latency * np.exp(factor[seen.new.astype(int), at]))
 
 
 def labels(source: Random, world: World, seen: Requests, *, delay: float = 240) -> Requests:

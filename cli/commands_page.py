@@ -18,9 +18,22 @@ _HEAD = """# Commands
 Every command shows this help with `--help`. The page is made from the same words (`make docs`). Words such as
 *champion* and *trial* are explained in the [glossary](glossary.md). `make` alone lists the targets of `make`.
 
-Exit codes, where a command has none of its own: 0 it is done, 1 it failed or the answer is no, 2 the command was wrong,
-130 it was stopped by Ctrl-C. With `--json`, after the command's name, a failure is an object on standard output too:
-`error`, `hint` (or null) and `exit_code`. Where standard output is no terminal, no line is wrapped.
+## Exit codes
+
+| code | meaning |
+|---|---|
+| `0` | It is done, or the answer is yes. |
+| `1` | The answer is no: an alarm fires, the release was rolled back, a record was changed, a request was refused. |
+| `2` | Wrong use: the command line, a file that it names, or the stack's config. |
+| `3` | It could not be found out: the cloud does not answer or refuses the credentials, or no such stack is in reach. |
+| `4` | `watch`: a person must decide. |
+| `5` | `watch`: the time is over, and the trial goes on or has not begun. |
+| `6` | `watch`: the release was withdrawn or superseded, which says nothing against it. |
+| `130` | It was stopped by Ctrl-C. |
+
+So a script may take 1 for a no: a failure to look is never one. An error is a line on standard error that begins with
+`error:`, and below it what to do. With `--json`, after the command's name, it is an object on standard output: `error`,
+`hint` (or null) and `exit_code`. Where standard output is no terminal, no line is wrapped.
 
 ## Which endpoint
 

@@ -10,13 +10,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rollout.core.errors import RolloutError
+from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 from rollout.core.state import StateError
 
 if TYPE_CHECKING:  # it is loaded by who calls AWS
     import botocore.exceptions
 
+REFUSED, WRONG_USE, UNKNOWN = 1, 2, 3
+"""Exit codes: the answer is no; the command line or a file is wrong; it could not be found out."""
+
 POINT_AGAIN = 'eval "$(make -s env)"'  # points a shell at the local stack
+
+_NOT_KNOWN = (Busy, Conflict, Unavailable, Unreachable, StateError)
+"""A platform's errors; what it refuses with an error of its own has that as its cause."""
 
 _UNKNOWN_KEYS = {
     "InvalidAccessKeyId",
@@ -34,9 +40,9 @@ POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
 class OperatorError(Exception):
-    """A failure that the person at the keyboard can act on; `exit_code` is 1 for a failure, 2 for a wrong command."""
+    """A failure that the person at the keyboard can act on; `exit_code` is one of those above, or a command's own."""
 
-    def __init__(self, message: str, hint: str | None = None, exit_code: int = 1) -> None:
+    def __init__(self, message: str, hint: str | None = None, exit_code: int = REFUSED) -> None:
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
@@ -67,9 +73,10 @@ def _told(doing: str, error: BaseException) -> OperatorError | None:
         return (error.__cause__ and _told(doing, error.__cause__)) or OperatorError(f"{doing}: {error}")
     if isinstance(error, (RolloutError, StateError)):
         below = error.__cause__ and _unreachable(doing, error.__cause__)
-        return below or OperatorError(f"{doing}: {error}", _other_keys(error.__cause__))
+        code = UNKNOWN if isinstance(error, _NOT_KNOWN) or error.__cause__ else REFUSED
+        return below or OperatorError(f"{doing}: {error}", _other_keys(error.__cause__), code)
     if (aws := _aws()) and isinstance(error, aws.ClientError):
-        return OperatorError(f"{doing}: {refusal(error)}", _other_keys(error))
+        return OperatorError(f"{doing}: {refusal(error)}", _other_keys(error), UNKNOWN)
     return _unreachable(doing, error)
 
 
@@ -90,21 +97,29 @@ def _other_keys(error: BaseException | None) -> str | None:
 def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
     """An error for no answer, with a hint for its kind of cloud; None for other errors."""
     aws, url = _aws(), os.environ.get("AWS_ENDPOINT_URL", "")
+    if aws and type(error).__name__ == "ResponseParserError":  # no BotoCoreError
+        return OperatorError(
+            f"{doing}: what answers is not AWS: {error}", "Look at the network and its proxy.", UNKNOWN
+        )
     if aws is None or not isinstance(error, aws.BotoCoreError):
         return None
     if isinstance(error, aws.NoCredentialsError):
-        return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.")
+        return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.", UNKNOWN)
     if isinstance(error, tuple(getattr(aws, name) for name in _NOBODY_THERE)) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud does not answer at {url}",
             f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
+            UNKNOWN,
         )
     if isinstance(error, aws.HTTPClientError) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud at {url} took the request and gave no whole answer: {error}",
             "It is busy, or was stopped. Look into .modelstack/cloud/server.log, and try again.",
+            UNKNOWN,
         )
-    return OperatorError(f"{doing}: {error}", "AWS_ENDPOINT_URL, AWS_REGION and the network are where to look.")
+    return OperatorError(
+        f"{doing}: {error}", "AWS_ENDPOINT_URL, AWS_REGION and the network are where to look.", UNKNOWN
+    )
 
 
 def _is_local() -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, OperatorError
 from cli.platform.choose import platform_of
 from cli.target import Target
 from monitoring.labels.lines import parse
@@ -137,4 +137,5 @@ def not_sent(late: LateLabels, folder: Path) -> OperatorError:
     return OperatorError(
         f"{len(lines):,} labels were not sent{why}",
         f"They lie in {path}; send them with `{late.target.commands.modelstack} labels {path}`.",
+        UNKNOWN,
     )

@@ -22,7 +22,7 @@ import httptools
 import httpx
 import uvloop
 
-from cli.errors import OperatorError, reasons
+from cli.errors import UNKNOWN, OperatorError, reasons
 
 PATIENCE = 10.0  # seconds to wait for answers after the last request
 _JSON = "application/json"
@@ -176,9 +176,9 @@ class _Run:
                 )
         except ssl.SSLError as error:
             hint = "A CA of your own is named by gateway.ca_config_map of the stack, and for --url by SSL_CERT_FILE."
-            raise OperatorError(f"no TLS with {where} as {named}: {error}", hint) from None
+            raise OperatorError(f"no TLS with {where} as {named}: {error}", hint, UNKNOWN) from None
         except OSError as error:
-            raise OperatorError(f"nothing answers at {where}: {error}") from None
+            raise OperatorError(f"nothing answers at {where}: {error}", exit_code=UNKNOWN) from None
         begun = time.monotonic()
         self.ends = begun + self.load.seconds
         if self.load.rate:

@@ -1,4 +1,4 @@
-"""The `modelstack` command. Exit codes: 0 done, 1 failed or the answer is no, 2 the command was wrong."""
+"""The `modelstack` command. Its exit codes are in docs/reference/commands.md."""
 
 from __future__ import annotations
 

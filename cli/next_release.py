@@ -32,7 +32,7 @@ def id_of(target: Target) -> str:
     image = platform_of(target).next_image(config.get("serving", {}).get("image"), source.get("image_uri"))
     if not image:
         hint = f"Build it, which prints how to set it: make image STACK={stack}"
-        raise OperatorError(f"stack {stack}: modelstack:serving.image is not set, so nothing can be released", hint)
+        raise OperatorError(f"stack {stack}: modelstack:serving.image is not set, so nothing can be released", hint, 2)
     return release_id(source.get("recipe") or _recipe(target, config.get("model", {})), image)
 
 
@@ -46,7 +46,7 @@ def taken_from(stack: str, name: str) -> dict[str, str]:
 
 
 def promote(stack: str, *, sure: bool) -> int:
-    """Let a stack take its source's champion; returns Pulumi's exit code. `sure` skips Pulumi's question."""
+    """Let a stack take its source's champion; returns 0, or 1 if the update failed. `sure` skips Pulumi's question."""
     source = config_of(stack).get("promotion", {}).get("from")
     if not source:
         why = f"stack {stack} takes its releases from no other: modelstack:promotion.from is not set"
@@ -61,7 +61,7 @@ def promote(stack: str, *, sure: bool) -> int:
     release = taken_from(stack, source)
     say(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
     asked = ("--yes", "--non-interactive") if sure else ()
-    return subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode
+    return int(subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode != 0)
 
 
 def _recipe(target: Target, model: dict[str, Any]) -> str:

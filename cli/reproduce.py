@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.package_store import newest
 from cli.target import ROOT, Target
@@ -81,7 +81,7 @@ def _package(word: str, target: Target) -> str:
         raise OperatorError(
             f"{word}: no such package is among the newest {_VERSIONS} of {platform.registry_name()}",
             "Give a whole package digest, as sha256:..., or the id of a release. `modelstack audit show` lists them.",
-            2,
+            UNKNOWN,
         )
     return found.package
 
@@ -89,7 +89,7 @@ def _package(word: str, target: Target) -> str:
 def reproduce(target: Target, facts: Facts, progress: Progress) -> Reproduced:
     """Rebuild a package and compare; raises OperatorError if an input is missing or the build fails."""
     if why := lacking(facts):
-        raise OperatorError(f"{facts.package.digest} cannot be built again: {why}")
+        raise OperatorError(f"{facts.package.digest} cannot be built again: {why}", exit_code=UNKNOWN)
     with (
         TemporaryDirectory(prefix="modelstack-reproduce-") as name,
         checked_out(facts, Path(name) / "checkout") as root,
@@ -120,10 +120,12 @@ def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
         get = f"git fetch {remote} {commit}" if remote else "fetch it from where it was made: no remote is known"
         if _git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
             get = "git fetch --unshallow"
-        raise OperatorError(f"commit {commit} is not in the repository {ROOT}", f"Get it, and try again: {get}")
+        raise OperatorError(
+            f"commit {commit} is not in the repository {ROOT}", f"Get it, and try again: {get}", UNKNOWN
+        )
     added = _git("worktree", "add", "--detach", str(folder), commit)
     if added.returncode != 0:
-        raise OperatorError(f"commit {commit} cannot be checked out: {added.stderr.strip()}")
+        raise OperatorError(f"commit {commit} cannot be checked out: {added.stderr.strip()}", exit_code=UNKNOWN)
     try:
         if (ROOT / DATA).is_dir() and not (folder / DATA).exists():
             (folder / DATA).symlink_to(ROOT / DATA)  # git does not keep it; its digest is compared
@@ -147,7 +149,9 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
         return Path(sys.executable)
     python = getattr(sys, "_base_executable", sys.executable) if wanted == here else shutil.which(f"python{wanted}")
     if python is None:
-        raise OperatorError(f"the package was built with Python {wanted}, and there is no python{wanted} on PATH")
+        raise OperatorError(
+            f"the package was built with Python {wanted}, and there is no python{wanted} on PATH", exit_code=UNKNOWN
+        )
     progress(f"making an environment of Python {wanted} and the locks of then")
     done = subprocess.run(
         [python, "-m", "localcloud.setup", "install", "--level", "app", "--packages-only", "--quiet"],
@@ -158,7 +162,7 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
         check=False,
     )
     if done.returncode != 0:
-        raise OperatorError(f"the environment of then cannot be made: {done.stderr.strip()[-2000:]}")
+        raise OperatorError(f"the environment of then cannot be made: {done.stderr.strip()[-2000:]}", exit_code=UNKNOWN)
     return root / ".venv" / "bin" / "python"
 
 
@@ -174,7 +178,9 @@ def _pipeline(root: Path, python: Path, cache: Path, *words: str) -> dict[str, A
         check=False,
     )
     if done.returncode != 0:
-        raise OperatorError(f"the pipeline of then refuses to {words[0]}: {done.stderr.strip()[-2000:]}")
+        raise OperatorError(
+            f"the pipeline of then refuses to {words[0]}: {done.stderr.strip()[-2000:]}", exit_code=UNKNOWN
+        )
     return json.loads(done.stdout)
 
 
@@ -189,7 +195,9 @@ def _check_recipe(facts: Facts, found: Mapping[str, str]) -> None:
         if facts.source.dirty
         else ""
     )
-    raise OperatorError(f"{facts.package.digest} cannot be built again, as its recipe is lacking:{told}{dirty}")
+    raise OperatorError(
+        f"{facts.package.digest} cannot be built again, as its recipe is lacking:{told}{dirty}", exit_code=UNKNOWN
+    )
 
 
 def _members_of_then(target: Target, facts: Facts, path: Path) -> dict[str, str] | None:

@@ -15,6 +15,7 @@ from cli.rollback import acting
 from cli.target import Target
 from cli.view import audit_records
 from cli.view.releases import Name, find, journal_state
+from cli.view.times import when
 from provenance.envelope import SignatureError
 from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
 from rollout.core.restored import Restored
@@ -53,16 +54,16 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
     """
     if not served:
         raise OperatorError(f"the audit record of {endpoint} tells of no release that served")
-    when = _moment(word)
-    if when is not None:
-        if when > now:
-            raise OperatorError(f"--at {word}: {moment(when)} is still to come; now it is {moment(now)}", exit_code=2)
-        found = at(served, when)
+    meant = _moment(word)
+    if meant is not None:
+        if meant > now:
+            raise OperatorError(f"--at {word} is still to come: {when(meant, now)}", exit_code=2)
+        found = at(served, meant)
         if found is None:
             first = served[0]
             raise OperatorError(
-                f"nothing served {endpoint} at {moment(when)}: the first release, {first.release}, became champion at "
-                f"{moment(first.since)}"
+                f"nothing served {endpoint} at {when(meant, now)}: the first release, {first.release}, became champion "
+                f"at {when(first.since, now)}"
             )
         return found
     named = find(word, dict.fromkeys(Name(one.release, one.recipe, one.package) for one in served), _LEAST)
@@ -75,7 +76,6 @@ def choose(served: Sequence[Deployment], word: str, endpoint: str, now: float) -
             f"{', '.join(known[:_MOST_NAMED])}{more}",
             "Give a time in UTC, such as 2026-03-01T09:30, or the id or digest of a release, or its first 4 digits. "
             "One that was only on trial has never served. `modelstack audit show` lists all of them.",
-            2,
         )
     return found
 
@@ -85,8 +85,8 @@ def _moment(word: str) -> float | None:
     if not _DATE.match(word):
         return None
     try:
-        when = datetime.fromisoformat(word)
-        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        given = datetime.fromisoformat(word)
+        seconds = (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
         moment(seconds)  # its zone may take it out of the years that there are
     except (ValueError, OverflowError) as error:
         raise OperatorError(f"--at {word} is no time: {error}", "Give one as 2026-03-01T09:30.", 2) from None
@@ -108,8 +108,8 @@ def _verified(target: Target, meant: Deployment) -> str:
 def told(found: PastDeployment) -> str:
     """What would be restored and what that changes, as lines."""
     one = found.deployment
-    until = moment(one.until) if one.until else "now"
-    lines = [f"release {one.release} served from {moment(one.since)} to {until} (audit record {one.record})"]
+    until = when(one.until) if one.until else "now"
+    lines = [f"release {one.release} served from {when(one.since)} to {until} (audit record {one.record})"]
     width = max((len(item.what) for item in found.changes), default=0)
     for item in found.changes:
         now = "not known" if item.now is None else item.now

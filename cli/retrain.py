@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,6 +14,7 @@ from audit.chain import UNKNOWN
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
+from cli.view.times import when
 from retraining.record import Candidate, Phase, RetrainingRecord, standing, waiting
 from rollout.controller.commands import Commands
 from rollout.core.state import RolloutState
@@ -118,8 +118,7 @@ def told(seen: Retraining, commands: Commands) -> RenderableType:
     head.add_row("window", since)
     rows = Table.grid(padding=(0, 2))
     for entry in record.history[-_SHOWN:]:
-        at = datetime.fromtimestamp(entry.at, UTC)
-        rows.add_row(Text(f"{at:%Y-%m-%d %H:%M}", "dim"), entry.day, entry.text)
+        rows.add_row(Text(when(entry.at), "dim"), entry.day, entry.text)
     return Group(head, *([Text(), rows] if record.history else []))
 
 

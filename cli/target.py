@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cli.errors import POINT_AGAIN, OperatorError, explained
+from cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
 from rollout.controller.commands import Commands
 from services.platform_registry import DEFAULT
 
@@ -117,7 +117,7 @@ class Target:
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client, by default with short time-outs, as a person waits; OperatorError on other platforms."""
         if self.platform != DEFAULT:
-            raise only_aws(self)
+            raise unsupported(self)
         if config is not None:
             return self._session.client(service, config=config)
         from botocore.config import Config  # noqa: PLC0415 - see above
@@ -132,14 +132,14 @@ class Target:
             why = f"endpoint {self.endpoint} was named without its stack, whose output `{name}` this needs"
             raise OperatorError(why, "Give --stack, not --endpoint.", 2)
         if not value:
-            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack))
+            raise OperatorError(f"stack {self.stack} has no output `{name}`", _bring_up(self.stack), UNKNOWN)
         return str(value)
 
 
-def only_aws(target: Target) -> OperatorError:
-    """The error of an AWS-only command on another platform."""
+def unsupported(target: Target) -> OperatorError:
+    """The error of a command that does not work on the target's platform."""
     which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
-    return OperatorError(f"{which} runs on {target.platform}, and this command works on AWS alone so far", None, 2)
+    return OperatorError(f"{which} runs on {target.platform}, and this command does not work there", None, 2)
 
 
 def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", context: str = "") -> Commands:
@@ -174,7 +174,7 @@ def resolve(stack: str) -> Target:
     """Read a stack's outputs through the Pulumi CLI; OperatorError if it is not up."""
     target = if_up(stack)
     if target is None:
-        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack))
+        raise OperatorError(f"stack {stack} exists but is not up", _bring_up(stack), UNKNOWN)
     return target
 
 
@@ -228,9 +228,9 @@ def _run_pulumi(stack: str, *words: str) -> Any:
         )
     except FileNotFoundError as error:
         hint = f"Type: {_here()}" if local else "Install the Pulumi CLI, or add its folder to PATH."
-        raise OperatorError(f"stack {stack}: the pulumi command is not on PATH", hint, 2) from error
+        raise OperatorError(f"stack {stack}: the pulumi command is not on PATH", hint, UNKNOWN) from error
     except subprocess.TimeoutExpired as error:
-        raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s") from error
+        raise OperatorError(f"pulumi did not answer within {error.timeout:.0f} s", exit_code=UNKNOWN) from error
     if done.returncode != 0:
         raise _refused_by_pulumi(
             stack, (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("error: ")
@@ -240,16 +240,16 @@ def _run_pulumi(stack: str, *words: str) -> Any:
 
 def _must_point_here(stack: str, variable: str) -> None:
     if not os.environ.get(variable):
-        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", 2)
+        raise OperatorError(f"stack {stack}: this shell does not point at the local cloud", f"Type: {_here()}", UNKNOWN)
 
 
 def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
     if "no stack named" in reason and stack.startswith(LOCAL):
-        return NoStack(f"stack {stack} is not up", _bring_up(stack, new=True), 2)
+        return NoStack(f"stack {stack} is not up", _bring_up(stack, new=True), UNKNOWN)
     if "PULUMI_ACCESS_TOKEN" in reason:
         hint = "Type `pulumi login`; see docs/how-to/aws.md."
-        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, 2)
-    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", 2)
+        return OperatorError(f"stack {stack}: no Pulumi backend is chosen", hint, UNKNOWN)
+    return OperatorError(f"stack {stack}: {reason}", "`pulumi stack ls` lists the stacks.", UNKNOWN)
 
 
 def _bring_up(stack: str, *, new: bool = False) -> str:

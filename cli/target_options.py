@@ -6,13 +6,15 @@ import errno
 import json
 import os
 import sys
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from cli.error_handling import show_error
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, WRONG_USE, OperatorError
 from cli.page import Page, say
 from cli.target import Target, named, resolve
 from rollout.controller.commands import DEFAULT_STACK
@@ -82,7 +84,11 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Shows an OperatorError as a line, a hint and its exit code, or with --json as an object; never a traceback."""
+    """Shows every error in one form, as a line and a hint, or with --json as an object. Exit codes: docs/reference.
+
+    An error that nobody expected has its traceback, and the exit code of what could not be found out: 1 always means
+    that the answer is no.
+    """
 
     command_class = Command
 
@@ -90,48 +96,55 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_options()]
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run; a failed write ends with a line and no traceback."""
-        try:
-            return super().main(*args, **kwargs)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
-            say(f"Error: the output cannot be written: {error.strerror}", err=True)
-            sys.exit(1)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Report a misplaced --json as JSON."""
-        as_json = "--json" in args
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if not as_json:
-                raise
-            say(_document(_MISPLACED.get(error.option_name) or error.format_message(), None, error.exit_code))
-            ctx.exit(error.exit_code)
-
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and exit with its error's code."""
+        """Run a command with the target options."""
         ctx.obj = ctx.obj or TargetOptions()
-        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             sys.exit(130)  # as in a shell, and without a word: it is how a person leaves `watch`
-        except OperatorError as error:
-            if as_json:
-                say(_document(str(error), error.hint, error.exit_code))
-            else:
-                show_error(Page(stderr=True, highlight=False, soft_wrap=True, emoji=False), error)
-            sys.exit(error.exit_code)
-        except click.UsageError as error:
-            if not as_json:
-                raise
-            say(_document(error.format_message(), None, error.exit_code))
-            sys.exit(error.exit_code)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:
+        """Run, and exit with the command's code or its error's."""
+        words = sys.argv[1:] if args is None else list(args)
+        try:
+            try:
+                sys.exit(super().main(words, *rest, **{**kwargs, "standalone_mode": False}) or 0)
+            except click.Abort as error:
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    sys.exit(130)
+                _fail(OperatorError("nothing was done: the question was not answered with yes"), words)
+            except click.ClickException as error:
+                _fail(_of_click(error), words)
+            except OperatorError as error:
+                _fail(error, words)
+        except OSError as error:
+            if error.errno not in _FULL:
+                _crash()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries once more
+            _fail(OperatorError(f"the output cannot be written: {error.strerror}", None, UNKNOWN), ())
+        except Exception:
+            _crash()
 
 
-def _document(error: str, hint: str | None, exit_code: int) -> str:
-    return json.dumps({"error": error, "hint": hint, "exit_code": exit_code}, indent=2)
+def _crash() -> NoReturn:
+    traceback.print_exc()
+    sys.exit(UNKNOWN)
+
+
+def _fail(error: OperatorError, words: Sequence[str]) -> NoReturn:
+    """Show an error and exit; --json among the words of the command line makes it an object on standard output."""
+    if "--json" in words:
+        say(json.dumps({"error": str(error), "hint": error.hint, "exit_code": error.exit_code}, indent=2))
+    else:
+        show_error(Page(stderr=True, highlight=False, soft_wrap=True, emoji=False), error)
+    sys.exit(error.exit_code)
+
+
+def _of_click(error: click.ClickException) -> OperatorError:
+    """Click's error in our form: the words begin small, and the help is the hint."""
+    words = error.format_message().rstrip(".")
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "modelstack"
+    if isinstance(error, click.NoSuchOption) and command.count(" ") == 0:
+        words = _MISPLACED.get(error.option_name, words)
+    return OperatorError(words[:1].lower() + words[1:], f"Type: {command} --help", WRONG_USE)

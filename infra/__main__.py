@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from pkgutil import resolve_name
+
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from infra.config.checkout import check_model
-from infra.config.settings import Settings
-from services.platform_registry import platform
+from services.platform_registry import DEFAULT, UnknownPlatform, platform
 
 
 async def main() -> None:
-    """Declare the stack on the platform that its config names. The SDK of another platform is not loaded."""
-    stack = pulumi.get_stack()
-    check_model()
-    settings = Settings.load(CONFIG.get(), stack)
-    await platform(settings.platform).use("declare")(settings, stack)
+    """Declare the stack. The platform's provider starts while the rest of the program is imported."""
+    config = CONFIG.get()
+    with suppress(UnknownPlatform):  # which is reported with all that is wrong in the config
+        if begin := platform(config.get("modelstack:platform", DEFAULT)).begin:
+            await resolve_name(begin)()
+    declare = await asyncio.to_thread(resolve_name, "infra.declaration:declare")
+    await declare(config, pulumi.get_stack())
 
 
 if __name__ == "__main__":

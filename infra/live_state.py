@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,10 +56,6 @@ class LiveState(ABC):
     @abstractmethod
     def shape(self, serving: ServingSettings) -> tuple[str, dict[str, Any]]:
         """The instances of a release as text, and everything else besides the model that defines it."""
-
-    @abstractmethod
-    def answer_alarms(self, variant: str) -> Sequence[str]:
-        """The alarms on a variant's responses."""
 
     @abstractmethod
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:

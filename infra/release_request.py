@@ -19,6 +19,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.lost import LostJournal, refuse_lost
 from rollout.core.plan import Plan
 from rollout.core.state import RolloutState
+from services.declaration.alarm_names import answer_alarms
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _trial_plan(now: LiveState, settings: Settings, plan: ServingPlan) -> Plan:
     guard = None
     if guarded and champion:
         count = now.serving_of_champion(settings).instance_count
-        guard = guarded.guard(now.answer_alarms(champion.variant), count)
+        guard = guarded.guard(answer_alarms(now.names.prefix, champion.variant), count)
     monitoring = settings.monitoring
     instances = settings.serving.instance_count
     return settings.trial.plan(

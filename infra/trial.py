@@ -51,14 +51,14 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         props: dict[str, object] = {
             "endpoint": now.names.prefix,
             **place,
-            "target": plan.kept.as_dict() if plan.kept else package.release(),
-            "pair_config": plan.pair,
+            "desired_release": plan.kept.as_dict() if plan.kept else package.release(),
+            "trial_config": plan.pair,
             "shadow_config": plan.shadow,
-            "beside": champion.config_name if champion and plan.pair else None,
+            "baseline_config": champion.config_name if champion and plan.pair else None,
             "plan": trial_plan.as_dict(),
             "wait": wait,
-            "acts": plan.starts and (wait or not under_way),
-            "seen": {
+            "start_trial": plan.starts and (wait or not under_way),
+            "live_state": {
                 "champion": champion.package_digest if champion else "",
                 "challenger": challenger.package_digest if challenger else "",
                 "revision": now.state.revision,

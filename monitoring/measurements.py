@@ -48,10 +48,6 @@ class Values:
 class Metrics(Protocol):
     """The store of metrics."""
 
-    @property
-    def repeatable(self) -> bool:
-        """Whether a second `put` with the same name changes nothing."""
-
     def put(self, data: Sequence[Datum], values: Sequence[Values] = (), once: str = "") -> None:
         """Publish values; `once` names them, so that a repetition is recognised where `repeatable`.
 
@@ -59,3 +55,8 @@ class Metrics(Protocol):
             rollout.core.errors.Unreachable: Some of them may have been published.
             rollout.core.errors.RolloutError: None of them were published.
         """
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a second `put` with the same name changes nothing."""
+        return False

@@ -204,7 +204,7 @@ def _shared_outage(given: Reason) -> list[str]:
     challenger = _counted(numbers, "challenger_bad", "challenger_requests")
     champion = _counted(numbers, "champion_bad", "champion_requests")
     return [
-        f"alarm {given.name} rings, and the champion fails alike. Then, or in as long a time within two hours before, "
+        f"alarm {given.name} fires, and the champion fails alike. Then, or in as long a time within two hours before, "
         f"{bad}: {challenger} requests of the challenger {facts['challenger']}, {champion} of the champion "
         f"{facts['champion']}; tolerated are {numbers['tolerated']:.1%}"
     ]
@@ -323,7 +323,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.STEP_APPROVED: "step {step:.0f} was approved",
     Kind.METRICS_BACK: "the step begins again, as requests were counted without a gap for {seconds:.0f} s",
     Kind.METRICS_LACKING: (
-        "{lacking:.0f} of the trial's {windows:.0f} windows lack the counts of one version, which may have failed in "
+        "{lacking:.0f} of the trial's {windows:.0f} windows lack the counts of a version, which may have failed in "
         "them: at most {allowed:.0%} may"
     ),
     Kind.METRICS_MISSING: (
@@ -368,7 +368,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.OTHER_SETTINGS: "it is tried again with other settings",
     Kind.ALARM: _alarm,
     Kind.SHARED_OUTAGE: _shared_outage,
-    Kind.STILL_RINGS: "alarm {name} rings: the challenger gets no more traffic until it stops",
+    Kind.STILL_RINGS: "alarm {name} fires: the challenger gets no more traffic until it stops",
     Kind.ALARMS_UNREACHABLE: "the alarms cannot be read, so the challenger gets no more traffic: {said}",
     Kind.TAKEN_BACK: "asked for by {name}: {said}",
     Kind.APPROVED: lambda given: [f"{given.name}: {given.said}" if given.said else f"by {given.name}"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from monitoring.captured import Malformed, Recorded
 from monitoring.exchanges import traffic
 from monitoring.predictions import Search, Searched, Window, blocks
-from services.ports import Blobs, names
+from services.ports import MOST, Blobs, names
 from services.replay import HOURS, Exchange, newest
 
 if TYPE_CHECKING:  # it loads statistics
@@ -43,6 +43,7 @@ class CaptureFiles:
         since: The hour from which on `recent` lists files, epoch seconds.
         rejected: Stores unreadable lines under the name of their file, without its first folder.
         uri: The folder as people are shown it; empty for its name.
+        may_hold: The files that a search for a word must read, of at most `ports.MOST`, see `services.ledger`.
     """
 
     blobs: Blobs
@@ -50,6 +51,7 @@ class CaptureFiles:
     since: float = 0.0
     rejected: Aside | None = None
     uri: str = ""
+    may_hold: Callable[[str, Sequence[str]], Sequence[str]] = lambda _word, files: files
 
     def keys(self, variant: str, after: str, most: int) -> Sequence[str]:
         """The next files, oldest first; at most `most`."""
@@ -108,7 +110,7 @@ class CaptureFiles:
             for found in self._hours(pool, months, window):
                 if left == 0:
                     break
-                list(pool.map(partial(self._look, search), found))
+                list(pool.map(partial(self._look, search), self._worth(pool, word, found)))
                 files += len(found)
                 left = 1 if search.exact and left == math.inf else left - 1
         oldest = min((hour.timestamp() for found in months.values() for hour in found), default=None)
@@ -143,6 +145,15 @@ class CaptureFiles:
     def _of_day(self, day: datetime, variant: str) -> list[tuple[datetime, str]]:
         keys = names(self.blobs, f"{self.folder}{variant}/{day:%Y/%m/%d}/")
         return [(at, key) for key in keys if (at := self._hour_of(variant, key))]
+
+    def _worth(
+        self, pool: ThreadPoolExecutor, word: str, files: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[str, str]]:
+        """The files that a search must read."""
+        keys = [key for _, key in files]
+        groups = [keys[start : start + MOST] for start in range(0, len(keys), MOST)]
+        worth = {key for group in pool.map(partial(self.may_hold, word), groups) for key in group}
+        return (place for place in files if place[1] in worth)
 
     def _look(self, search: Search, place: tuple[str, str]) -> None:
         variant, key = place

@@ -84,14 +84,16 @@ class Counters(Protocol):
     def counts(self, query: CountQuery) -> Sequence[CountedWindow]:
         """The windows of a query, in order."""
 
-    def cut(self, latency: float) -> float | None:
-        """The latency nearest to a given one at which counts are exact; None if there is none near."""
-
     def quantile(self, variant: str, quantile: float, start: float, end: float) -> Quantile | None:
         """A quantile of a variant's latency within a part of the time from `start` to `end`; None without a request."""
 
+    def cut(self, latency: float) -> float | None:
+        """The latency nearest to a given one at which counts are exact; None if there is none near."""
+        return latency
+
     def captured(self) -> float:
         """The share of responses that is captured, 0 to 1."""
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -127,3 +129,4 @@ class Alarms(Protocol):
 
     def rules(self, names: Collection[str]) -> Mapping[str, ShareRule]:
         """The rules of alarms by name; unknown alarms, and those on something else than a share, are left out."""
+        return {}

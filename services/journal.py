@@ -8,6 +8,7 @@ journal = CopiedJournal(primary, DocumentJournal(documents, "flight-delay-prod")
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -32,19 +33,23 @@ class CopiedJournal:
     """`Journal` in two places, which survives the loss of either, and an old backup in either.
 
     A write goes to the copy first, so that the copy is never behind: a decision in it counts, even if the writer is
-    killed before it reaches the primary. A copy that does not answer stops no write, and the next one catches up.
-    The later revision counts, and a reader that finds it in the copy brings it to the primary. `by` is the writer in
-    the audit record, empty if unknown.
+    killed before it reaches the primary. A copy that does not answer stops no write. The later revision counts, and a
+    reader brings it to the other place. `by` is the writer in the audit record, empty if unknown.
+
+    A read compares both places after a write, and again `every` so many seconds.
     """
 
     primary: StateStore
     copy: StateStore
     by: str = ""
+    every: float = 60.0
     _compared: int = field(default=0, init=False)  # the copy is known not to be ahead of this revision
+    _compared_at: float = field(default=0.0, init=False)
 
     def read(self) -> RolloutState:
         state = self.primary.read()
-        if self._compared and state.revision >= self._compared:
+        fresh = time.monotonic() < self._compared_at + self.every
+        if self._compared and fresh and state.revision >= self._compared:
             return state
         try:
             copied = self.copy.read()
@@ -52,12 +57,13 @@ class CopiedJournal:
             if not state.revision:  # unknown is not empty
                 raise
             return state
-        if copied.revision > state.revision:
-            state = copied
+        older = self.primary if copied.revision > state.revision else self.copy
+        latest = max(state, copied, key=lambda one: one.revision)
+        if state.revision != copied.revision:
             with suppress(RolloutError):  # a reader may have no right to write; the controllers have it
-                self.primary.put(state)
-        self._compared = state.revision
-        return state
+                older.put(latest)
+        self._noted(latest)
+        return latest
 
     def write(self, state: RolloutState) -> RolloutState:
         after = state.written(self.by)
@@ -69,8 +75,11 @@ class CopiedJournal:
         except (RolloutError, StateError):
             pass  # it is behind now, and the next write catches up
         _put(self.primary, after)
-        self._compared = after.revision
+        self._noted(after)
         return after
+
+    def _noted(self, state: RolloutState) -> None:
+        self._compared, self._compared_at = state.revision, time.monotonic()
 
 
 def _put(store: StateStore, state: RolloutState) -> None:

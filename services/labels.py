@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from monitoring.exchanges import traffic
+from monitoring.exchanges import read
 from monitoring.labels.answered import Reader
 from monitoring.labels.joining import LabelJoin
 from monitoring.labels.pairs import Aside, CurrentTrial
@@ -50,7 +50,7 @@ class Labels:
         """Take in a file of a variant's captures, written at epoch seconds; returns the pairs that it completed."""
         form, segments = self.promises.form(variant), self.promises.settings.segments
         reader = Reader(variant, form, written=written, now=self.now(), segments=segments)
-        return self._join.answers(name, reader, traffic(lines))
+        return self._join.answers(name, reader, read(lines))
 
     def finish(self) -> None:
         """Publish the unfinished batches of calls that were killed."""

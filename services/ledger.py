@@ -3,7 +3,7 @@
 | document              | what it holds                                                                        |
 |-----------------------|--------------------------------------------------------------------------------------|
 | `id#<inference id>`   | a label, each variant's prediction, and which predictions were joined or unusable    |
-| `once#<name>`         | nothing: the file of this name was read to its end                                   |
+| `once#<name>`         | the file of this name was read to its end; of captures, the beginnings of their ids  |
 | `batch#<id>`          | losses and counts that are claimed, see `services.batches`                           |
 | `quality#<variant>`   | the quality state of a variant, see `services.batches`                               |
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from monitoring.labels.claimed import content, holds
-from monitoring.labels.pairs import Batch, CapturedAnswer, Label, LedgerEntry
+from monitoring.labels.pairs import BEGINNING, Batch, CapturedAnswer, Label, LedgerEntry, captures_once
 from monitoring.published import UNKNOWN, UNPARSABLE
 from services.batches import Batches
 from services.documents import Stored
@@ -85,6 +85,7 @@ class DocumentLedger:
     def commit(self, batch: Batch) -> None:
         """Claim in one transaction with the batch, then publish it, without entries that another call has claimed."""
         stored, once = self._stored, _once(batch.once or "")
+        end = Document(once, {} if batch.begins is None else {"begins": sorted(batch.begins)})
         stored.read([_key(one) for one in (*batch.rows, *batch.unusable, *batch.unknown)], again=False)
         while True:
             rows, unusable, unknown = self._claimable(batch)
@@ -96,7 +97,7 @@ class DocumentLedger:
             counts[UNPARSABLE] += len(unusable)
             body = content(batch, {name: batch.rows[name] for name in rows}, counts)
             new = [self.batches.document(body)] if holds(body) else []
-            refused = stored.transact([*([Document(once)] if batch.once else ()), *claims, *new])
+            refused = stored.transact([*([end] if batch.once else ()), *claims, *new])
             if not refused:
                 for document in new:
                     self.batches.send(replace(document, revision=1))
@@ -143,6 +144,15 @@ def was_taken(documents: Documents, once: str) -> bool:
     """Whether a file was read to its end."""
     key = _once(once)
     return bool(documents.get([key])[key].revision)
+
+
+def may_hold(documents: Documents, word: str, files: Sequence[str]) -> list[str]:
+    """The captured files that may have an id that begins with a word: all but those that are known to have none."""
+    keys = {name: _once(captures_once(name)) for name in files}
+    found = documents.get(keys.values())
+    begins = {name: found[key].body.get("begins") for name, key in keys.items()}
+    start = word[:BEGINNING]
+    return [name for name, ids in begins.items() if ids is None or any(one.startswith(start) for one in ids)]
 
 
 def entry_of(documents: Documents, inference_id: str) -> LedgerEntry | None:

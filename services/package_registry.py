@@ -74,12 +74,17 @@ class StackPackageStore(PackageStore, Protocol):
 
     def why_gone(self, archive_uris: Sequence[str]) -> str:
         """Why an archive is at none of its possible URIs, and how it is restored."""
+        where, are = " and ".join(archive_uris), "is" if len(archive_uris) == 1 else "are"
+        why = "No rule of modelstack deletes a package, so its store or somebody did"
+        return f"{where} {are} gone. {why}. {self.restoring(archive_uris[0])}"
 
     def restoring(self, archive_uri: str) -> str:
         """How a changed archive is restored, in a sentence or two."""
+        return f"Restore {archive_uri} from a backup of its store."
 
     def check_image(self, image: str) -> None:
         """Raise `Gone` if a serving image is not in its repository; one that may not be read passes."""
+        return
 
 
 @dataclass(frozen=True)

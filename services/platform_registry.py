@@ -33,6 +33,7 @@ class Platform:
         origin: `(champion) -> services.package_registry.Origin`: where the package of such a release is read.
         provider_problems: `(config) -> list[Problem]`: what it refuses of the config of Pulumi's providers, such as
             `aws:region`, by full names; empty for nothing. It is reported together with wrong fields.
+        begin: `async ()`: starts what takes long, before the config is read, if anything.
         operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands, if any.
     """
 
@@ -42,6 +43,7 @@ class Platform:
     champion: str
     origin: str
     provider_problems: str = ""
+    begin: str = ""
     operator: str = ""
 
     def use(self, what: str) -> Any:

@@ -65,14 +65,16 @@ class Versions(Protocol):
     def list(self, about: str = "") -> Iterator[Version]:
         """The versions, newest first; with a digest of a package or recipe, others may be left out."""
 
+    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
+        """Add a version pending approval, unless it exists; returns its name. `RegistryError` if the name is taken."""
+
     def get(self, name: str) -> Version | None:
         """One version by its name, whose number may be 0; None if there is none."""
+        return next((one for one in self.list() if one.name == name), None)
 
     def digests(self) -> Mapping[str, str]:
         """Name -> package digest of every version, newest first."""
-
-    def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
-        """Add a version pending approval, unless it exists; returns its name. `RegistryError` if the name is taken."""
+        return {one.name: one.package_digest for one in self.list() if one.package_digest}
 
 
 def find(versions: Versions, package_digest: str, image_uri: str) -> Version | None:

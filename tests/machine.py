@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.setup import SetupFailed
+from localcloud.genuine.build import command
+from localcloud.setup import Places, SetupFailed
 from localcloud.testing import cluster
 from tests import clusters
 
@@ -35,7 +36,7 @@ class Need:
         tests: What they are about, as a message says it.
         packages: Program -> the Debian package that has it.
         lacking: Why it is not there; empty when it is.
-        asked: Whether only `make cluster` provides it, which takes long: then it is no fault that it is missing.
+        asked: Whether only a target of its own provides it, which takes long: then it is no fault that it is missing.
     """
 
     tests: str
@@ -120,6 +121,11 @@ def _no_cluster() -> str:
     return f"`make cluster` provides {', '.join(lacking)}" if lacking else ""
 
 
+def _no_genuine_provider() -> str:
+    """Why the genuine AWS provider cannot be run."""
+    return "" if command(Places.of(ROOT)).exists() else "`make test-genuine` builds it"
+
+
 NEEDS = {
     "engine": Need(
         "the images and everything in containers",
@@ -142,6 +148,7 @@ NEEDS = {
     ),
     "envoy": Need("what a gateway counts", {}, _no_envoy),
     "cluster": Need("everything in a cluster", {}, _no_cluster, asked=True),
+    "genuine": Need("a stack as the genuine AWS provider reads it", {}, _no_genuine_provider, asked=True),
 }
 
 

@@ -114,7 +114,7 @@ def test_each_line_of_gitlabs_jobs_runs_with_the_jobs_role(runner: Runner, job: 
         ("promote.yml", "dev", [UPDATE]),
         ("promote.yml", "staging", ["modelstack promote staging --yes"]),
         ("promote.yml", "prod", ["modelstack promote prod --yes"]),
-        ("retrain.yml", "dev", [WAITING, "pulumi up --yes --stack dev --policy-pack policy"]),
+        ("retrain.yml", "dev", ["modelstack --version", WAITING, "pulumi up --yes --stack dev --policy-pack policy"]),
     ],
 )
 def test_each_command_of_githubs_jobs_runs(runner: Runner, workflow: str, job: str, called: list[str]) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.approvals import APPROVALS
 from platforms.aws.names import Names
+from services.approvals import APPROVALS
 from tests.infra.recorded import ACCOUNT, IMAGE, run_program
 from tests.infra.test_policies import arns, known
 from tests.tables import TABLES

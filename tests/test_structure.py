@@ -100,7 +100,7 @@ def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
     assert elsewhere == set()
 
 
-FACE = ("localcloud.process", "localcloud.setup", "localcloud.testing")
+FACE = ("localcloud.genuine", "localcloud.process", "localcloud.setup", "localcloud.testing")
 """What the local cloud's README calls its public face."""
 
 

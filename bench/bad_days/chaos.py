@@ -149,8 +149,9 @@ class _Traffic:
     def set_weights(self, weights: Mapping[str, int]) -> None:
         self.world.network.call("endpoint", lambda: self._set(weights))
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
         self.world.network.call("endpoint", lambda: self._use(name, guard))
+        return True
 
     def _use(self, name: str, guard: Guard | None) -> None:
         self.world.endpoint.update(name, guarded=guard is not None)

@@ -82,7 +82,7 @@ class Endpoint:
         rates: Variant -> the share of its requests that fail.
         unstartable: Variants of which no new instance comes up, though those that serve go on.
         deleted: Configs that are not there any more.
-        no_capacity: Whether no new instance comes up at all, and nobody is named.
+        no_capacity: Whether no new instance comes up at all, and nobody is named, or not even a reason.
         rings: Called with a variant when its alarm goes to ALARM.
         weights: Variant -> the weight that routes now.
         going: Variant -> the weight that was asked for.
@@ -105,6 +105,7 @@ class Endpoint:
         self.weights = dict(self.configs[self.serving].weights)
         self.going = dict(self.weights)
         self.pending: str | None = None
+        self.modified = 0.0
         self.failure = ""
         self.failed = Counter[str]()
         self.ringing: dict[str, float] = {}
@@ -126,7 +127,7 @@ class Endpoint:
         status = "changing" if self.pending is not None else "ready"
         detail = "Updating" if self.pending is not None else "InService"
         said = f"{detail}: {self.failure}" if self.failure else detail
-        return Live(status, name, variants, said, shadows, self.failure)
+        return Live(status, name, variants, said, shadows, self.failure, self.modified)
 
     def update(self, config: str, *, guarded: bool = False) -> None:
         """UpdateEndpoint; a guarded one takes the same variants on both sides, and goes back when an alarm rings."""
@@ -135,7 +136,7 @@ class Endpoint:
             raise RolloutError(f"Could not find endpoint configuration {config}")
         if guarded and self.configs[config].variants != self.configs[self.serving].variants:
             raise RolloutError("A guarded deployment needs the same variants before and after")
-        self.pending, self.failure = config, ""
+        self.pending, self.failure, self.modified = config, "", self.timeline.time()
         self.timeline.after(self.random.choice([60, 240, 600]), lambda: self._arrive(config, guarded))
 
     def set_weights(self, weights: Mapping[str, float]) -> None:
@@ -145,7 +146,7 @@ class Endpoint:
         if unknown:
             raise RolloutError(f"Could not find variants {', '.join(unknown)}")
         self.going = {**self.weights, **weights}
-        self.pending, self.failure = self.serving, ""
+        self.pending, self.failure, self.modified = self.serving, "", self.timeline.time()
         self.timeline.after(self.random.choice([5, 30, 90]), self._weighed)
 
     def become(self, variant: str, rate: float) -> None:
@@ -167,7 +168,7 @@ class Endpoint:
     def _arrive(self, config: str, guarded: bool) -> None:
         down = sorted(self.configs[config].variants & self.unstartable)
         if down or self.no_capacity:
-            why = _PING.format(down[0]) if down else _CAPACITY
+            why = _PING.format(down[0]) if down else self.random.choice([_CAPACITY, ""])
             self.timeline.after(self.random.choice([300, 1200]), lambda: self._go_back(config, why))
             return
         if guarded and self.configs[config].variants & self.ringing.keys():
@@ -181,7 +182,7 @@ class Endpoint:
 
     def _go_back(self, config: str, why: str) -> None:
         """The old fleet goes on, with the weights that it has."""
-        self.pending, self.failure = None, why
+        self.pending, self.failure, self.modified = None, why, self.timeline.time()
         self.failed[config] += 1
 
     def _weighed(self) -> None:
@@ -189,6 +190,7 @@ class Endpoint:
         self._changed()
 
     def _changed(self) -> None:
+        self.modified = self.timeline.time()
         self.history.append((self.timeline.time(), self.serving, self.shares()))
         self._watch()
 

@@ -38,7 +38,7 @@ def show(svg: Path | None) -> None:
     try:
         svg.write_text(picture(PIPELINE), encoding="utf-8")
     except OSError as error:
-        raise OperatorError(f"{svg}: {error.strerror}", "Name a file in a folder that you may write to.") from None
+        raise OperatorError(f"{svg}: {error.strerror}", "Name a file in a folder that you may write to.", 2) from None
     say(f"{svg}")
 
 

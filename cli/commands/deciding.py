@@ -20,7 +20,6 @@ from cli.view import render
 from cli.view.snapshot import take
 
 _LOOK = ("status", "waiting")  # at what was retrained
-_NONE_WAITS = 3  # no code of an error
 
 
 @click.command(cls=Command)
@@ -78,7 +77,7 @@ def promote(stack: str, yes: bool) -> None:
     """Let STACK take what serves on the stack before it, named in its config (`modelstack:promotion.from`).
 
     It says what serves there, and runs `pulumi up` on STACK, which takes the same bytes and gives them a trial of their
-    own. Exits as that does. It refuses while a release is restored on STACK, which then takes nothing.
+    own. Exits with 1 when the update fails. It refuses while a release is restored on STACK, which then takes nothing.
     """
     from cli import next_release  # noqa: PLC0415 - only this command needs it
 
@@ -124,8 +123,7 @@ def retrain(asked: TargetOptions, action: str, reason: str | None, as_json: bool
 
     start begins a retraining, whatever the cool-down and the budget say. approve and decline answer its question;
     decline also drops a candidate that waits. stop ends the job that runs. forget lets the config's window of training
-    data count again. waiting exits with 0 when a candidate waits for `pulumi up`, with 3 when none
-    does, and with another code when it is not known.
+    data count again. waiting exits with 1 when no candidate waits for `pulumi up`.
     """
     target = find(asked)
     if action in _LOOK:
@@ -136,7 +134,7 @@ def retrain(asked: TargetOptions, action: str, reason: str | None, as_json: bool
             say(retraining.waits(seen, target.commands))
         else:
             page().print(retraining.told(seen, target.commands))
-        sys.exit(_NONE_WAITS if action == "waiting" and seen.waits is None else 0)
+        sys.exit(1 if action == "waiting" and seen.waits is None else 0)
     if reason is None:
         raise OperatorError(f"retrain {action} needs a reason", f'Add --reason "...": {action} is kept with it.', 2)
     say(retraining.ask(target, action, reason))

@@ -90,8 +90,8 @@ def watch(  # noqa: PLR0917 - one parameter per option
     nothing is on trial.
 
     Exits with 0 when the release was promoted, or when the time of --for is over and nothing is on trial, 1 when it was
-    rolled back or failed, 3 when it was withdrawn or superseded, 4 when a person must decide (an approval, or a trial
-    that is held), and 5 when the time is over and the trial goes on, or has not begun. A release that already serves
+    rolled back or failed, 4 when a person must decide (an approval, or a trial that is held), 5 when the time is over
+    and the trial goes on, or has not begun, and 6 when it was withdrawn or superseded. A release that already serves
     ends it with 0, and one that was already rejected with 1, at once; standard error says so. With --until-verdict, 2
     when nothing is on trial and none is named: a verdict from before is no answer.
     """

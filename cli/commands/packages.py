@@ -35,7 +35,7 @@ def serve(package: Path, port: int, workers: int) -> None:
     """
     from cli.local import package as packages  # noqa: PLC0415 - only this command needs it
 
-    sys.exit(packages.serve(package, port, workers))
+    sys.exit(int(packages.serve(package, port, workers) != 0))
 
 
 @click.command(cls=Command)

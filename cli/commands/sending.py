@@ -21,6 +21,7 @@ from cli.signals import interruptible
 from cli.target import ROOT
 from cli.target_options import Command, TargetOptions, find
 from cli.view.releases import variant_of
+from cli.view.times import stamp
 
 if TYPE_CHECKING:
     from cli.replay import Report
@@ -144,7 +145,7 @@ def _told(report: Report, end: datetime | None, *, as_json: bool) -> None:
         return
     page().print(report.table())
     if report.ended and report.last and (end is None or report.last.date() < end.date()):
-        say(f"the data ends there: the last event is of {report.last:%Y-%m-%d %H:%M} UTC", err=True)
+        say(f"the data ends there: the last event is of {stamp(report.last)}", err=True)
 
 
 @click.command(cls=Command)

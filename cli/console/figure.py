@@ -1,20 +1,24 @@
 """A chart as data that `static/charts.js` draws with uPlot. Pure: the same figure gives the same JSON.
 
-A role has the same colour and dash on every chart, and each measure has its own marker, so that nothing depends on
+A version has one colour on every chart and page, a role one dash, and a measure one marker, so that nothing depends on
 colour alone. `static/console.css` has the colours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
+
+from cli.view.times import duration
 
 Point = tuple[float, float]
 """Epoch seconds and value."""
 _MISSED = 2.5  # periods without a point that break a curve
 _COLOURS = 6  # of curves without a version
+_VERSIONS, _NEWEST = 6, 3  # colours of versions, and how many of the newest differ
 _CIRCLE, _TRIANGLE = "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M0-4.5L4.5 3.5H-4.5Z"
 _SQUARE, _DIAMOND = "M-3.5-3.5H3.5V3.5H-3.5Z", "M0-5L5 0L0 5L-5 0Z"
 _CROSS, _PLUS = "M-4-4L4 4M-4 4L4-4", "M-4.5 0H4.5M0-4.5V4.5"
@@ -32,21 +36,34 @@ class Style:
     marker: str = ""
 
 
-_ROLES = {
-    "champion": Style("champion"),
-    "challenger": Style("challenger", (8, 4)),
-    "previous": Style("previous", (2, 3)),
-}
-_OTHERS = tuple(Style(colour, dash) for dash in ((10, 3, 2, 3), (4, 2), (1, 2)) for colour in ("other1", "other2"))
+_ROLES: Mapping[str, tuple[int, ...]] = {"champion": (), "challenger": (8, 4), "previous": (2, 3)}
+_OTHERS = ((10, 3, 2, 3), (4, 2), (1, 2), (6, 2, 1, 2), (3, 3), (12, 2))
 _ORDER = ("champion", "challenger", "previous", "")
 
 
 @dataclass(frozen=True)
 class Version:
-    """A variant's name and its role now; both empty for a curve of no version."""
+    """A variant's name, its role then, and its colour, which the role does not change; empty for a curve of none."""
 
     name: str = ""
     role: str = ""
+    colour: str = ""
+
+
+def colours(together: Sequence[Collection[str]]) -> dict[str, str]:
+    """Variant -> colour. Each collection has variants that were live together, the oldest first.
+
+    Its name gives a variant its colour, or the next one that differs from the variants that it was live with, and from
+    the newest before it. So it keeps its colour when another is released, and when its role changes.
+    """
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(chain.from_iterable(together)):
+        first = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+        others = {*chain.from_iterable(names for names in together if name in names), *list(found)[-_NEWEST:]}
+        taken = {found[other] for other in others & found.keys()}
+        free = [f"v{(first + step) % _VERSIONS + 1}" for step in range(_VERSIONS)]
+        found[name] = next((colour for colour in free if colour not in taken), free[0])
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ class Bar:
     began: float
     ended: float | None
     text: str
-    colour: str = "1"
+    colour: str = "4"
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,7 @@ class Figure:
     @property
     def horizontal(self) -> str:
         """The title of the horizontal axis."""
-        return f"UTC, one point each {lasting(self.period)}" if self.period else "UTC"
+        return f"UTC, one point each {duration(self.period)}" if self.period else "UTC"
 
     @property
     def said(self) -> str:
@@ -187,10 +204,11 @@ class Figure:
         if not curve.version.name:
             dash = _DASHES[row // _COLOURS % len(_DASHES)]
             return Style(str(row % _COLOURS + 1), dash, marker)
-        known = _ROLES.get(curve.version.role)
         others = [version for version in self.columns if version.role not in _ROLES]
-        base = known or _OTHERS[others.index(curve.version) % len(_OTHERS)]
-        return Style(base.colour, base.dash, marker)
+        known = _ROLES.get(curve.version.role)
+        dash = _OTHERS[others.index(curve.version) % len(_OTHERS)] if known is None else known
+        name = curve.version.name
+        return Style(curve.version.colour or colours([[name]])[name], dash, marker)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -231,14 +249,6 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g}{name}"
     return f"{value:.4g}"
-
-
-def lasting(seconds: float) -> str:
-    """A period for people."""
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {name}"
-    return f"{seconds:g} s"
 
 
 def _named(curve: Curve) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from cli.console import comparison, lineage, trial, widget_figures
-from cli.console.figure import Figure, Mark, Span
+from cli.console.figure import Figure, Mark, Span, Version, colours
 from cli.console.time_range import HOURS, Range, interval
 from cli.errors import OperatorError
 from cli.lineage.read import read as trace
@@ -27,16 +27,21 @@ from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
 from cli.view.watching import Looks
+from monitoring import published
+from provenance.envelope import SignatureError
 from records.lineage.graph import Graph
-from rollout.controller.look import asked as asked_of_signals
+from rollout.controller.look import trial_query
+from rollout.core.release import variant
 from rollout.core.state import RolloutState
 from services.declaration.alarms import RUNBOOK
 from services.declaration.panels import Panel, PanelSpec
+from services.sealed_packages import RegistryError
 
 _AT_ONCE = 4  # requests for data
 _VERSIONS = 50
 _TRACED_S = 60
 _ROLES = ("previous", "challenger", "champion")
+_OF_LABELS = (published.REALISED, published.SEGMENT_ERROR, published.CONCEPT_EVIDENCE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,15 @@ class PanelView:
     figure: Figure | None = None
     curves: tuple[Series, ...] = ()
     problem: str = ""
+
+    @property
+    def fed_by(self) -> str:
+        """The words of the command that sends what the panel shows; empty where an empty panel is no idle one."""
+        metrics = {curve.metric for curve in self.spec.curves} - {*published.UNUSABLE}
+        if self.spec.kind != "curves" or not (metrics or "requests" in self.spec.unit):
+            return ""
+        labelled = any(name.startswith(_OF_LABELS) for name in metrics)
+        return "replay --rate 20 --for 60" + " --labels-after 1" * labelled
 
 
 class Pages:
@@ -66,6 +80,7 @@ class Pages:
         self._graphs = graphs or self._platform.graphs()
         self._memory = trial_history.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
+        self._made: dict[str, dict[str, str]] = {}
 
     def rollout(self) -> dict[str, Any]:
         """The endpoint, the last trial with its weights and evidence over time, the events, and the retraining."""
@@ -88,7 +103,8 @@ class Pages:
             return {"pair": None, "steps": (), "weights": None, "proofs": {}, "unread": "", "outcome": None}
         until = self.clock() if end is None else end
         span = trial.span(state, self.clock(), end)
-        weights = trial.weights(both, trial_history.asked(state, both.challenger), span, until)
+        known = {name: version.colour for name, version in _versions(state).items()}
+        weights = trial.weights(both, trial_history.asked(state, both.challenger), span, until, known)
         found, unread = self._found(state, both, until)
         if decision and decision.findings:
             each = (item.reason for item in decision.findings.each)
@@ -102,7 +118,7 @@ class Pages:
     ) -> tuple[list[trial_history.EvidenceAt], str]:
         if state.plan is None or not state.step_starts:
             return [], ""
-        seen = self._looks.signals.read(asked_of_signals(state, state.plan, both.champion, both.challenger, until))
+        seen = self._looks.signals.read(trial_query(state, state.plan, both.champion, both.challenger, until))
         return self._memory.course(state, seen, until), seen.problem
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
@@ -116,31 +132,33 @@ class Pages:
 
     def _shown(self) -> dict[str, Any]:
         seen = self._looks()
-        return {"seen": seen, "found": situation.read(self.target, seen), "said": _said(seen)}
+        found = situation.read(self.target, seen)
+        return {"seen": seen, "found": found, "said": _said(seen, found), "versions": _versions(self._looks.state)}
 
     def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
         """Two versions of the registry; by default the champion and the challenger or the newest other."""
-        found, roles = newest(self._platform.versions(), _VERSIONS), self._roles(self._state())
-        one, other = _two(found, given, roles)
+        found, known = newest(self._platform.versions(), _VERSIONS), _versions(self._state())
+        one, other = _two(found, given, known)
         names = [comparison.variant_of(item) for item in (one, other)]
         start, end = (datetime.fromtimestamp(at, UTC) for at in (asked.span.start, asked.span.end))
         views = served.between(self.target, [name for name in names if name], start, end)
         variants = list(dict.fromkeys(filter(None, names)))
         compared = self._graphs.comparison(variants, interval(asked.span, self.clock()))
         return {
-            "versions": found,
+            "packages": found,
+            "versions": _versions(self._looks.state, *variants),
             "one": one,
             "other": other,
             "names": names,
-            "roles": roles,
             "range": asked,
             "choices": HOURS,
             "tables": {
                 "Answers in this time": comparison.served(views, *names),
                 "Evaluation": comparison.rows(*(item.view.metrics for item in (one, other))),
+                "Made of": comparison.rows(*(self._made_of(item) for item in (one, other))),
                 "Where from": comparison.rows(*(item.lineage for item in (one, other))),
             },
-            "panels": self._views(compared, asked.span),
+            "panels": self._views(compared, asked.span, *variants),
             "said": "",
         }
 
@@ -172,7 +190,12 @@ class Pages:
         roles = {release.version: name for name in _ROLES if (release := getattr(state, name)) is not None}
         found = newest(self._platform.versions(), _VERSIONS)
         versions = [(item, role, _why(item, role, state)) for item in found for role in [roles.get(item.name, "")]]
-        return {"group": self._platform.registry_name(), "versions": versions, "said": f"{len(versions)} versions"}
+        return {
+            "group": self._platform.registry_name(),
+            "packages": versions,
+            "versions": _versions(state),
+            "said": f"{len(versions)} versions",
+        }
 
     def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The lineage of a package, by default the champion's; cached for a minute, as other stacks are queried too."""
@@ -187,24 +210,34 @@ class Pages:
         self._looks()
         return self._looks.state
 
-    def _roles(self, state: RolloutState) -> dict[str, str]:
-        found = ((name, getattr(state, name)) for name in _ROLES)
-        return {release.variant: name for name, release in found if release is not None}
+    def _made_of(self, item: PackageVersion) -> dict[str, str]:
+        """Commit and parameters of a package, as the stack has signed them; or why they are not known."""
+        digest = item.view.digest
+        if digest not in self._made:
+            try:
+                key = self.target.output("signing_key").encode()
+                facts = self._platform.package_store().evidence(digest, key).verify(digest, key)
+            except (OperatorError, RegistryError, SignatureError) as error:
+                return {"commit and parameters": f"not known: {error}"}
+            changed = ", but files differed from it" * bool(facts.source.dirty)
+            commit = f"{facts.source.commit}{changed}" if facts.source.commit else "not known: made outside git"
+            self._made[digest] = {"commit": commit, **{n: str(v) for n, v in facts.recipe.parameters.items()}}
+        return self._made[digest]
 
-    def _views(self, panels: Sequence[Panel], shown: Span) -> list[PanelView]:
+    def _views(self, panels: Sequence[Panel], shown: Span, *variants: str) -> list[PanelView]:
         state = self._looks.state
-        view = partial(self._view, shown=shown, marks=trial.marks(state.history), roles=self._roles(state))
+        view = partial(self._view, shown=shown, marks=trial.marks(state.history), known=_versions(state, *variants))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(view, panels))
 
-    def _view(self, panel: Panel, shown: Span, marks: Sequence[Mark], roles: widget_figures.Roles) -> PanelView:
+    def _view(self, panel: Panel, shown: Span, marks: Sequence[Mark], known: widget_figures.Versions) -> PanelView:
         try:
             found = self._graphs.curves(panel, shown.start, shown.end)
         except OperatorError as error:
             return PanelView(panel.spec, problem=str(error))
         if panel.spec.kind == "budget":
             return PanelView(panel.spec, curves=tuple(found))
-        return PanelView(panel.spec, widget_figures.figure(panel, found, shown, marks, roles))
+        return PanelView(panel.spec, widget_figures.figure(panel, found, shown, marks, known))
 
 
 def _why(item: PackageVersion, role: str, state: RolloutState) -> str:
@@ -215,20 +248,30 @@ def _why(item: PackageVersion, role: str, state: RolloutState) -> str:
     return item.why
 
 
-def _said(seen: Snapshot) -> str:
+def _versions(state: RolloutState, *more: str) -> dict[str, Version]:
+    """The variants that the journal knows, and `more` that are shown together, with their roles and colours."""
+    live = ((name, getattr(state, name)) for name in _ROLES)
+    roles = {release.variant: name for name, release in live if release is not None}
+    together = [[*event.weights, *([variant(event.release)] if event.release else [])] for event in state.history]
+    older = [name for name in roles if not any(name in names for names in together)]
+    found = colours([older, *together, more])
+    return {name: Version(name, roles.get(name, ""), colour) for name, colour in found.items()}
+
+
+def _said(seen: Snapshot, found: situation.Situation) -> str:
     """The text that screen readers announce when it changes."""
-    rings = ", ".join(alarm.name for alarm in seen.ringing)
+    firing = ", ".join(alarm.name for alarm in seen.ringing)
     where = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial else ""
-    return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {rings}' if rings else 'no alarm fires'}"
+    return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {firing}' if firing else found.what}"
 
 
 def _two(
-    found: Sequence[PackageVersion], given: Mapping[str, str], roles: Mapping[str, str]
+    found: Sequence[PackageVersion], given: Mapping[str, str], known: Mapping[str, Version]
 ) -> tuple[PackageVersion, PackageVersion]:
     if not found:
         raise OperatorError("nothing is registered yet", "A version is registered by an update of the stack.")
     by_number = {str(item.view.version): item for item in found}
-    by_role = {roles.get(comparison.variant_of(item), ""): item for item in found}
+    by_role = {known.get(comparison.variant_of(item), Version()).role: item for item in found}
 
     def named(field: str, default: PackageVersion) -> PackageVersion:
         if not given.get(field):

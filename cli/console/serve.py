@@ -32,7 +32,7 @@ class ConsoleServer:
                 bound.bind(("127.0.0.1", self._port))
             except OSError as error:
                 told = f"port {self._port} of 127.0.0.1 cannot be used: {error.strerror}"
-                raise OperatorError(told, "Name another one with --port; 0 takes a free one.") from error
+                raise OperatorError(told, "Name another one with --port; 0 takes a free one.", 2) from error
             bound.listen()
             ready(f"http://127.0.0.1:{bound.getsockname()[1]}/")
             self._server.run([bound])

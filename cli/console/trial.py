@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 
 from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
 from cli.view.trial import MetricView, Proof
 from cli.view.trial_history import EvidenceAt, Pair, WeightChange, outcome
 from rollout.core.event import Event
-from rollout.core.state import RolloutState
+from rollout.core.state import Phase, RolloutState
 
 TELLING = frozenset(
     {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "reduced", "left_to_judge"}
     | {"rolling_back"}
 )
 """Kinds of events that every time axis marks."""
+NO_COLOURS: Mapping[str, str] = {}
 _WORSE = Style("alarm", (7, 3), "M0 4.5L4.5-3.5H-4.5Z")
 _NOT_WORSE = Style("ok", (), "M0-4.5L4.5 3.5H-4.5Z")
 _BETTER = Style("2", (2, 2), "M0-5L5 0L0 5L-5 0Z")
@@ -28,7 +29,7 @@ _AIR = 0.02  # share of the time left free at both ends
 class StepView:
     """A step of the plan: its share in percent, and its state: `done`, `now`, `failed`, `ahead`, or `not reached`.
 
-    A step that an ended trial did not pass is `failed` if it was rolled back in it, and else `stopped`.
+    A step that an ended trial did not pass is `failed` if it was rolled back in it, or will be, and else `stopped`.
     """
 
     share: int
@@ -41,6 +42,8 @@ class StepView:
 def steps(state: RolloutState) -> list[StepView]:
     """The steps of the present or last rollout."""
     end, planned = outcome(state), state.plan.steps if state.plan else ()
+    if state.phase is Phase.ROLLING_BACK:  # decided, and not confirmed by the endpoint yet
+        end = state.decided.outcome if state.decided else "rolled_back"
     words = "now", "ahead"
     if end is not None:
         words = "failed" if end in {"rolled_back", "failed"} else "stopped", "not reached"
@@ -66,19 +69,25 @@ def marks(events: Iterable[Event]) -> list[Mark]:
     return [Mark(event.at, event.text) for event in events if event.kind in TELLING]
 
 
-def weights(both: Pair, asked: Sequence[WeightChange], shown: Span, until: float) -> Figure:
-    """The requested shares, as steps over time."""
+def weights(
+    both: Pair, asked: Sequence[WeightChange], shown: Span, until: float, of: Mapping[str, str] = NO_COLOURS
+) -> Figure:
+    """The requested shares, as steps over time; `of` has the colours of the variants."""
+    champion_then, challenger_then = (
+        Version(name, role, of.get(name, ""))
+        for name, role in zip(astuple(both), ("champion", "challenger"), strict=True)
+    )
     challenger = [(item.at, item.percent) for item in asked]
     challenger.append((until, challenger[-1][1] if challenger else 0.0))
     champion = tuple((at, 100.0 - percent) for at, percent in challenger)
     copies = tuple((item.at, item.copies) for item in asked)
     curves = [
-        Curve("traffic", Version(both.champion, "champion"), champion),
-        Curve("traffic", Version(both.challenger, "challenger"), tuple(challenger)),
+        Curve("traffic", champion_then, champion),
+        Curve("traffic", challenger_then, tuple(challenger)),
     ]
     if any(value for _, value in copies):
         last = (until, copies[-1][1] if challenger[-1][1] == 0 else 0.0)
-        curves.append(Curve("copies", Version(both.challenger, "challenger"), (*copies, last)))
+        curves.append(Curve("copies", challenger_then, (*copies, last)))
     told = tuple(Mark(item.at, item.text) for item in asked)
     return Figure("Weights over time", shown, tuple(curves), unit="% of requests", step=True, marks=told)
 

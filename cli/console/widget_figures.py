@@ -1,4 +1,4 @@
-"""The figure of a panel, from its measured curves and the roles of variants. Pure."""
+"""The figure of a panel, from its measured curves and the known versions. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Vers
 from cli.platform.facts import Series
 from services.declaration.panels import VARIANT, Panel
 
-Roles = Mapping[str, str]
-"""Variant -> its role now."""
+Versions = Mapping[str, Version]
+"""Variant -> it with its role and colour."""
 LOGARITHMIC = frozenset({"ms", "evidence"})
 """Units that are compared by ratio."""
 _VARIANT = re.compile(r"v-[0-9a-f]{12}")
-_BAD = frozenset({"rolled_back", "rolling_back", "restoring", "failed", "stranded", "reduced"})  # events
+_GOOD = frozenset({"promoted"})  # events; what is neither good nor bad is grey
+_BAD = frozenset(
+    {"rolled_back", "rolling_back", "restoring", "failed", "stranded", "reduced", "untold", "left_to_judge"}
+)
 _LOW, _HIGH = "Low", "High"  # at the end of a measure: the ends of its interval
 
 
-def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Mark], roles: Roles) -> Figure:
+def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Mark], known: Versions) -> Figure:
     """The figure of a panel, from the curves of its queries."""
     spec = panel.spec
     inside = [Series(one.label, tuple(point for point in one.points if point[0] >= span.start)) for one in found]
@@ -31,7 +34,7 @@ def figure(panel: Panel, found: Sequence[Series], span: Span, marks: Iterable[Ma
     return Figure(
         spec.title,
         span,
-        _banded(_distinguished([_curve(series, panel, roles) for series in ended if series.points])),
+        _banded(_distinguished([_curve(series, panel, known) for series in ended if series.points])),
         unit=spec.unit,
         period=spec.seconds,
         log=spec.unit in LOGARITHMIC,
@@ -59,12 +62,13 @@ def _distinguished(curves: Iterable[Curve]) -> list[Curve]:
 
 
 def _lane(series: Series) -> Lane:
-    colour = "alarm" if _BAD.intersection(series.label.split()) else "1"
+    words = series.label.split()
+    colour = "alarm" if _BAD.intersection(words) else "ok" if _GOOD.intersection(words) else "4"
     bars = (Bar(at, at, f"{series.label} ({value:g})", colour) for at, value in series.points if value)
     return Lane(series.label.replace("_", " "), tuple(bars))
 
 
-def _curve(series: Series, panel: Panel, roles: Roles) -> Curve:
+def _curve(series: Series, panel: Panel, known: Versions) -> Curve:
     """A curve by its label: a variant's name in it gives the version, the rest is the measure.
 
     CloudWatch labels a single computed curve by its metric, and by none of its dimensions.
@@ -74,11 +78,11 @@ def _curve(series: Series, panel: Panel, roles: Roles) -> Curve:
     searched = words and any(f'MetricName="{words[-1]}"' in query.text for query in panel.queries)
     if searched and (len(words) > 1 or not labelled):
         words = words[:-1]
-    name = next((word for word in words if word in roles or _VARIANT.fullmatch(word)), "")
+    name = next((word for word in words if word in known or _VARIANT.fullmatch(word)), "")
     measure = " ".join(word for word in words if word != name)
-    if not name and len(roles) == 1 and any(VARIANT in curve.by for curve in panel.spec.curves):
-        name = next(iter(roles))
-    return Curve(measure or panel.spec.unit or "value", Version(name, roles.get(name, "")), series.points)
+    if not name and len(known) == 1 and any(VARIANT in curve.by for curve in panel.spec.curves):
+        name = next(iter(known))
+    return Curve(measure or panel.spec.unit or "value", known.get(name, Version(name)), series.points)
 
 
 def _banded(curves: Sequence[Curve]) -> tuple[Curve, ...]:

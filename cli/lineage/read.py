@@ -67,7 +67,7 @@ def find_digest(word: str | None, known: Iterable[str], state: RolloutState) -> 
         raise OperatorError(f"{word} begins the digests of {len(found)} packages: {', '.join(sorted(found))}", None, 2)
     if not found:
         hint = "`modelstack console` lists the registry. A digest may be cut to its first digits, at least four."
-        raise OperatorError(f"no package {word} is registered for endpoint {state.endpoint}", hint, 2)
+        raise OperatorError(f"no package {word} is registered for endpoint {state.endpoint}", hint)
     return found.pop()
 
 

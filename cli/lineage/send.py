@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, OperatorError
 from records.lineage.openlineage import Event
 
 KEY = "OPENLINEAGE_API_KEY"
@@ -23,7 +23,7 @@ def send(events: Sequence[Event], to: str) -> str:
         try:
             Path(to).write_text("".join(f"{json.dumps(event)}\n" for event in events))
         except OSError as error:
-            raise OperatorError(f"--openlineage {to}: {error.strerror}") from error
+            raise OperatorError(f"--openlineage {to}: {error.strerror}", exit_code=2) from error
         return f"{len(events)} events are in {to}"
     for event in events:
         _post(event, to)
@@ -38,4 +38,4 @@ def _post(event: Event, url: str) -> None:
         with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310
             pass
     except (OSError, ValueError) as error:
-        raise OperatorError(f"--openlineage {url}: {error}") from error
+        raise OperatorError(f"--openlineage {url}: {error}", exit_code=UNKNOWN) from error

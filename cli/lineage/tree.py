@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from rich.text import Text
 from rich.tree import Tree
 
+from cli.view.times import when
 from records.lineage.graph import ACTORS, DIGITS, Edge, Graph, Kind, Node, Verb
 
 _SHOWN: Mapping[Kind, tuple[str, ...]] = {
@@ -43,10 +44,11 @@ def tree(graph: Graph) -> Tree:
 def when_and_why(edge: Edge) -> str:
     """The time and reason that end a line; empty when unknown."""
     span = edge.kind in {Verb.SERVED, Verb.TRIED} and edge.at
-    when = f"from {edge.at} until {edge.until or 'now'}" if span else edge.at
+    at, until = (when(time) if time else "" for time in (edge.at, edge.until))
+    told = f"from {at} until {until or 'now'}" if span else at
     if edge.kind is Verb.SERVED and not edge.at:
-        when = "since before anything was recorded"
-    return "".join((f", {when}" if when else "", f": {_in_line(edge.why)}" if edge.why else ""))
+        told = "since before anything was recorded"
+    return "".join((f", {told}" if told else "", f": {_in_line(edge.why)}" if edge.why else ""))
 
 
 def _up(tree: Tree, graph: Graph, edge: Edge) -> None:

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from cli.error_handling import show_error
 from cli.errors import OperatorError
-from cli.local import account
 from cli.local.progress import UpdateOutcome, follow
 from cli.local.recovery import left, mend, recover
 from cli.local.stack import Stack
@@ -120,7 +119,7 @@ class Local:
     def stack(self, name: str) -> Stack:
         """A stack with the keys of its account; OperatorError if its file is malformed."""
         stack = Stack(name, root=self.places.root)
-        return replace(stack, environment=account.keys(self.places, stack))
+        return replace(stack, environment=keys(self.places, stack))
 
     def select(self, name: str) -> Stack:
         """Select a stack, and create it if needed; OperatorError if the backend refuses or its file is malformed."""
@@ -146,3 +145,31 @@ class Local:
             said = done.stderr.strip().splitlines() or ["no reason given"]
             raise OperatorError(f"the local cloud: {said[-1].removeprefix('error: ')}")
         return done.stderr.strip()
+
+
+ALLOWED = "aws:allowedAccountIds"  # Pulumi's AWS provider refuses the keys of every other account
+
+
+def account_of(stack: Stack) -> str | None:
+    """The account that a local stack's file allows, None for the cloud's own; OperatorError if it names several."""
+    allowed = (stack.written().get("config") or {}).get(ALLOWED)
+    if allowed is None:
+        return None
+    if not isinstance(allowed, list) or len(allowed) != 1:
+        raise OperatorError(
+            f"stack {stack.name}: {ALLOWED} is {allowed!r}; of a local stack, allowed is a list of one account, "
+            "12 digits in quotes",
+            exit_code=2,
+        )
+    return str(allowed[0])
+
+
+def keys(places: Places, stack: Stack) -> dict[str, str]:
+    """The variables with root's keys of a stack's account, empty for the cloud's own."""
+    account = account_of(stack)
+    if account is None:
+        return {}
+    try:
+        return process.keys(places.server_record.parent, account)
+    except OSError as error:
+        raise OperatorError(f"stack {stack.name}: {ALLOWED}: {error}", exit_code=2) from error

@@ -27,7 +27,7 @@ def serve(path: Path, port: int, workers: int) -> int:
             str(error), "`python -m pipeline build` makes a package, and prints where it is."
         ) from error
     except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise OperatorError(f"{path} cannot be read: {error.strerror or error}", exit_code=2) from error
 
 
 def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: IO[str] | None = None) -> Popen[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.errors import OperatorError
+from cli.errors import UNKNOWN, OperatorError
 from cli.platform.port import Platform
 from cli.target import Target
 from services.platform_registry import DEFAULT, UnknownPlatform, platform
@@ -13,7 +13,7 @@ def platform_of(target: Target) -> Platform:
     try:
         found = platform(target.outputs.get("platform") or DEFAULT)
     except UnknownPlatform as error:
-        raise OperatorError(str(error)) from None
+        raise OperatorError(str(error), exit_code=UNKNOWN) from None
     if not found.operator:
         raise OperatorError(f"platform {found.name} has no commands", None, 2)
     return found.use("operator")(target)

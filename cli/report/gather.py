@@ -188,7 +188,7 @@ def expected(
 
 
 def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion | Missing) -> str:
-    if not inputs.get("acts"):
+    if not inputs.get("start_trial"):
         for verdict in live.rejected:
             if isinstance(challenger, ComparedVersion) and verdict.package_digest == challenger.package.digest:
                 return (
@@ -198,4 +198,4 @@ def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion
         return "none: no other release would serve"
     if live.champion is None:
         return "none: the first release serves at once"
-    return "" if inputs.get("pair_config") else "no trial: the same model moves to other instances"
+    return "" if inputs.get("trial_config") else "no trial: the same model moves to other instances"

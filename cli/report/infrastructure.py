@@ -159,13 +159,13 @@ def costs(preview: Preview, prices: Prices, champion_config: str | None) -> Cost
     configs = {str(side.get("name")): side for side in sides}
     declared = preview.only(ROLLOUT)
     inputs = declared.new if declared else {}
-    target = inputs.get("target")
+    target = inputs.get("desired_release")
     wanted = target.get("config_name") if isinstance(target, Mapping) else None
-    both = (inputs.get("pair_config"), inputs.get("shadow_config"))
+    both = (inputs.get("trial_config"), inputs.get("shadow_config"))
     fresh = [str(item.new.get("name")) for item in preview.changes if item.type == CONFIG and item.kind == "create"]
     newest = [name for name in fresh if name not in both]  # the target's fields are not known before its package is
     after = wanted or (newest[0] if len(newest) == 1 else None)
-    pair = inputs.get("pair_config") if inputs.get("acts") else None
+    pair = inputs.get("trial_config") if inputs.get("start_trial") else None
     found = (_cost(configs.get(str(name)), prices) if name else None for name in (champion_config, pair, after))
     return Costs(*found)
 

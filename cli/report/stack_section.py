@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from cli.report.facts import Facts, Missing
 from cli.report.infrastructure import Cost, Costs, Statement, costs, permissions
 from cli.report.markdown import Section, code, fenced, table, text
 from cli.report.preview import Kind, PolicyViolation, Resource, shown
+from cli.view.times import duration
 
 _SIGNS: Mapping[Kind, str] = {
     "create": "🟢 create",
@@ -19,7 +19,7 @@ _SIGNS: Mapping[Kind, str] = {
     "delete": "🔴 delete",
 }
 _NAMED = 6  # inputs of a resource that are named
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_MINUTE = 60
 
 
 def policies_in_short(facts: Facts) -> str:
@@ -186,10 +186,10 @@ def rollout_in_short(facts: Facts) -> str:
         return "⚠️ nothing asked the champion in the last day: a trial without requests ends in a rollback"
     if not found.in_time:
         ends = "rolled back" if found.ends == "roll_back" else "held"
-        return f"⚠️ does not end within {lasting(found.limit)} at today's traffic, and is then {ends}"
+        return f"⚠️ does not end within {duration(found.limit)} at today's traffic, and is then {ends}"
     least = "at least " if found.better or found.unknown else "about "
     at = ", whatever the traffic" if found.at_once else " at today's traffic"
-    return f"{least}{lasting(found.seconds)}{at}"
+    return f"{least}{duration(found.seconds)}{at}"
 
 
 def rollout(facts: Facts) -> list[Section]:
@@ -198,13 +198,13 @@ def rollout(facts: Facts) -> list[Section]:
     if isinstance(found, Missing) or isinstance(traffic, Missing):
         return []
     rows = [
-        (f"{step.weight}%{' (copies)' if step.shadow else ''}", lasting(step.bake_seconds), lasting(seconds))
+        (f"{step.weight}%{' (copies)' if step.shadow else ''}", duration(step.bake_seconds), duration(seconds))
         for step, seconds in found.steps
     ]
     lines = [*table(("weight", "bakes at least", "lasts about"), rows, right=(1, 2)), ""]
     per_minute = traffic.per_second * _MINUTE
     needs = (
-        f"The judge needs so long when the challenger answers as well as the champion; it has {lasting(found.limit)}."
+        f"The judge needs so long when the challenger answers as well as the champion; it has {duration(found.limit)}."
     )
     if found.at_once:
         needs = "The challenger takes everything at once, and is only watched: no request has to prove anything."
@@ -221,13 +221,3 @@ def rollout(facts: Facts) -> list[Section]:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def lasting(seconds: float) -> str:
-    """A duration for people: `40 s`, `12 min`, `3.5 h`, `2.1 days`."""
-    if not math.isfinite(seconds):
-        return "too long"
-    for size, unit in ((_DAY, "days"), (_HOUR, "h")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds / _MINUTE:.0f} min" if seconds >= 2 * _MINUTE else f"{seconds:.0f} s"

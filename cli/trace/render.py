@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from rich.table import Table
 from rich.text import Text
 
-from audit.record import moment
 from cli.trace.answer import TRAINING, Deed, Role, Trace
+from cli.view.times import when
 from records.lineage.graph import DIGITS, Verb
 
 _ROLES: Mapping[Role, str] = {
@@ -58,7 +59,7 @@ def _rows(found: Trace, command: str) -> Iterator[tuple[str, str]]:
     rollout = found.rollout
     yield "rollout", f"{rollout['id']}, {rollout['outcome']}" if rollout else f"{_UNKNOWN}: the audit record has none"
     if found.returned:
-        yield "served again", f"{found.returned['at'][:19]}Z: {found.returned['why']}"
+        yield "served again", f"{when(found.returned['at'])}: {found.returned['why']}"
     for deed in (one for one in found.people if one.did != Verb.BEGAN):
         yield "", _person(_words(deed), deed)
     yield "package", found.package
@@ -74,7 +75,10 @@ def _making(found: Trace) -> Iterator[tuple[str, str]]:
         return
     more = "".join(f", {name.replace('_', ' ')} {value}" for name, value in made.items() if name not in _FIRST)
     execution = f", execution {made['execution']}" if made["execution"] else ""
-    yield "made by", f"{made['by']}{execution}{more}, {made['at']}"
+    at = made["at"]
+    with suppress(ValueError):  # an engine may say it in its own way
+        at = when(at)
+    yield "made by", f"{made['by']}{execution}{more}, {at}"
     files = ", ".join(f"{one['name']} {one['sha256'][:DIGITS]}" for one in data["files"])
     yield "data", f"sha256 {data['sha256']}{f' ({files})' if files else ''}"
     if not commit["commit"]:
@@ -102,7 +106,7 @@ def _words(deed: Deed) -> str:
 
 def _person(words: str, deed: Deed) -> str:
     who = deed.who.removeprefix("function ").rpartition(":")[2]
-    return f"{words} {who}, {deed.at[:19]}Z{f': {deed.why}' if deed.why else ''}"
+    return f"{words} {who}, {when(deed.at)}{f': {deed.why}' if deed.why else ''}"
 
 
 def _share(found: Trace) -> str:
@@ -114,4 +118,4 @@ def _share(found: Trace) -> str:
 
 
 def _time(at: float | None) -> str:
-    return _UNKNOWN if at is None else f"{moment(at)[:19]}Z"
+    return _UNKNOWN if at is None else when(at)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from audit.record import moment
 from cli.errors import OperatorError
+from cli.view.times import when
 from monitoring.predictions import LEAST, Prediction, Searched, Window
 
 
@@ -82,7 +82,7 @@ def _reasons(word: str, found: Searched, window: Window) -> list[str]:
     else:
         reasons.append(
             f"it is older than what is kept (modelstack:retention.requests_days): the oldest capture is of "
-            f"{moment(found.oldest)[:10]}"
+            f"{when(found.oldest)}"
         )
         reasons.append("it is too new: a capture comes some seconds, on AWS some minutes, after its answer")
     reasons.append("another stack gave it: name that one with --stack")
@@ -93,4 +93,4 @@ def _reasons(word: str, found: Searched, window: Window) -> list[str]:
 
 
 def _when(at: float | None) -> str:
-    return "" if at is None or abs(at) == float("inf") else moment(at)
+    return "" if at is None or abs(at) == float("inf") else when(at)

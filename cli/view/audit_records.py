@@ -20,6 +20,7 @@ from cli.errors import OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.target import Target
 from cli.view.releases import journal_state
+from cli.view.times import when
 from records.reason import reason_text
 from rollout.core.errors import Conflict
 
@@ -143,7 +144,7 @@ def table(lines: Sequence[str], end: Chain) -> Table:
 def _cells(record: AuditRecord) -> tuple[str, ...]:
     what = record.what
     told = f"{_turns(record)}{reason_text(what)}"
-    return (str(record.number), record.time, record.kind, str(what.get("release", "")), record.who, told)
+    return (str(record.number), when(record.time), record.kind, str(what.get("release", "")), record.who, told)
 
 
 def _turns(record: AuditRecord) -> str:

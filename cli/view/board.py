@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.view.render import approve_line, bar
 from cli.view.snapshot import Snapshot, VariantView
-from cli.view.times import duration
+from cli.view.times import duration, stamp, when
 from cli.view.trial import MetricView, Proof, TrialView
 from rollout.controller.commands import Commands
 from rollout.controller.notice import waiting
@@ -45,7 +45,9 @@ def _parts(seen: Snapshot, problem: str) -> list[RenderableType]:
     if seen.trial and seen.trial.evidence:
         parts.append(_evidence(seen.trial.evidence))
     parts.append(_alarms(seen))
-    parts += [_line(Text.assemble((f"{event.at[11:19]}  ", "dim"), event.text)) for event in seen.events[-_EVENTS:]]
+    parts += [
+        _line(Text.assemble((f"{when(event.at, seen.at)}  ", "dim"), event.text)) for event in seen.events[-_EVENTS:]
+    ]
     if problem:
         parts.append(_line(Text.assemble(("cannot look: ", "yellow"), problem)))
     return parts
@@ -61,7 +63,7 @@ def _head(seen: Snapshot) -> Text:
     return _line(
         Text.assemble(
             (seen.endpoint, "bold"), "  ", (seen.status, style), "  ", (seen.phase.replace("_", " "), "bold"),
-            (f"  {seen.at[11:19]} UTC", "dim"),
+            (f"  {stamp(seen.at)}", "dim"),
         )
     )  # fmt: skip
 
@@ -185,7 +187,8 @@ def _alarms(seen: Snapshot) -> RenderableType:
     if not seen.ringing:
         unknown = sum(alarm.state == "INSUFFICIENT_DATA" for alarm in seen.alarms)
         without = f", {unknown} of them without data" if unknown else ""
-        return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), f"{len(seen.alarms)}, none in alarm{without}"))
+        told = f"{len(seen.alarms)}, none in alarm{without}"
+        return _line(Text.assemble(("alarms".ljust(_LABEL + 1), "dim"), (told, "yellow" if unknown else "")))
     lines = [
         Text.assemble(
             ("alarm".ljust(_LABEL + 1), "bold red"),

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from cli.errors import OperatorError
 from cli.view.snapshot import Happened, moment
+from cli.view.times import when
 from cli.view.trial import Bound, MetricView, TrialView, evidence_of, replay_bounds, trial
 from rollout.controller.commands import PLAIN, Commands
 from rollout.controller.notice import next_steps, release_of
@@ -113,7 +114,7 @@ def explain(
     meant = _meant(state, rollout) if rollout else state.rollout_id
     verdict = _verdict(state, meant)
     if verdict is not None:
-        return _ended(state, verdict, commands)
+        return _ended(state, verdict, now, commands)
     return _running(state, decision, now, commands) if meant == state.rollout_id else _forgotten(state, meant)
 
 
@@ -156,7 +157,7 @@ def _beside(turns: Sequence[Turn], release: str) -> str:
     return next(iter(names), "")
 
 
-def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
+def _ended(state: RolloutState, verdict: Verdict, now: float, commands: Commands) -> Story:
     own = release_of(verdict.rollout_id) == verdict.release
     turns, present = _turns(state, verdict.rollout_id), own and verdict.rollout_id == state.rollout_id
     turns = turns if own else _taken_back(turns)  # the trial of that rollout was another release's
@@ -169,7 +170,6 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         did = "failed" if ended else "fails"
     else:
         did = f"{'was' if ended else 'is being'} {verdict.outcome.replace('_', ' ')}"
-    when = f"at {moment(verdict.at)[11:19]} UTC on {moment(verdict.at)[:10]}" if ended else "now"
     at = _weight(turns, verdict) if own else ", as champion"
     return Story(
         endpoint=state.endpoint,
@@ -177,7 +177,7 @@ def _ended(state: RolloutState, verdict: Verdict, commands: Commands) -> Story:
         release=verdict.release,
         beside=_beside(turns, verdict.release) if own else "",
         outcome=verdict.outcome,
-        summary=f"release {verdict.release} {did} {when}{at}",
+        summary=f"release {verdict.release} {did} {f'at {when(verdict.at, now)}' if ended else 'now'}{at}",
         why=reason.text,
         reason=reason.as_dict(),
         decided_by=_DECIDERS[reason.source].format(name=reason.name) + ", with no trial" * (not tried),

@@ -13,6 +13,7 @@ from cli.view.explain import Story
 from cli.view.render import situation
 from cli.view.situation import Situation
 from cli.view.snapshot import Snapshot
+from cli.view.times import when
 from cli.view.trial import MetricView
 from rollout.controller.notice import release_of
 from rollout.core.catalogue import KNOWN
@@ -25,12 +26,12 @@ def told(story: Story, seen: Snapshot, found: Situation) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(width=10, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in (*_what(story), *_numbers(story), *_rest(story, seen, found)):
+    for label, text in (*_what(story, seen), *_numbers(story), *_rest(story, seen, found)):
         table.add_row(label, text)
     return Group(*situation(found), Text(), Text(story.summary, style), Text(), table)
 
 
-def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
+def _what(story: Story, seen: Snapshot) -> Iterator[tuple[str, RenderableType]]:
     if not story.rollout_id:
         return
     waits = story.trial
@@ -52,9 +53,8 @@ def _what(story: Story) -> Iterator[tuple[str, RenderableType]]:
     for number, turn in enumerate(story.turns):
         weights = ", ".join(f"{name} {weight}%" for name, weight in turn.weights.items())
         asked = f"  [{weights}]" if turn.kind in {"weights", "reduced"} and weights else ""
-        after = f"+{int(turn.after) // 60}:{int(turn.after) % 60:02d}"
         what = turn.text.removesuffix(f": {story.why}")  # which stands above
-        line = Text.assemble((f"{turn.at[11:19]} {after:>6}  ", "dim"), what, (asked, "dim"))
+        line = Text.assemble((f"{when(turn.at, seen.at)}  ", "dim"), what, (asked, "dim"))
         yield ("" if number else "history"), line
 
 

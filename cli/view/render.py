@@ -29,7 +29,7 @@ _ALARM = ("alarm", "state", "severity")
 _BAR = 20
 _FIRST = ("log_loss", "auc", "accuracy", "rmse", "mae")  # of many metrics these are shown first; --json has all
 _SEGMENTS = 5  # the worst ones are shown; --json has all
-_TELLING = 0.01  # of the evidence that rings: below, the time of a change is a guess
+_TELLING = 0.01  # of the evidence that fires the alarm: below, the time of a change is a guess
 _LATE_S = 60.0  # a normal delay: a file is processed some seconds after it was written
 _PLACES = 3  # metrics that have a place in the table
 
@@ -102,7 +102,7 @@ def snapshot(seen: Snapshot) -> RenderableType:
     parts += _lines(seen)
     parts += [quality(row) for row in seen.quality]
     parts.append(alarms(seen.alarms, seen.endpoint))
-    parts.append(packages(seen.packages))
+    parts.append(packages(seen.packages, seen.at))
     return Group(*parts)
 
 
@@ -196,7 +196,7 @@ def shown_metrics(metrics: Iterable[str]) -> list[str]:
     return [*known, *(name for name in names if name not in known)][:_PLACES]
 
 
-def packages(rows: tuple[PackageView, ...]) -> RenderableType:
+def packages(rows: tuple[PackageView, ...], now: str) -> RenderableType:
     """The newest package versions with approval and metrics."""
     if not rows:
         return Text("packages: none", "dim")
@@ -207,7 +207,7 @@ def packages(rows: tuple[PackageView, ...]) -> RenderableType:
             str(row.version),
             row.release,
             Text(row.approval.removesuffix("ManualApproval"), _APPROVAL_STYLE.get(row.approval, "")),
-            row.created.replace("T", " ")[:16],
+            when(row.created, now),
             metrics,
         )
     return table

@@ -62,11 +62,11 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     """The situation; `counted` are the requests of each variant from `start` on. Pure."""
     firing = sorted(seen.ringing, key=lambda item: (item.severity != "page", not _on_answers(item, seen), item.name))
     unknown = [_short(item, seen) for item in seen.alarms if item.state == "INSUFFICIENT_DATA"]
-    down = seen.status not in SERVES and seen.champion is not None
+    down = _down(seen)
     failing = _failing(seen, firing, counted, start)
     others = firing if failing or down else firing[1:]
     if down:
-        what = f"The endpoint does not answer: its status is {seen.status}."
+        what = down
     elif firing:
         what = failing or _fires(firing[0], seen)
     elif unknown:
@@ -74,7 +74,7 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     else:
         what = "No alarm fires." if seen.alarms else "No alarm watches this endpoint."
     more = [f"{len(others) - _LISTED} more alarms fire."] if len(others) > _LISTED else []
-    facts = [failing] * (down and bool(failing)) + [_fires(item, seen) for item in others[:_LISTED]] + more
+    facts = [failing] * bool(down and failing) + [_fires(item, seen) for item in others[:_LISTED]] + more
     return Situation(
         "wrong" if firing or down else "unknown" if unknown or not seen.alarms else "well",
         what,
@@ -82,6 +82,20 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
         tuple(_next(seen, firing)),
         next((item.runbook for item in firing if item.runbook), ""),
     )
+
+
+def _down(seen: Snapshot) -> str:
+    """That the endpoint, or the champion, does not answer; empty if it does."""
+    if seen.status not in SERVES and seen.champion is not None:
+        return f"The endpoint does not answer: its status is {seen.status}."
+    lost = _without_instances(seen)
+    return f"Champion {lost} has no ready instance, so its requests fail: {seen.detail}." if lost else ""
+
+
+def _without_instances(seen: Snapshot) -> str:
+    """The champion's variant if it has no ready instance; else empty."""
+    each = (row for row in seen.variants if row.role == "champion" and row.weight and not row.instances)
+    return next((row.name for row in each), "")
 
 
 def _on_answers(alarm: AlarmView, seen: Snapshot) -> bool:
@@ -132,6 +146,8 @@ def _releases(seen: Snapshot) -> list[str]:
 def _done(seen: Snapshot) -> list[str]:
     """The last verdict, unless it made the champion; of a deciding alarm its value then and now."""
     ended = seen.verdict
+    if seen.phase in _CHANGING and seen.events:
+        return [f"Under way since {when(seen.events[-1].at, seen.at)}: {seen.events[-1].text}."]
     if ended is None or (ended["outcome"], ended["release"]) == ("promoted", seen.champion):
         return []
     numbers, text = ended["reason"]["numbers"], textwrap.shorten(ended["text"], _LONGEST, placeholder=" ...")
@@ -149,7 +165,7 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     command = seen.commands.modelstack
     if seen.phase in _CHANGING:
         return [f"`{command} watch --until-verdict` follows the change of traffic that is under way"]
-    steps = []
+    steps = [f"`{seen.commands.pulumi_up} --refresh` makes again what was deleted"] * bool(_without_instances(seen))
     if any(_on_answers(item, seen) for item in firing):
         if seen.challenger:
             steps.append(f'`{command} rollback --reason "..."` gives champion {seen.champion} all traffic')

@@ -89,6 +89,7 @@ class Snapshot:
         moved: How moving the champion to other instances ended; None once a release came after it.
         restored: The restored release that replaces the config's, in a sentence; empty without one.
         trial: None without one; its evidence is empty unless the metrics were read.
+        detail: What the platform says of the endpoint's instances.
         delay_s: Seconds until captures and labels are processed.
         aside: Metric -> rejected inputs of the last day.
     """
@@ -119,6 +120,7 @@ class Snapshot:
     retraining: str = ""
     agreement: str = ""
     restored: str = ""
+    detail: str = ""
     delay_s: float = 0.0
     namespace: str = ""
     context: str = ""
@@ -179,6 +181,7 @@ def seen_at(
         endpoint=target.endpoint,
         status=serves.status,
         config=serves.live.config,
+        detail=serves.live.detail,
         phase=str(state.phase),
         champion=state.champion.id if state.champion else None,
         challenger=state.challenger.id if state.challenger else None,

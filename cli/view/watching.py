@@ -20,14 +20,15 @@ from cli.target import Target
 from cli.view.awaited import Stands
 from cli.view.board import Board, news
 from cli.view.snapshot import Snapshot, moment, take
+from cli.view.times import stamp
 from rollout.controller.controller import Controller
 from rollout.controller.ports import Quantile, SignalQuery, Signals
 from rollout.core.decision import Decision, TrialObservations
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Outcome
 
-PROMOTED, TAKEN_BACK, NOT_TRIED, NEEDS_A_PERSON, ON_TRIAL = 0, 1, 3, 4, 5
-"""Exit codes: promoted or no trial; rolled back or failed; withdrawn or superseded; waits for a person; on trial."""
+PROMOTED, TAKEN_BACK, NEEDS_A_PERSON, ON_TRIAL, NOT_TRIED = 0, 1, 4, 5, 6
+"""Exit codes: promoted or no trial; rolled back or failed; waits for a person; on trial; withdrawn or superseded."""
 
 _RESTING = ("idle", "none")
 _WAITING = ("paused", "held")
@@ -71,7 +72,7 @@ class Looks:
 
     def __init__(self, target: Target, controller: Controller | None = None, *, with_packages: bool = True) -> None:
         self._target = target
-        self._controller = controller or platform_of(target).observer(self.signals)
+        self._controller = controller or platform_of(target).controller(signals=self.signals)
         self._last: Snapshot | None = None
         self._with_packages = with_packages
         self.state = RolloutState(target.endpoint)
@@ -135,7 +136,7 @@ class Lines:
             self._say(moment(time.time()), f"cannot look: {error}")
 
     def _say(self, at: str, text: str) -> None:
-        self._console.print(f"{at[11:19]}  {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"{stamp(at)}  {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 class Stream:

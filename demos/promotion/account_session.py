@@ -12,8 +12,7 @@ from typing import Any
 import boto3
 
 from cli.errors import OperatorError
-from cli.local.account import account_of
-from cli.local.cloud import Local
+from cli.local.cloud import Local, account_of
 from demos.stack_session import Session
 
 RELEASES = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

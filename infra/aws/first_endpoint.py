@@ -16,8 +16,8 @@ import pulumi
 from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients, calling, clients
-from platforms.aws.endpoint import why_failed
 from platforms.aws.names import Names
+from platforms.aws.traffic import why_failed
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
 

@@ -21,8 +21,8 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, Live | None, Ret
     A journal that does not exist is empty; what serves is None without an endpoint.
     """
     from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.endpoint import find_live  # noqa: PLC0415
     from platforms.aws.journal import copied_journal  # noqa: PLC0415
+    from platforms.aws.traffic import find_live  # noqa: PLC0415
     from platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
 
     try:

@@ -21,7 +21,6 @@ _LEFT_OUT = (
     "platforms/addresses.py",
     "platforms/package_locations.py",
     "platforms/steps.py",
-    "platforms/s3/objects.py",
     "platforms/s3/package_store.py",
     "platforms/aws/package_registry.py",
     "platforms/aws/package_store.py",
@@ -29,6 +28,7 @@ _LEFT_OUT = (
     "records/lineage/openlineage.py",
     "records/lineage/package.py",
     "services/package_registry.py",
+    "services/package_store.py",
     "services/publish_steps.py",
 )
 

@@ -7,12 +7,27 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import mlflow_policies
 from infra.aws.registry import Registry
-from infra.aws.statements import Statement
+from infra.aws.statements import (
+    Statement,
+    allow,
+    allow_service,
+    bucket_arn,
+    document,
+    lists_bucket,
+    members,
+    of_account,
+)
 from infra.config.mlflow_settings import MlflowSettings
 from platforms.aws.names import MLFLOW, Names
 from tracking.variables import EXPERIMENT, SECRET, SERVER
+
+_ACTIONS = (
+    *("CreateExperiment", "CreateModelVersion", "CreateRegisteredModel", "CreateRun", "DeleteRegisteredModelAlias"),
+    *("GetExperimentByName", "GetRegisteredModel", "GetRun", "LogBatch", "SearchModelVersions", "SearchRuns"),
+    *("SetModelVersionTag", "SetRegisteredModelAlias", "UpdateRun"),
+)
+"""Calls of MLflow's API, as IAM actions of a tracking server."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class ToldMlflow:
 
     def statements(self, names: Names, server: str) -> list[Statement]:
         """Permissions of the advance function."""
-        return mlflow_policies.mirror(names, server, self.secret)
+        return mirror(names, server, self.secret)
 
 
 def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
@@ -49,10 +64,8 @@ class ManagedMlflow(pulumi.ComponentResource):
     Automatic model registration is off, because the stack registers its own models.
     """
 
-    def __init__(
-        self, name: str, names: Names, registry: Registry, kind: str, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
+    def __init__(self, name: str, names: Names, registry: Registry, kind: str) -> None:
+        super().__init__("modelstack:index:ManagedMlflow", name)
         role, allowed = self._role(names, registry)
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")
         after = pulumi.ResourceOptions(parent=self, depends_on=[allowed])
@@ -78,13 +91,39 @@ class ManagedMlflow(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
     def _role(self, names: Names, registry: Registry) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
-        child, trusted = pulumi.ResourceOptions(parent=self), mlflow_policies.managed_trust(names)
+        child, trusted = pulumi.ResourceOptions(parent=self), managed_trust(names)
         role = aws.iam.Role("mlflow", name=names.mlflow, assume_role_policy=trusted, opts=child)
         allowed = aws.iam.RolePolicy(
             "mlflow",
             name=names.mlflow,
             role=role.name,
-            policy=registry.key.arn.apply(lambda key: mlflow_policies.managed(names, key)),
+            policy=registry.key.arn.apply(lambda key: managed(names, key)),
             opts=child,
         )
         return role, allowed
+
+
+def mirror(names: Names, server: str, secret: str) -> list[Statement]:
+    """Log rollouts to a server (URL or ARN): read manifests, and read a secret or call a managed MLflow."""
+    reads = allow(["s3:GetObject"], members(names))
+    if not server.startswith("arn:"):
+        # Secrets Manager appends a hyphen and six random characters to a name.
+        held = names.arn("secretsmanager", f"secret:{secret}-??????")
+        return [reads, *([allow(["secretsmanager:GetSecretValue"], [held])] if secret else [])]
+    if ":mlflow-app/" in server:  # IAM does not distinguish an app's operations
+        return [reads, allow(["sagemaker:CallMlflowAppApi"], [server])]
+    return [reads, allow([f"sagemaker-mlflow:{action}" for action in _ACTIONS], [server])]
+
+
+def managed_trust(names: Names) -> str:
+    """Trust of the MLflow's role: SageMaker, for this account."""
+    return document(allow_service("sagemaker", "sts:AssumeRole", condition=of_account(names)))
+
+
+def managed(names: Names, key_arn: str) -> str:
+    """The MLflow's role: store artifacts in its folder."""
+    return document(
+        allow(["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], [f"{bucket_arn(names)}/{MLFLOW}/*"]),
+        lists_bucket(names),
+        allow(["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+    )

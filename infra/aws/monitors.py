@@ -12,14 +12,13 @@ from infra.aws import policies
 from infra.aws.alarms import budget_alarms, functions_alarm, silence_alarm, variant_alarm
 from infra.aws.arrivals import arrivals
 from infra.aws.dashboard import dashboard
-from infra.aws.function import Function
-from infra.aws.labels import labels
+from infra.aws.function import Function, dead_letters
 from infra.aws.site import Site
 from infra.config.settings import Settings
 from infra.plan.releases import ServingPlan
 from monitoring.objectives.slo import BurnRule, Objective, rules, still
 from platforms.aws.evaluations import evaluations
-from platforms.aws.names import MONITORING
+from platforms.aws.names import CAPTURE, LABELS, MONITORING
 from services.declaration.alarm_thresholds import evidence
 from services.declaration.alarms import objective_alarms, probe_alarm, variant_alarms
 
@@ -29,6 +28,8 @@ ALPHA = 0.05
 """The probability that an endpoint within its objective fires a budget alarm by chance in the objective's window."""
 _MOST = 3
 """Variants per alarm: it reads at most ten metrics, three per variant."""
+SWEEP_MINUTES = 5
+FOLDERS = (CAPTURE, LABELS)
 
 
 class Monitoring(pulumi.ComponentResource):
@@ -41,17 +42,8 @@ class Monitoring(pulumi.ComponentResource):
     All alarms notify the alerts topic. What follows depends on whether the variant is the champion then.
     """
 
-    def __init__(
-        self,
-        name: str,
-        site: Site,
-        *,
-        plan: ServingPlan,
-        settings: Settings,
-        objective: Objective,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("modelstack:index:Monitoring", name, None, opts)
+    def __init__(self, name: str, site: Site, *, plan: ServingPlan, settings: Settings, objective: Objective) -> None:
+        super().__init__("modelstack:index:Monitoring", name)
         monitoring, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
         period, minutes = monitoring.period_seconds, settings.slo.probe_minutes
         often = evaluations(60 * (rollout.max_minutes + rollout.watch_minutes), period)
@@ -121,3 +113,39 @@ def burn_evidence(objective: Objective, windows: Iterable[BurnRule]) -> float:
     By the union bound over all their evaluations, of failures and of slowness.
     """
     return evidence(sum(evaluations(objective.window_seconds, window.seconds) for window in windows), ALPHA)
+
+
+def labels(site: Site, measures: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
+    """Declare the labels function, with a dead-letter queue for files that it could not process.
+
+    It is called on a schedule and for each file under `capture/` and `labels/` of the bucket.
+    """
+    names, bucket = site.names, site.registry.bucket
+    queue = dead_letters("labels-dead-letters", names.labels_dead_letters, opts, policies.labels_dead_letters(names))
+    function = Function(
+        "labels",
+        site,
+        does="Check captured answers, join late labels with them, and put how valid and how right each was.",
+        may=site.allowed(policies.labels),
+        timeout=300,
+        dead_letters=queue.arn,
+        environment=measures,
+        opts=opts,
+    )
+    function.runs_every(SWEEP_MINUTES)
+    permission = function.may_be_called_by("s3", bucket.arn)
+    aws.s3.BucketNotification(
+        "files",
+        bucket=bucket.bucket,
+        eventbridge=True,  # for the drift function: a bucket has one notification resource
+        lambda_functions=[
+            aws.s3.BucketNotificationLambdaFunctionArgs(
+                id=folder,
+                lambda_function_arn=function.function.arn,
+                events=["s3:ObjectCreated:*"],
+                filter_prefix=f"{folder}/",
+            )
+            for folder in FOLDERS
+        ],
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[permission])),
+    )

@@ -1,6 +1,6 @@
 """IAM permissions of serving, monitoring and storage, as data.
 
-Those of training are in `infra.aws.training_policies`, those of MLflow in `infra.aws.mlflow_policies`.
+Those of training are in `infra.aws.training_policies`, those of MLflow in `infra.aws.managed_mlflow`.
 """
 
 from __future__ import annotations

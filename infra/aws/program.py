@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from infra import outputs as exported
-from infra.aws import outputs
 from infra.aws.executions import Executions
 from infra.aws.hosting import Serving
 from infra.aws.lambda_zip import seal
@@ -15,7 +15,7 @@ from infra.aws.promotion import Promotion
 from infra.aws.registry import Registry
 from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
-from infra.aws.stack_now import StackNow, ask_for_image, read_stack
+from infra.aws.stack_now import StackNow, ask_for_image, read_stack, tell_quota
 from infra.aws.target import check_target
 from infra.config.checkout import ROOT
 from infra.config.settings import Settings
@@ -25,6 +25,31 @@ from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
+from platforms.aws.names import Names
+
+NAMES = (
+    "endpoint_name",
+    "region",
+    "package_group",
+    "package_digest",
+    "champion",
+    "challenger",
+    "artifact_bucket",
+    "dashboard_url",
+    "rollback_function",
+    "journal_table",
+    "container_repository",
+    "alerts_topic",
+    "release",
+    "metrics",
+    "signing_key",
+    "signing_key_arn",
+    "slo",
+    "panels",
+    "awaits",
+    "promotion_role",
+    "audit_key",
+)
 
 
 async def declare(settings: Settings, stack: str) -> None:
@@ -37,10 +62,11 @@ async def declare(settings: Settings, stack: str) -> None:
     if not now.image:
         ask_for_image(now)
         registry = Registry("registry", now.names, retain, settings.retention)
-        exported.export(outputs.of_registry(now.names, registry), outputs.NAMES)
+        exported.export(of_registry(now.names, registry), NAMES)
         return
     update = await asked(now, settings)
     update.tell(now, settings)
+    tell_quota(now, settings.serving)
     registry = Registry("registry", now.names, retain, settings.retention)
     remote = settings.pipeline.remote
     executions = Executions("executions", now.names, registry=registry, settings=settings) if remote else None
@@ -59,7 +85,7 @@ async def declare(settings: Settings, stack: str) -> None:
         where = {"platform": "aws", "region": now.names.region}
         Mlflow("mlflow", told.server, told.experiment, now, package, place=where)
     if not await update.may_serve(package):
-        exported.export(outputs.of_registry(now.names, registry) | update.agreement(), outputs.NAMES)
+        exported.export(of_registry(now.names, registry) | update.agreement(), NAMES)
         return
     rollout = declare_release(settings, now, update, registry=registry, package=package, told=told)
     await update.end(package, rollout, waits=settings.trial.wait)
@@ -108,7 +134,37 @@ def declare_release(
         wait=settings.trial.wait,
         after=[rollback, monitoring, serving],
     )
-    shown = outputs.of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
+    shown = of_registry(names, registry) | exported.of_champion(package, rollout) | update.agreement()
     shown |= exported.of_objective(objective, settings) | {"promotion_role": promotion.role.arn if promotion else None}
-    exported.export(shown | outputs.of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), outputs.NAMES)
+    exported.export(shown | of_watch(names, rollback, os.environ.get("AWS_ENDPOINT_URL")), NAMES)
     return rollout
+
+
+def of_registry(names: Names, registry: Registry) -> dict[str, Any]:
+    """The outputs of a stack before its first release."""
+    return {
+        "endpoint_name": names.endpoint,
+        "region": names.region,
+        "package_group": registry.group.model_package_group_name,
+        "artifact_bucket": registry.bucket.bucket,
+        "container_repository": registry.repository.repository_url,
+        "signing_key_arn": registry.signing_key.arn,
+    }
+
+
+def of_watch(names: Names, rollback: Rollback, endpoint: str | None) -> dict[str, Any]:
+    """The outputs of monitoring; `endpoint` is the local cloud's URL, None on AWS."""
+    return {
+        "dashboard_url": dashboard_url(names.region, names.dashboard, endpoint),
+        "rollback_function": rollback.rollback.function.name,
+        "journal_table": rollback.journal.name,
+        "alerts_topic": rollback.alerts.arn,
+        "audit_key": rollback.audit_key.arn,
+    }
+
+
+def dashboard_url(region: str, name: str, endpoint: str | None) -> str:
+    """The dashboard's URL; in the local cloud, its body's."""
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/_localcloud/dashboards/{name}"
+    return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{name}"

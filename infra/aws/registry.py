@@ -24,15 +24,8 @@ class Registry(pulumi.ComponentResource):
         With `retain` all of them, and the journal with the key of its record, outlive `pulumi destroy`, or none does.
     """
 
-    def __init__(
-        self,
-        name: str,
-        names: Names,
-        retain: bool,
-        retention: RetentionSettings,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("modelstack:index:Registry", name, None, opts)
+    def __init__(self, name: str, names: Names, retain: bool, retention: RetentionSettings) -> None:
+        super().__init__("modelstack:index:Registry", name)
         self.retained = pulumi.ResourceOptions(protect=retain, retain_on_delete=retain)
         child = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), self.retained)
         self.key = aws.kms.Key(

@@ -42,9 +42,8 @@ class Rollback(pulumi.ComponentResource):
         scheduled: tuple[str, ...],
         log_days: int,
         told: ToldMlflow | None = None,
-        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("modelstack:index:Rollback", name, None, opts)
+        super().__init__("modelstack:index:Rollback", name)
         child = pulumi.ResourceOptions(parent=self)
         retained = pulumi.ResourceOptions.merge(child, registry.retained)
         self.journal = journal_table(names, retained)

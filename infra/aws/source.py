@@ -19,9 +19,9 @@ def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> di
         pulumi.RunError: It cannot be read, or the stack does not give this account access.
     """
     from platforms.aws.clients import calling, clients  # noqa: PLC0415  slow to load, and most stacks train
-    from platforms.aws.elsewhere import champion as read  # noqa: PLC0415
-    from platforms.aws.elsewhere import role_for  # noqa: PLC0415
     from platforms.aws.identity import caller  # noqa: PLC0415
+    from platforms.aws.journal import champion as read  # noqa: PLC0415
+    from platforms.aws.journal import role_for  # noqa: PLC0415
 
     region, table, endpoint = (outputs.get(name) for name in ("region", "journal_table", "endpoint_name"))
     if account is not None:

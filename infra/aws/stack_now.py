@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.account import check_account, own_account
+from infra.aws.caller import caller
 from infra.aws.hosting import shape_of
 from infra.aws.journal import recorded
 from infra.aws.statements import ECR
@@ -23,6 +24,7 @@ from infra.plan.releases import DesiredRelease
 from infra.source import champion_of
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord, standing
+from rollout.core.errors import RolloutError
 from rollout.core.live import Live
 from rollout.core.state import RolloutState
 from services.release_names import ReleaseNames
@@ -41,15 +43,12 @@ class StackNow(LiveState):
         """Instances."""
         return serving.instances, shape_of(serving)
 
-    def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        return self.names.answer_alarms(variant)
-
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """Approvals in the bucket."""
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
         from platforms.aws.clients import clients  # noqa: PLC0415
 
-        return BucketApprovals(clients(self.names.region), self.names.bucket).count(wanted.id)
+        return BucketApprovals.of(clients(self.names.region), self.names.bucket).count(wanted.id)
 
 
 async def read_stack(settings: Settings, stack: str) -> StackNow:
@@ -90,22 +89,15 @@ async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutStat
         asyncio.to_thread(recorded, endpoint, region), asyncio.to_thread(_load), return_exceptions=True
     )
     await asyncio.sleep(0)
-    caller, (found, _) = await asyncio.gather(_caller(), reading)
+    who, (found, _) = await asyncio.gather(caller(), reading)
     gc.freeze()
     gc.enable()
     if isinstance(found, BaseException):
         raise found
-    if isinstance(caller, Exception):
-        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {caller}")
-    check_account(caller, found[0], lambda: own_account(region))
-    return Names(model, stack, caller.account_id, region, caller.arn.split(":")[1]), *found
-
-
-async def _caller() -> aws.GetCallerIdentityResult | Exception:
-    try:
-        return await aws.get_caller_identity()  # pyrefly: ignore[not-async] - its __await__ is untyped
-    except Exception as error:
-        return error
+    if isinstance(who, Exception):
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {who}")
+    check_account(who, found[0], lambda: own_account(region))
+    return Names(model, stack, who.account_id, region, who.arn.split(":")[1]), *found
 
 
 def _load() -> None:
@@ -135,6 +127,18 @@ def check_region(field: str, image: str | None, names: Names) -> None:
     )
 
 
+def tell_quota(stack_now: StackNow, serving: ServingSettings) -> None:
+    """Name the service quota that a first release, or one on other instances, needs; a local cloud has none."""
+    champion, count = stack_now.state.champion, serving.instance_count
+    if is_local(stack_now.names.stack) or (champion is not None and champion.instances == serving.instances):
+        return
+    pulumi.info(
+        f"the service quota `{serving.instance_type} for endpoint usage` in {stack_now.names.region} must be at least "
+        f"{3 * count}, as SageMaker starts new instances before it stops old ones: {3 * count} for a trial, and "
+        f"{4 * count} with a shadow step or when a release supersedes a trial"
+    )
+
+
 def ask_for_image(stack_now: StackNow) -> None:
     """Warn that the stack needs a serving image; pulumi.RunError if a release is live, which would be deleted."""
     names, state = stack_now.names, stack_now.state
@@ -145,3 +149,35 @@ def ask_for_image(stack_now: StackNow) -> None:
     if state.champion is not None or state.challenger is not None:
         raise pulumi.RunError(f"{ask}. Nothing was changed: {names.endpoint} serves a release")
     pulumi.warn(f"{ask}. Until then this stack is a registry only")
+
+
+def check_account(caller: aws.GetCallerIdentityResult, state: RolloutState, own: Callable[[], str]) -> None:
+    """Refuse a journal of another account than the provider's. `own` is called if the journal has no release.
+
+    They take credentials from the environment by two libraries. If these disagree, the program reads another account's
+    journal, finds none, and would delete live resources.
+    """
+    account = _of_releases(state) or own()
+    if account != caller.account_id:
+        raise pulumi.RunError(
+            f"the credentials lead to two accounts, so nothing was changed: Pulumi's provider for AWS calls as "
+            f"{caller.arn}, and the program in account {account}. Set one kind of credentials in the environment: "
+            "AWS_PROFILE, or the keys, not both"
+        )
+
+
+def _of_releases(state: RolloutState) -> str:
+    """The ARNs of packages hold the account; empty without releases or ARNs."""
+    parts = [release.version.split(":") for release in (state.champion, state.challenger) if release]
+    return next((found[4] for found in parts if len(found) > 4), "")
+
+
+def own_account(region: str) -> str:
+    """The account of the program's own calls."""
+    from platforms.aws.clients import calling, clients  # noqa: PLC0415  it loads boto3, which a later update does not need
+
+    try:
+        with calling("ask whose the credentials are"):
+            return clients(region)("sts").get_caller_identity()["Account"]
+    except RolloutError as error:
+        raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {error}") from None

@@ -37,7 +37,7 @@ class MonitoringSettings(Section):
         default=0.05,
         gt=0,
         le=1,
-        description="Share of requests that may fail. An alarm rings when more fail than chance explains.",
+        description="Share of requests that may fail. An alarm fires when more fail than chance explains.",
     )
     max_p99_ms: float = Field(default=1000, gt=0, le=60_000, description="How long 99 of 100 requests may take, in ms.")
     drift_false_alarms: float = Field(
@@ -103,4 +103,6 @@ class MonitoringSettings(Section):
 
     def panels(self, objective: Objective) -> PanelSettings:
         """The settings of the dashboard's panels."""
-        return PanelSettings(self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective)
+        return PanelSettings(
+            self.max_p99_ms, self.period_seconds, self.drift_minutes, bool(self.segments), objective, self.max_5xx_rate
+        )

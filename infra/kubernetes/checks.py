@@ -96,7 +96,7 @@ def unwatched(api: Api, settings: KubernetesSettings) -> str:
         except RolloutError as error:
             return (
                 f'modelstack:kubernetes.prometheus = "{url}": {error}. Unless the cluster reaches it better, no '
-                "release can be tried and no alarm rings. Start it, or correct the address"
+                "release can be tried and no alarm fires. Start it, or correct the address"
             )
     return ""
 

@@ -30,7 +30,6 @@ from platforms.kubernetes.traffic import RouteTraffic
 from rollout.core.errors import RolloutError
 from rollout.core.live import Live
 from rollout.core.state import RolloutState, StateError
-from services.declaration.alarm_names import answer_alarms
 
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 """Image repositories below the registry's path, and the tag."""
@@ -80,9 +79,6 @@ class ClusterNow(LiveState):
         challenger = self.state.challenger if self.state.on_trial else None
         same = challenger is not None and challenger.id == wanted.id
         return (self.there.sticky_header if same else "") or header
-
-    def answer_alarms(self, variant: str) -> tuple[str, ...]:
-        return answer_alarms(self.names.prefix, variant)
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """Approvals in the release's ModelPackage."""

@@ -50,11 +50,12 @@ class Endpoint(pulumi.ComponentResource):
             taking = [_listener(gateway.tls_secret)["name"]] if gateway.class_name is not None else listeners
             sticky = policy(names.prefix, names.namespace, spec.gateway, taking, spec.sticky_header)
             site.declare("sticky", sticky, child)
+        # The controllers write it; it outlives the Rollout, so that none of them makes it again while both are deleted.
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": journal_copy(names.prefix)}}
+        copy = site.declare("journal", manifest, child)
         rollout = {"metadata": {"name": names.prefix}, "spec": spec.as_dict()}
-        self.rollout = site.declare("rollout", {"apiVersion": API_VERSION, "kind": ROLLOUT, **rollout}, child)
-        # The controllers write it; it outlives the Rollout.
-        copy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": journal_copy(names.prefix)}}
-        site.declare("journal", copy, child)
+        after = pulumi.ResourceOptions(parent=self, depends_on=copy)
+        self.rollout = site.declare("rollout", {"apiVersion": API_VERSION, "kind": ROLLOUT, **rollout}, after)
         for manifest in own_rights(names):
             site.declare("key", manifest, child)
         self.register_outputs({"route": names.prefix})

@@ -40,7 +40,7 @@ def own_rights(names: Names) -> tuple[dict[str, Any], dict[str, Any]]:
     secrets = audit_secret_name(names.prefix), access_token.secret_name(names.prefix)
     rules = [
         rule("", "secrets", ["get"], *secrets),
-        rule("", "configmaps", ["patch"], journal_copy(names.prefix)),
+        rule("", "configmaps", ["create", "patch"], journal_copy(names.prefix)),  # a deleted one is made again
         rule("gateway.networking.k8s.io", "httproutes", ["patch"], names.prefix),
     ]
     return granted(f"{names.prefix}-key", names.namespace, rules)

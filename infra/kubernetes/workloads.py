@@ -82,16 +82,9 @@ class Serving(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        site: Site,
-        *,
-        plan: ServingPlan,
-        package: Package,
-        settings: ServingSettings,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, site: Site, *, plan: ServingPlan, package: Package, settings: ServingSettings
     ) -> None:
-        super().__init__("modelstack:kubernetes:Serving", name, None, opts)
+        super().__init__("modelstack:kubernetes:Serving", name)
         self._site, self._package = site, package
         self._login = RegistryLogin.of(site.settings.pull_secret)
         self._child = pulumi.ResourceOptions(parent=self)

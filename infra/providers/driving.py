@@ -16,10 +16,18 @@ from rollout.core.errors import RolloutError
 OPENING_SECONDS = 1800.0  # a release that takes over at once: so long SageMaker may take to start its instances
 ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
 Values = Mapping[str, Any]
+RENAMED = {
+    "target": "desired_release",
+    "pair_config": "trial_config",
+    "beside": "baseline_config",
+    "acts": "start_trial",
+    "seen": "live_state",
+}
+"""Names of inputs in the state of older stacks -> their names now. A renamed input is no change."""
 
 
 class DrivingProvider(ResourceProvider, ABC):
-    """Puts the target on trial when `acts` is set; otherwise only reads the live state.
+    """Puts the target on trial when `start_trial` is set; otherwise only reads the live state.
 
     `PLACE` names the inputs that locate the endpoint; changing one replaces the resource.
     """
@@ -52,13 +60,14 @@ class DrivingProvider(ResourceProvider, ABC):
 
         A refresh compares with the inputs of the last update: its own effects are no change, unless it failed.
         """
+        olds = {RENAMED.get(name, name): value for name, value in olds.items()}
         elsewhere = [name for name in self.PLACE if olds.get(name) != news.get(name)]
-        moved = any(olds.get(name) != news["seen"][name] for name in ("champion", "challenger"))
-        looked_again = (olds.get("seen") or {}).get("revision") != news["seen"]["revision"]
-        asked_else = any(olds.get(name) != news.get(name) for name in ("target", "wait"))
+        moved = any(olds.get(name) != news["live_state"][name] for name in ("champion", "challenger"))
+        looked_again = (olds.get("live_state") or {}).get("revision") != news["live_state"]["revision"]
+        asked_else = any(olds.get(name) != news.get(name) for name in ("desired_release", "wait"))
         news_here = looked_again or asked_else or olds.get("outcome") in {None, "failed"}
-        gone = bool(news["seen"].get("gone"))
-        changes = bool(elsewhere) or gone or (news_here and (bool(news["acts"]) or moved))
+        gone = bool(news["live_state"].get("gone"))
+        changes = bool(elsewhere) or gone or (news_here and (bool(news["start_trial"]) or moved))
         return DiffResult(changes=changes, replaces=elsewhere)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -87,9 +96,11 @@ class DrivingProvider(ResourceProvider, ABC):
 
     def _driven(self, controller: Any, props: Values) -> dict[str, Any]:
         try:
-            if props["acts"]:
+            if props["start_trial"]:
                 self._record_approvals(props)
-            state = follow(controller, props, Progress(props["urn"])) if props["acts"] else controller.status().state
+            state = (
+                follow(controller, props, Progress(props["urn"])) if props["start_trial"] else controller.status().state
+            )
         except RolloutError as error:
             # Not an exception: Pulumi would print a traceback and lose the live state. The program fails with the text.
             Progress(props["urn"])("failed, the error says why")
@@ -100,7 +111,7 @@ class DrivingProvider(ResourceProvider, ABC):
     def _record_approvals(self, props: Values) -> None:
         from services.approvals import record  # noqa: PLC0415  slow to load, and diff needs none
 
-        record(self.approvals(props).given(props["target"]["id"]), self.journal(props, signed=True))
+        record(self.approvals(props).given(props["desired_release"]["id"]), self.journal(props, signed=True))
 
     def _standing(self, state: Any, props: Values) -> dict[str, Any]:
         """Empty, not None, without a release: Pulumi drops None from the state, and a preview takes it as unknown."""
@@ -134,8 +145,10 @@ def follow(controller: Any, props: Values, progress: Progress) -> Any:
         if seen.doing:
             progress(doing(seen.doing, seen.decision))
 
-    target, pair = Release.from_dict(whole(props["target"])), props.get("pair_config")
-    begun = controller.release(target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("beside"))
+    target, pair = Release.from_dict(whole(props["desired_release"])), props.get("trial_config")
+    begun = controller.release(
+        target, pair, plan, shadow_config=props.get("shadow_config"), beside=props.get("baseline_config")
+    )
     tell(begun)
     if props["wait"] or begun.state.phase is Phase.MOVING:
         seconds = 2 * plan.max_seconds + ENDING_SECONDS  # late counting gives a trial as much time again
@@ -152,7 +165,7 @@ def event_key(event: Any) -> tuple[float, str, str]:
 
 def ending(state: Any, props: Values) -> dict[str, Any]:
     """The outcome of the target's rollout; before the end `running`, `waiting` for an approval, or `held`."""
-    target = props["target"]["config_name"]
+    target = props["desired_release"]["config_name"]
     if state.champion is not None and state.champion.config_name == target:
         return {"outcome": "promoted", "why": ""}
     verdict = state.last
@@ -162,7 +175,7 @@ def ending(state: Any, props: Values) -> dict[str, Any]:
         if state.phase.value == "held":
             return {"outcome": "held", "why": awaited(state, commands_of(props))}
         return {"outcome": "running", "why": f"the rollout is {state.phase.value}"}
-    if verdict is not None and verdict.release == props["target"]["id"]:
+    if verdict is not None and verdict.release == props["desired_release"]["id"]:
         return {"outcome": verdict.outcome, "why": verdict.reason.text}
     return {"outcome": "superseded", "why": "another release was made meanwhile"}
 

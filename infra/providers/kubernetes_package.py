@@ -32,14 +32,14 @@ class KubernetesPackageProvider(PackagingProvider):
         from platforms.kubernetes.names import labels_of  # noqa: PLC0415  see registry
         from platforms.kubernetes.signing import key_pair  # noqa: PLC0415
 
-        audit = key_pair(_api(props), props["audit_secret"], labels_of(props["prefix"]))
+        audit = key_pair(api_of(props), props["audit_secret"], labels_of(props["prefix"]))
         return {**super().keys(props, registry), AUDIT_KEY: audit.public_key.decode()}
 
     def versions(self, props: Values) -> Any:
         """The ModelPackages of the namespace."""
         from platforms.kubernetes.versions import ModelPackages  # noqa: PLC0415  see registry
 
-        return ModelPackages(_api(props), props["prefix"])
+        return ModelPackages(api_of(props), props["prefix"])
 
     def delete_all(self, props: Values) -> None:
         """Delete the stack's ModelPackages, its keys and its token."""
@@ -48,14 +48,15 @@ class KubernetesPackageProvider(PackagingProvider):
         from platforms.kubernetes.names import ENDPOINT  # noqa: PLC0415
         from platforms.kubernetes.signing import audit_secret_name, secret_name  # noqa: PLC0415
 
-        api = _api(props)
+        api = api_of(props)
         for found in api.list(PACKAGE, {ENDPOINT: props["prefix"]}):
             api.delete(PACKAGE, found["metadata"]["name"])
         for named in (secret_name, audit_secret_name, access_token.secret_name):
             api.delete(SECRET, named(props["prefix"]))
 
 
-def _api(props: Values) -> Any:
+def api_of(props: Values) -> Any:
+    """The API server of a resource's `context` and `namespace`."""
     from platforms.kubernetes.api import Api  # noqa: PLC0415  see registry
 
     return Api.of(props.get("context") or None, props["namespace"])

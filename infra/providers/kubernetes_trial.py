@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from infra.providers.driving import DrivingProvider, Values, commands_of
+from infra.providers.kubernetes_package import api_of
 
 
 class KubernetesRolloutProvider(DrivingProvider):
@@ -16,19 +17,19 @@ class KubernetesRolloutProvider(DrivingProvider):
         """The status of the Rollout, and its copy."""
         from platforms.kubernetes.journal import copied_journal  # noqa: PLC0415  slow to load, and diff needs none
 
-        api = _api(props)
+        api = api_of(props)
         return copied_journal(api, props["endpoint"], api.user() if signed else "")
 
     def state(self, props: Values) -> Any:
         """Also of a Rollout that was deleted, by its copy: the refresh before that is made again must not fail."""
         from platforms.kubernetes.journal import newest  # noqa: PLC0415  see journal
 
-        return newest(_api(props), props["endpoint"])
+        return newest(api_of(props), props["endpoint"])
 
     def _drive(self, props: Values) -> dict[str, Any]:
         from platforms.kubernetes.kinds import ROLLOUT  # noqa: PLC0415  see journal
 
-        if _api(props).find(ROLLOUT, props["endpoint"]) is None:
+        if api_of(props).find(ROLLOUT, props["endpoint"]) is None:
             raise RuntimeError(
                 f"Rollout {props['endpoint']} does not exist in namespace {props['namespace']}, although Pulumi's "
                 "state lists it: it was deleted, or its definition was. Its release keeps serving, and nothing was "
@@ -40,15 +41,15 @@ class KubernetesRolloutProvider(DrivingProvider):
         """A controller outside of the cluster. Its notifications wait in the journal for the one inside."""
         from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see journal
 
-        api = _api(props)
+        api = api_of(props)
         return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
     def approvals(self, props: Values) -> Any:
         """Approvals in the status of the release's ModelPackage."""
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
 
-        name = props["target"]["model_package_arn"].rpartition("/")[2]
-        return PackageApprovals(_api(props), props["endpoint"], name)
+        name = props["desired_release"]["model_package_arn"].rpartition("/")[2]
+        return PackageApprovals(api_of(props), props["endpoint"], name)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Metrics of its ModelPackage."""
@@ -56,13 +57,7 @@ class KubernetesRolloutProvider(DrivingProvider):
         from rollout.core.errors import RolloutError  # noqa: PLC0415
 
         try:
-            found = _api(props).get(PACKAGE, release.model_name)
+            found = api_of(props).get(PACKAGE, release.model_name)
         except RolloutError:
             return {}
         return dict(found["spec"].get("metrics", {}))
-
-
-def _api(props: Values) -> Any:
-    from platforms.kubernetes.api import Api  # noqa: PLC0415  see KubernetesRolloutProvider.journal
-
-    return Api.of(props["context"] or None, props["namespace"])

@@ -35,8 +35,8 @@ class RolloutProvider(DrivingProvider):
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  see journal
         from platforms.aws.clients import clients  # noqa: PLC0415
 
-        bucket = props["target"]["archive_uri"].removeprefix("s3://").partition("/")[0]
-        return BucketApprovals(clients(props["region"]), bucket)
+        bucket = props["desired_release"]["archive_uri"].removeprefix("s3://").partition("/")[0]
+        return BucketApprovals.of(clients(props["region"]), bucket)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Metrics stored next to the archive."""

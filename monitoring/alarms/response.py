@@ -49,7 +49,7 @@ def respond(
         return AlarmResponse(alarm.name, "ignored", ignored)
     if outage.had_been_left(alarm):
         return AlarmResponse(
-            alarm.name, "ignored", "it rang before the verdict was given, and had been left to the judge"
+            alarm.name, "ignored", "it fired before the verdict was given, and had been left to the judge"
         )
     shared = outage.shared(alarm)
     if shared is not None:

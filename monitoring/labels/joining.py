@@ -28,6 +28,7 @@ from monitoring.labels.pairs import (
     Ledger,
     LedgerEntry,
     Rejected,
+    captures_once,
 )
 from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
@@ -61,14 +62,17 @@ class LabelJoin:
 
     def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
         """Check a captured file against the model's contract and join it; returns the number of completed pairs."""
-        once = f"capture {name}"
+        once = captures_once(name)
         if self.ledger.seen(once):
             return 0
         variant = reader.variant
-        end, joined, aside = Batch(variant, once=once), 0, Counter[tuple[str, str]]()
+        end, joined, aside = Batch(variant, begins=set(), once=once), 0, Counter[tuple[str, str]]()
         for chunk in _chunks(recorded):
             usable: list[tuple[str, CapturedAnswer]] = []
             for item in chunk:
+                end.note(item)
+                if isinstance(item, Recorded) and item.ours:
+                    continue
                 if isinstance(item, Recorded) and item.answered is not None:
                     aside.update(self._look(reader, item, end))
                 answer = reader.answer(item)

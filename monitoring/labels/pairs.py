@@ -12,10 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from monitoring.captured import Malformed, Recorded
 from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import Scored
 from monitoring.labels.scores import Scores
 from rollout.core.state import RolloutState
+
+BEGINNING = 6
+"""Characters of an id that `Batch.begins` holds."""
+_MOST_IDS = 50_000  # their beginnings take about 200 kB of a document
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,8 @@ class Batch:
         answered: The scores of the answers, with or without labels; only with `once`.
         unknown: Inference ids of expired labels; each counts as `LabelsUnknown`.
         counts: Further counts by metric; only with `once`.
+        begins: The beginnings of all event and inference ids of a captured file, by which a search skips the file; None
+            if some are unknown, or there are too many. Only with `once`.
         once: A name under which only one batch is accepted.
     """
 
@@ -138,7 +145,20 @@ class Batch:
     answered: Scores = field(default_factory=Scores)
     unknown: set[str] = field(default_factory=set[str])
     counts: Counter[str] = field(default_factory=Counter[str])
+    begins: set[str] | None = None
     once: str | None = None
+
+    def note(self, item: Recorded | Malformed) -> None:
+        """Add the beginnings of a record's ids."""
+        if isinstance(item, Malformed) or (self.begins is not None and len(self.begins) >= _MOST_IDS):
+            self.begins = None
+        elif self.begins is not None:
+            self.begins |= {one[:BEGINNING] for one in (item.event_id, item.inference_id) if one}
+
+
+def captures_once(name: str) -> str:
+    """`Batch.once` of a captured file."""
+    return f"capture {name}"
 
 
 class Ledger(Protocol):

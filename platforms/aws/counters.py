@@ -5,6 +5,7 @@ The number of responses up to a latency is the statistic `PR(:threshold)`, a per
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,8 @@ from rollout.core.catalogue import INVALID, OWN
 from rollout.core.decision import REQUESTS
 from rollout.core.errors import Unreachable
 from rollout.core.failing import FAILED
-from rollout.judge.metrics import Kind, Tally
-from services.counters import COUNTED, CountedWindow, CountQuery
+from rollout.judge.metrics import Kind, Metric, Tally
+from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 _COUNTS = {
     REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),
@@ -50,8 +51,11 @@ Found = Mapping[tuple[Series, int], float]
 
 
 @dataclass(frozen=True)
-class CloudWatchCounters:
-    """`Counters` over one SageMaker endpoint. A window without a data point has no count."""
+class CloudWatchCounters(Counters):
+    """`Counters` over one SageMaker endpoint. A window without a data point of a variant has no count of it.
+
+    SageMaker reports no 0: an earlier window without a data point of any variant had no request.
+    """
 
     clients: Clients
     endpoint: str
@@ -64,8 +68,15 @@ class CloudWatchCounters:
         values = self.fetch(dict.fromkeys([*series, *reports]), query.grid, query.seconds)
         open_from = min((_unreported(values, query, report) for report in reports), default=query.grid[1])
 
+        late = {metric.name: _late_from(values, query, metric) for metric in query.metrics if metric.namespace != OWN}
+        requests = [at for each, at in values if each.metric == INVOCATIONS]
+        newest, known = max(requests, default=0), set(requests)
+
         def tallies(at: int, variant: str) -> dict[str, Tally]:
-            found = ((source.name, source.tally(values, at)) for source in sources[variant])
+            if at < newest and at not in known:
+                return {REQUESTS: Tally(), FAILED: Tally()}
+            counted = (source for source in sources[variant] if at < late.get(source.name, math.inf))
+            found = ((source.name, source.tally(values, at)) for source in counted)
             return {name: tally for name, tally in found if tally is not None}
 
         times = range(*query.grid, query.seconds)
@@ -73,10 +84,6 @@ class CloudWatchCounters:
             CountedWindow(at, {variant: tallies(at, variant) for variant in query.variants}, closed=at < open_from)
             for at in times
         ]
-
-    def cut(self, latency: float) -> float:
-        """See `Counters`: any latency is exact."""
-        return latency
 
     def captured(self) -> float:
         """See `Counters`; by the endpoint's current config."""
@@ -138,6 +145,24 @@ def _unreported(found: Found, query: CountQuery, reports: Series) -> int:
         surplus = max(surplus, 0.0) + found.get((reports, at), 0.0) - found.get((requests, at), 0.0)
         if surplus < -allowed:
             begin = at
+    return begin
+
+
+def _late_from(found: Found, query: CountQuery, metric: Metric) -> int:
+    """The begin of the first window without all values of a custom metric, epoch seconds.
+
+    By the rule of `_unreported`, if the metric had a value for every request in the first half of the windows. How many
+    values another metric gets is not known, so none of it counts as late.
+    """
+    first, last = query.grid
+    half = range(first, first + (last - first) // 2, query.seconds)
+    begin = last
+    for variant in query.variants:
+        values = Series(metric.metric, "SampleCount", variant, metric.namespace, query.rollout_id)
+        each = Series(INVOCATIONS, "Sum", variant), values
+        answers, came = (sum(found.get((series, at), 0.0) for at in half) for series in each)
+        if answers and came >= (1 - _LOST) * answers:
+            begin = min(begin, _unreported(found, query, values))
     return begin
 
 

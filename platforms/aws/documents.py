@@ -24,7 +24,6 @@ from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients, calling
 from platforms.aws.names import INDEX
-from platforms.aws.revisions import on_revision
 from platforms.s3.errors import code_of
 from rollout.core.errors import Busy
 from services.documents import KEPT_SECONDS, LASTING, packed, text, unpacked
@@ -109,7 +108,10 @@ class DynamoDocuments:
         }
 
     def _on_revision(self, document: Document) -> dict[str, Any]:
-        return {"TableName": self.table, **on_revision(document.revision, "id")}
+        if not document.revision:
+            return {"TableName": self.table, "ConditionExpression": "attribute_not_exists(id)"}
+        seen = {":seen": {"N": str(document.revision)}}
+        return {"TableName": self.table, "ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
 
     @property
     def _dynamodb(self) -> Any:

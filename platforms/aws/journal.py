@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platforms.aws.clients import Clients
+from platforms.aws.clients import Clients, acting_as, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import documents
 from platforms.aws.revisions import Revisions
 from platforms.s3.errors import code_of
 from rollout.core.errors import RolloutError
+from rollout.core.release import Release
 from rollout.core.state import RolloutState
 from services.journal import CopiedJournal, DocumentJournal
 
@@ -48,7 +49,7 @@ class DynamoJournal:
             "phase": {"S": state.phase.value},
             "state": {"S": state.to_json()},
         }
-        self._item.advance(content, state.revision)
+        self._item.write(content, state.revision)
 
     @property
     def _item(self) -> Revisions:
@@ -64,3 +65,14 @@ class _Copy(DocumentJournal):
             if code_of(error.__cause__) == "ResourceNotFoundException":
                 return RolloutState(self.endpoint)
             raise
+
+
+def role_for(role: str | None, account: str) -> str | None:
+    """The role to assume to read there; None if the account is this one, or none is needed."""
+    return role if role and role.split(":")[4] != account else None
+
+
+def champion(region: str, table: str, endpoint: str, role: str | None) -> Release | None:
+    """The serving release of an endpoint, by its journal; None if there is none."""
+    made = clients(region, acting_as(role, region) if role else None)
+    return DynamoJournal(made, table, endpoint).read().champion

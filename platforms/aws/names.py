@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollout.core.release import PROCESS
-from services.declaration.alarm_names import alarm_name, answer_alarms
+from services.declaration.alarm_names import alarm_name
 from services.release_names import ReleaseNames
 
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
@@ -105,9 +105,6 @@ class Names(ReleaseNames):
 
     def alarm(self, subject: str, measure: str) -> str:
         return alarm_name(self.prefix, subject, measure)
-
-    def answer_alarms(self, variant_name: str) -> tuple[str, ...]:
-        return answer_alarms(self.prefix, variant_name)
 
     def arn(self, service: str, resource: str, *, account: str | None = None, region: str | None = None) -> str:
         """The ARN of a resource of this stack; S3 and IAM leave out the region, S3 the account."""

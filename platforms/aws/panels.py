@@ -33,7 +33,7 @@ _DIMENSIONS = {
     declared.SEGMENT: metrics.SEGMENT,
     declared.EVENT: metrics.EVENT,
 }
-_STATS = {"count": "Sum", "share": "Sum", "maximum": "Maximum", "average": "Average"}
+_STATS = {"count": "Sum", "share": "Sum", "rate": "Average", "maximum": "Maximum", "average": "Average"}
 
 
 def panels(endpoint: str, settings: PanelSettings, least_seconds: int = 0) -> list[Panel]:
@@ -117,6 +117,8 @@ def _query(endpoint: str, curve: CurveSpec, seconds: int) -> Query:
     # CloudWatch fills in dimensions in the label of a search, but not of an expression over one.
     if curve.stat == "share":
         return Query(f"100 * {search} / SUM({search})", curve.label)
+    if curve.stat == "rate":  # each request counts as 0 or 1
+        return Query(f"100 * {search}", curve.label)
     if curve.metric == declared.LATENCY:
         return Query(f"{search} / 1000", curve.label)
     return Query(search, curve.label, by)

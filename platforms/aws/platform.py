@@ -11,5 +11,6 @@ PLATFORM = Platform(
     champion="infra.aws.source:champion",
     origin="platforms.aws.package_registry:origin_of",
     provider_problems="infra.aws.target:provider_problems",
+    begin="infra.aws.caller:request_caller",
     operator="cli.platform.aws.platform:Aws",
 )

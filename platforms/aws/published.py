@@ -19,12 +19,11 @@ _VALUES = 150  # of one datum
 
 
 @dataclass(frozen=True)
-class CloudWatchMetrics:
+class CloudWatchMetrics(measurements.Metrics):
     """`Metrics` in the namespace `modelstack`. CloudWatch cannot detect a duplicate, so its client must send once."""
 
     cloudwatch: Any
     endpoint: str
-    repeatable: bool = False
 
     def put(self, data: Sequence[measurements.Datum], values: Sequence[Values] = (), once: str = "") -> None:
         """See `Metrics`; in as many requests as needed."""

@@ -1,8 +1,8 @@
-"""One item with many writers: a write succeeds only on the revision that was read (compare and set).
+"""One item with many writers: a write succeeds only if no later revision is stored (compare and set).
 
     place = Revisions(clients, "flight-delay-prod-rollouts", "flight-delay-prod", "the journal")
     item = place.read()
-    place.write({"state": {"S": text}}, after=int(item["revision"]["N"]) if item else 0)
+    place.write({"state": {"S": text}}, int(item["revision"]["N"]) + 1 if item else 1)
 
 Source: Amazon DynamoDB Developer Guide, "Optimistic locking with version number".
 """
@@ -11,21 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from platforms.aws.clients import Clients, calling
 from platforms.s3.errors import code_of
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 
-Item = Mapping[str, Mapping[str, Any]]
-
-
-def on_revision(revision: int, key: str) -> dict[str, Any]:
-    """The condition of a write on a revision (0: no item yet), in a table with the hash key `key`."""
-    if not revision:
-        return {"ConditionExpression": f"attribute_not_exists({key})"}
-    seen = {":seen": {"N": str(revision)}}
-    return {"ConditionExpression": "revision = :seen", "ExpressionAttributeValues": seen}
+Item = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -50,24 +41,20 @@ class Revisions:
             raise
         return answer.get("Item")
 
-    def write(self, content: Item, *, after: int) -> None:
-        """Write the successor of a revision, if that is still stored; else `Conflict`.
+    def write(self, content: Item, revision: int) -> None:
+        """Write a revision if none or an earlier one is stored; else `Conflict`.
 
         After `Unreachable` the write may or may not have succeeded.
         """
-        self._put(content, after + 1, on_revision(after, "endpoint"))
-
-    def advance(self, content: Item, revision: int) -> None:
-        """Write a revision if none or an earlier one is stored; else as `write`."""
-        later = {":new": {"N": str(revision)}}
-        condition = "attribute_not_exists(endpoint) OR revision < :new"
-        self._put(content, revision, {"ConditionExpression": condition, "ExpressionAttributeValues": later})
-
-    def _put(self, content: Item, revision: int, condition: Mapping[str, Any]) -> None:
-        item = {"endpoint": {"S": self.key}, "revision": {"N": str(revision)}, **content}
+        number = {"N": str(revision)}
         try:
             with calling(f"write {self.what} {self.table}"):
-                self.clients("dynamodb").put_item(TableName=self.table, Item=item, **condition)
+                self.clients("dynamodb").put_item(
+                    TableName=self.table,
+                    Item={"endpoint": {"S": self.key}, "revision": number, **content},
+                    ConditionExpression="attribute_not_exists(endpoint) OR revision < :new",
+                    ExpressionAttributeValues={":new": number},
+                )
         except RolloutError as error:
             code = code_of(error.__cause__)
             if code == "ConditionalCheckFailedException":

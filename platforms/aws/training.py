@@ -53,10 +53,10 @@ class DynamoBook:
         return RetrainingRecord.from_json(item["record"]["S"]) if item else RetrainingRecord()
 
     def write(self, record: RetrainingRecord) -> RetrainingRecord | None:
-        """Write the successor of the revision that was read, if it is still stored."""
+        """Write the successor of the revision that was read, unless another one is stored."""
         after = replace(record, revision=record.revision + 1)
         try:
-            self._item.write({"record": {"S": after.to_json()}}, after=record.revision)
+            self._item.write({"record": {"S": after.to_json()}}, after.revision)
         except Conflict:
             return None
         return after

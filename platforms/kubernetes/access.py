@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import yaml
 
-from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.errors import Unavailable, Unreachable
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _EXEC = frozenset({"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"})
@@ -60,7 +60,7 @@ def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.env
         namespace = account.joinpath("namespace").read_text()
         verify = ssl.create_default_context(cafile=str(account / "ca.crt"))
     except (KeyError, OSError) as error:
-        raise RolloutError(f"this is no pod with a token of a service account: {error!r}") from error
+        raise Unavailable(f"this is no pod with a token of a service account: {error!r}") from error
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Access(
         server, verify, namespace, "the pod's service account", BearerToken(account / "token"), in_cluster=True
@@ -70,7 +70,7 @@ def of_this_pod(account: Path = ACCOUNT, environment: Mapping[str, str] = os.env
 def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = None) -> Access:
     """Access by a context of the first file that has it; the default files are KUBECONFIG or ~/.kube/config.
 
-    Raises RolloutError, which names the field, if there is no such context or it cannot be used.
+    Raises Unavailable, which names the field, if there is no such context or it cannot be used.
     """
     paths = _files() if files is None else list(files)
     config, current = _merged(paths)
@@ -78,7 +78,7 @@ def from_kubeconfig(context: str | None = None, files: Sequence[Path] | None = N
     if name not in contexts:
         asked = f"context {name!r}" if name else "current context"
         known = ", ".join(sorted(contexts)) or "none"
-        raise RolloutError(f"no {asked} in {' or '.join(map(str, paths))}; its contexts are: {known}")
+        raise Unavailable(f"no {asked} in {' or '.join(map(str, paths))}; its contexts are: {known}")
     there, where = contexts[name], f"context {name}"
     cluster = _of(config["clusters"], there.get("cluster"), where, "cluster")
     user = _of(config["users"], there.get("user"), where, "user") if there.get("user") else {}
@@ -108,7 +108,7 @@ def _merged(paths: Sequence[Path]) -> tuple[dict[str, dict[str, dict[str, Any]]]
         try:
             content: Any = yaml.safe_load(path.read_text()) if path.exists() else None
         except (OSError, yaml.YAMLError) as error:
-            raise RolloutError(f"kubeconfig {path} cannot be read: {error}") from error
+            raise Unavailable(f"kubeconfig {path} cannot be read: {error}") from error
         if not isinstance(content, dict):
             continue
         current = current or str(content.get("current-context") or "")
@@ -122,7 +122,7 @@ def _merged(paths: Sequence[Path]) -> tuple[dict[str, dict[str, dict[str, Any]]]
 
 def _of(known: Mapping[str, dict[str, Any]], name: Any, where: str, what: str) -> dict[str, Any]:
     if name not in known:
-        raise RolloutError(f"{where}: its {what} {name!r} is not in the kubeconfig; there are: {', '.join(known)}")
+        raise Unavailable(f"{where}: its {what} {name!r} is not in the kubeconfig; there are: {', '.join(known)}")
     return known[name]
 
 
@@ -139,7 +139,7 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ssl
             verify.check_hostname, verify.verify_mode = False, ssl.CERT_NONE
         _load_own(verify, user)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise RolloutError(f"{where}: its certificates cannot be used: {error}") from error
+        raise Unavailable(f"{where}: its certificates cannot be used: {error}") from error
     return verify
 
 
@@ -170,7 +170,7 @@ def _auth(cluster: Mapping[str, Any], user: Mapping[str, Any], where: str) -> ht
     if user.get("username"):
         return httpx.BasicAuth(user["username"], user.get("password") or "")
     if user.get("auth-provider"):
-        raise RolloutError(f"{where}: its user has an auth-provider, which Kubernetes no longer knows; use exec")
+        raise Unavailable(f"{where}: its user has an auth-provider, which Kubernetes no longer knows; use exec")
     return None
 
 
@@ -200,7 +200,7 @@ class CommandToken(httpx.Auth):
         self._version = str(command.get("apiVersion"))
         if self._version not in _EXEC:
             allowed = " or ".join(sorted(_EXEC))
-            raise RolloutError(f"{where}: exec.apiVersion: got {self._version!r}, allowed is {allowed}")
+            raise Unavailable(f"{where}: exec.apiVersion: got {self._version!r}, allowed is {allowed}")
         self._words = [str(command["command"]), *map(str, command.get("args") or [])]
         self._environment = {str(item["name"]): str(item["value"]) for item in command.get("env") or []}
         self._spec: dict[str, Any] = {"interactive": False}
@@ -238,12 +238,12 @@ class CommandToken(httpx.Auth):
                 self._words, env=environment, capture_output=True, text=True, timeout=_EXEC_SECONDS, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise RolloutError(f"{doing} cannot be run: {error}. {self._hint}".rstrip()) from error
+            raise Unavailable(f"{doing} cannot be run: {error}. {self._hint}".rstrip()) from error
         if done.returncode:
-            raise RolloutError(f"{doing} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+            raise Unavailable(f"{doing} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
         try:
             status = json.loads(done.stdout)["status"]
             end = status.get("expirationTimestamp")
             return str(status["token"]), datetime.fromisoformat(end).timestamp() if end else float("inf")
         except (KeyError, TypeError, ValueError) as error:
-            raise RolloutError(f"{doing} gave none: {error!r}") from error
+            raise Unavailable(f"{doing} gave none: {error!r}") from error

@@ -60,7 +60,7 @@ class PrometheusAlarms:
             if (problem := known.get((variant, measure), f"the rule {measure} of {variant} is not loaded"))
         ]
         if problems and not found:
-            raise Unreachable(f"nobody can say whether an alarm of {self.endpoint} rings: {'; '.join(problems)}")
+            raise Unreachable(f"nobody can say whether an alarm of {self.endpoint} fires: {'; '.join(problems)}")
         return found
 
     def rules(self, names: Collection[str]) -> dict[str, ShareRule]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 
 
-class NotFound(RolloutError):
+class NotFound(Unavailable):
     """The object does not exist, or the API server does not know its kind."""
 
 
@@ -21,7 +21,7 @@ class Exists(Busy):
     """An object of this name was created a moment ago."""
 
 
-class Forbidden(RolloutError):
+class Forbidden(Unavailable):
     """The caller is not authenticated or not authorized."""
 
 

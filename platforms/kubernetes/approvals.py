@@ -11,12 +11,12 @@ from platforms.kubernetes.crds import AGREED
 from platforms.kubernetes.kinds import PACKAGE
 from platforms.kubernetes.names import ENDPOINT
 from platforms.kubernetes.versions import change_status, version_of
-from services.approvals import Approval, ApprovalRefused
+from services.approvals import Approval, ApprovalRefused, Approvals
 from services.principals import person
 
 
 @dataclass(frozen=True)
-class PackageApprovals:
+class PackageApprovals(Approvals):
     """`Approvals` in an endpoint's ModelPackages. With the `name` of the release's ModelPackage, none are listed."""
 
     api: Api
@@ -31,9 +31,6 @@ class PackageApprovals:
         """See `Approvals`; none if the release is not registered."""
         found = self._package(release)
         return _given(found, release) if found else []
-
-    def count(self, release: str) -> int:
-        return len(self.given(release))
 
     def add(self, approval: Approval) -> None:
         """See `Approvals`. Concurrent calls lose nothing: the status is written to the version that was read."""

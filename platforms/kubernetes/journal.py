@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
-from platforms.kubernetes.names import MANAGER, journal_copy
+from platforms.kubernetes.api_requests import event_object
+from platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROLLOUT
+from platforms.kubernetes.names import API_VERSION, MANAGER, journal_copy
 from platforms.kubernetes.rollout_status import rollout_status
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import RolloutState
@@ -91,14 +93,27 @@ class JournalCopy:
         return self._state_of(self._find())
 
     def put(self, state: RolloutState) -> None:
-        """See `StateStore`."""
+        """See `StateStore`. An Event of the Rollout says that a lost copy was made again."""
         found = self._find()
-        if self._state_of(found).revision >= state.revision:
+        stored = self._state_of(found).revision
+        if stored >= state.revision:
             raise Conflict(f"the copy of the journal {self.endpoint} is at revision {state.revision} already")
         content = base64.b64encode(packed({"state": state.to_json()})).decode()
         seen = {"resourceVersion": found["metadata"]["resourceVersion"]} if found else {}
         metadata = {"name": journal_copy(self.endpoint), **seen}
         self.api.apply(CONFIG_MAP, {"metadata": metadata, "binaryData": {_COPY: content}}, MANAGER, force=True)
+        if not stored and state.revision > 1:
+            with suppress(RolloutError):  # the copy is there, and a person may have no right to create Events
+                self._say_restored(state)
+
+    def _say_restored(self, state: RolloutState) -> None:
+        name, now = journal_copy(self.endpoint), self.api.clock.time()
+        rollout = self.api.get(ROLLOUT, self.endpoint)["metadata"]
+        about = {"apiVersion": API_VERSION, "kind": ROLLOUT.kind, "name": self.endpoint, "uid": rollout["uid"]}
+        about["namespace"] = self.api.namespace
+        words = f"ConfigMap {name} had lost the copy of the journal. It has revision {state.revision} of it again."
+        event = event_object(f"{name}.{now:.0f}", about, "JournalCopyRestored", words, at=now, by=MANAGER, warning=True)
+        self.api.create(EVENT, event)
 
     def _find(self) -> Object | None:
         return self.api.find(CONFIG_MAP, journal_copy(self.endpoint))

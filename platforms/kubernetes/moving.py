@@ -140,7 +140,7 @@ def _waits(move: Move, seen: MoveStatus, now: float) -> str:
     if seen.new < seen.of:
         return f"{seen.new} of {seen.of} new pods are ready"
     if seen.ringing is None:
-        return "nobody can say whether an alarm rings"
+        return "nobody can say whether an alarm fires"
     return "baking was not over" if move.step >= 0 and now - move.at < move.bake_seconds else ""
 
 

@@ -28,7 +28,10 @@ MESSAGE = 1024  # maximum bytes of an Event's message
 _SECONDS = 5.0  # that a webhook has to answer
 _NAME_DIGITS = 16
 _TROUBLE = frozenset(
-    {"rolled_back", "rolling_back", "restoring", "failed", "stranded", "held", "untold", "left_to_judge", "reduced"}
+    {
+        *("rolled_back", "rolling_back", "restoring", "failed", "stranded", "held", "untold", "left_to_judge"),
+        *("reduced", "not_serving"),
+    }
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ from platforms.kubernetes.registry_store import store_of
 from platforms.kubernetes.signing import key_pair, secret_name
 from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Attestation
-from services.package_registry import Origin, PackageRegistry, PackageStore
+from services.package_registry import Origin, PackageRegistry, PackageStore, StackPackageStore
 from services.sealed_packages import Gone
 from serving.registry_protocol import SCHEME
 
@@ -42,7 +42,7 @@ def origin_of(source: Mapping[str, Any]) -> Origin:
 
 
 @dataclass(frozen=True)
-class ClusterPackageStore:
+class ClusterPackageStore(StackPackageStore):
     """`StackPackageStore` in a registry (`HOST[:PORT]/REPOSITORY`, empty for reading alone), or in a bucket.
 
     It writes to the configured place and reads by the URI, so a stack that moved between registry and bucket keeps its
@@ -84,13 +84,6 @@ class ClusterPackageStore:
     def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
         with self._at(archive_uri) as store:
             store.fetch(archive_uri, package_digest, to)
-
-    def why_gone(self, archive_uris: Sequence[str]) -> str:
-        where = "the bucket" if archive_uris[0].startswith("s3://") else "the registry"
-        return (
-            f"{' and '.join(archive_uris)} {'is' if len(archive_uris) == 1 else 'are'} gone. No rule of modelstack "
-            f"deletes a package, so {where} or somebody did. {self.restoring(archive_uris[0])}"
-        )
 
     def restoring(self, archive_uri: str) -> str:
         if archive_uri.startswith(SCHEME):

@@ -86,13 +86,21 @@ class Panels:
         if curve.metric == declared.LATENCY:
             return Query(_workload(self._quantile(curve.stat, self._served)), curve.label, (WORKLOAD,))
         if curve.metric == declared.REFUSED:
-            selector = matched(metrics.REQUESTS, {metrics.CLASS: "4"}, self._served)
-            refused = _workload(f"increase({selector}[{self.interval}])")
-            return Query(f"sum by ({WORKLOAD}) ({refused})", curve.label, (WORKLOAD,))
+            refused, all_ = (
+                _workload(
+                    f"increase({matched(metrics.REQUESTS, like={**self._served, metrics.CLASS: classes})}"
+                    f"[{self.interval}])"
+                )
+                for classes in ("4", "[2-5]")
+            )
+            rate = f"100 * sum by ({WORKLOAD}) ({refused}) / sum by ({WORKLOAD}) ({all_})"
+            return Query(rate, curve.label, (WORKLOAD,))
         if curve.metric in {declared.REQUESTS, declared.FAILED}:
             text = f"sum by ({metrics.VARIANT}) ({self._sum(risen(curve.metric))})"
             if curve.stat == "share":
                 text = f"100 * {text} / on () group_left () sum({text})"
+            if curve.stat == "rate":
+                text = f"100 * {text} / sum by ({metrics.VARIANT}) ({self._sum(risen(declared.REQUESTS))})"
         elif curve.metric == INVALID:
             text = self._born(f"{series(INVALID)}_sum", metrics.VARIANT, whole=f"{metrics.VARIANT}, rollout")
         elif curve.stat == "count":

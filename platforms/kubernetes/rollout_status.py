@@ -13,14 +13,20 @@ from rollout.core.release import Release
 from rollout.core.state import Phase, RolloutState
 
 READY, PROGRESSING, DEGRADED = "Ready", "Progressing", "Degraded"
+NOT_SERVING = "NotServing"  # the reason of both conditions while the champion has no ready pod
 _LONGEST = 4000  # characters of a message
 _WAITS = frozenset({Phase.PAUSED, Phase.HELD})
 _AT_REST = frozenset({Phase.NONE, Phase.IDLE})
 Status = dict[str, Any]
 
 
-def rollout_status(state: RolloutState, rollout: Mapping[str, Any], now: float) -> Status:
-    """The status of a Rollout object; a condition that does not change keeps its time. `now` is in epoch seconds."""
+def rollout_status(
+    state: RolloutState, rollout: Mapping[str, Any], now: float, not_serving: str | None = None
+) -> Status:
+    """The status of a Rollout object; a condition that does not change keeps its time. `now` is in epoch seconds.
+
+    `not_serving` is why the champion has no ready pod, empty if it has one; None keeps what the object says.
+    """
     champion, challenger, plan = state.champion, state.challenger, state.plan
     return {
         "revision": state.revision,
@@ -35,7 +41,7 @@ def rollout_status(state: RolloutState, rollout: Mapping[str, Any], now: float) 
         "step": state.step + 1 if state.on_trial else 0,
         "steps": len(plan.steps) if plan and state.on_trial else 0,
         "reason": _reason(state),
-        "conditions": _conditions(state, rollout, now),
+        "conditions": _conditions(state, rollout, now, not_serving),
         "state": state.to_json(),
     }
 
@@ -51,7 +57,16 @@ def _reason(state: RolloutState) -> str:
     return (decided.reason.text if decided else latest)[:_LONGEST]
 
 
-def _conditions(state: RolloutState, rollout: Mapping[str, Any], now: float) -> list[Status]:
+def conditions_of(rollout: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The conditions of a Rollout object by type."""
+    return {one["type"]: one for one in (rollout.get("status") or {}).get("conditions") or []}
+
+
+def _conditions(state: RolloutState, rollout: Mapping[str, Any], now: float, not_serving: str | None) -> list[Status]:
+    before = conditions_of(rollout)
+    if not_serving is None:
+        ready = before.get(READY, {})
+        not_serving = ready["message"] if ready.get("reason") == NOT_SERVING else ""
     phase, verdict = state.phase, state.last
     name = "".join(word.capitalize() for word in phase.value.split("_"))
     champion = state.champion
@@ -63,7 +78,9 @@ def _conditions(state: RolloutState, rollout: Mapping[str, Any], now: float) -> 
         (PROGRESSING, phase not in _AT_REST | _WAITS, name, latest),
         (DEGRADED, bad, outcome if bad else name, verdict.reason.text if bad and verdict else ""),
     ]
-    before = {one["type"]: one for one in (rollout.get("status") or {}).get("conditions") or []}
+    if champion is not None and not_serving:
+        found[0] = (READY, False, NOT_SERVING, not_serving)
+        found[2] = (DEGRADED, True, NOT_SERVING, not_serving)
     generation, at = rollout["metadata"].get("generation", 0), datetime.fromtimestamp(now, UTC)
     conditions: list[Status] = []
     for type_, holds, reason, message in found:

@@ -21,7 +21,7 @@ from platforms.kubernetes.kinds import PACKAGE
 from rollout.core.errors import Busy, Conflict, RolloutError
 from rollout.core.live import Approval
 from services.sealed_packages import REGISTERED_BY, RegistryError
-from services.versions import PENDING, Version
+from services.versions import PENDING, Version, Versions
 
 if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline; a training job has no rollout
     from pipeline.pack import Registered
@@ -34,7 +34,7 @@ _WHY = 4096  # characters of a reason
 
 
 @dataclass(frozen=True)
-class ModelPackages:
+class ModelPackages(Versions):
     """`Versions` and `Registry` in a namespace. Without an endpoint it only reads by name; `name` is the one to add."""
 
     api: Api
@@ -52,9 +52,6 @@ class ModelPackages:
         namespace, _, object_name = name.partition("/")
         found = self.api.find(PACKAGE, object_name, namespace)
         return version_of(found) if found else None
-
-    def digests(self) -> Mapping[str, str]:
-        return {one.name: one.package_digest for one in self.list() if one.package_digest}
 
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
         """See `Versions`; the signed documents are in the store."""

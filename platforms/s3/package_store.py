@@ -1,35 +1,20 @@
-"""`PackageStore` in a bucket.
-
-    packages/<digest>/model.tar.gz                              the archive
-    packages/<digest>/manifest.json, metrics.json, ...          the JSON files at its top, to read without the weights
-    packages/<digest>/signatures/<key>/model.sig, provenance.sigstore.json       the signatures of one key
-    packages/<digest>/documents/<statement>/facts.json, card.md, ...             the documents of one signed statement
-
-Each statement has its own folder of documents: two stacks that register one package at once do not mix theirs.
-The signature `provenance.sigstore.json` is written last, so everything that it names exists.
-"""
+"""`PackageStore` in a bucket: objects that never change, written once with their sha256."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipeline import archive
-from pipeline.pack import SealedPackage
-from platforms.s3.objects import fetch, is_there, upload
-from provenance import statement
-from provenance.envelope import SignatureError, key_id, opened
-from provenance.evidence import MODEL, PROVENANCE, Attestation
-from provenance.statement import StatementError
-from services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
+from platforms.s3.errors import code_of
+from services.package_store import FilePackageStore
+from services.sealed_packages import RegistryError
 
-LONGEST = 16 * 1024**2
-"""Maximum size of a file that is read, bytes."""
-_DIGITS = 12
-_SIGNATURES = "signatures"
+_CHUNK = 1 << 20
 _MISSING = {"NoSuchKey", "AccessDenied"}
 """S3's codes for a missing object: the second for a role of another account, which may not list."""
 _TYPES = {
@@ -41,86 +26,89 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class BucketPackageStore:
+class BucketPackageStore(FilePackageStore):
     """`PackageStore` in a bucket; `bucket` is where it writes, a URI that is read names its own bucket."""
 
     bucket: str
     s3: Any
 
-    def uri(self, package_digest: str) -> str:
-        return f"s3://{self.bucket}/{folder_of(package_digest)}/model.tar.gz"
-
     def has(self, archive_uri: str) -> bool:
-        return is_there(archive_uri, self.s3)
-
-    def signers(self, archive_uri: str) -> list[str]:
-        place = urlsplit(member_uri(archive_uri, f"{_SIGNATURES}/"))
-        prefix = place.path.lstrip("/")
-        listed = self.s3.list_objects_v2(Bucket=place.netloc, Prefix=prefix, Delimiter="/")
-        return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in listed.get("CommonPrefixes", [])]
-
-    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        signed = [
-            self._get(member_uri(archive_uri, f"{_signed_by(public_key)}/{name}")) for name in (MODEL, PROVENANCE)
-        ]
-        model, provenance = signed
-        if model is None or provenance is None:
-            raise Unsigned(
-                f"{archive_uri} is not signed with the key {key_id(public_key)[:_DIGITS]}, or its signature may not be "
-                "read: it was registered before packages were signed. Run `pulumi up` on the stack that registered it, "
-                "which signs it"
-            )
-        payload = opened(provenance, public_key)
+        """See `PackageStore`; by a GET: the answer to a HEAD cannot tell a missing bucket from a missing key."""
+        bucket, key = _place(archive_uri)
         try:
-            names = sorted(statement.documents_of(payload))
-        except StatementError as error:
-            raise SignatureError(str(error)) from None
-        found = {name: self._get(member_uri(archive_uri, f"{_documents(payload)}/{name}")) for name in names}
-        if missing := [name for name, content in found.items() if content is None]:
-            raise RegistryError(f"{member_uri(archive_uri, _documents(payload))} lacks {', '.join(missing)}")
-        return Attestation({name: content for name, content in found.items() if content is not None}, model, provenance)
+            self.s3.get_object(Bucket=bucket, Key=key)["Body"].close()
+        except self.s3.exceptions.NoSuchKey:
+            return False
+        return True
 
-    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        signed, documents = _signed_by(public_key), _documents(opened(evidence.provenance, public_key))
-        files = {f"{documents}/{name}": content for name, content in sorted(evidence.documents.items())}
-        # An interrupted call may have left a signature of the model: no two of one archive have the same bytes.
-        there = self._get(member_uri(self.uri(sealed.digest), f"{signed}/{MODEL}"))
-        same = there is not None and opened(there, public_key) == opened(evidence.model, public_key)
-        files[f"{signed}/{MODEL}"] = there if there is not None and same else evidence.model
-        files[f"{signed}/{PROVENANCE}"] = evidence.provenance
-        for name, content in files.items():
-            self._put(sealed.digest, name, content)
+    def _uri(self, name: str) -> str:
+        return f"s3://{self.bucket}/{name}"
 
-    def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`. The archive is written last, so its JSON files exist when it does."""
-        for name, content in archive.documents(sealed.path).items():
-            self._put(sealed.digest, name, content)
-        return self._put(sealed.digest, "model.tar.gz", sealed.path)
+    def _write(self, name: str, content: bytes | Path) -> None:
+        upload(self.s3, self.bucket, name, content, _TYPES[name.rpartition(".")[2]])
 
-    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        fetch(archive_uri, package_digest, to, self.s3)
-
-    def _put(self, package_digest: str, name: str, content: bytes | Path) -> str:
-        key = f"{folder_of(package_digest)}/{name}"
-        return upload(self.s3, self.bucket, key, content, _TYPES[name.rpartition(".")[2]])
-
-    def _get(self, uri: str) -> bytes | None:
-        place = urlsplit(uri)
+    def _read(self, uri: str) -> Iterable[bytes]:
+        bucket, key = _place(uri)
         try:
-            body = self.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+            body = self.s3.get_object(Bucket=bucket, Key=key)["Body"]
         except self.s3.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                return None
+            if code_of(error) in _MISSING:
+                raise FileNotFoundError(str(error)) from error
             raise
-        content: bytes = body.read(LONGEST + 1)
-        if len(content) > LONGEST:
-            raise RegistryError(f"{uri} has more than {LONGEST:,} bytes: nothing in it was read")
-        return content
+        return body.iter_chunks(_CHUNK)
+
+    def _list(self, uri: str) -> Iterable[str]:
+        bucket, prefix = _place(uri)
+        listed = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return [f"s3://{bucket}/{item['Key']}" for item in listed.get("Contents", [])]
 
 
-def _signed_by(public_key: bytes) -> str:
-    return f"{_SIGNATURES}/{key_id(public_key)[:_DIGITS]}"
+def upload(s3: Any, bucket: str, key: str, content: bytes | Path, content_type: str) -> None:
+    """Write an object with its sha256, or compare the existing one (else `RegistryError`)."""
+    uri = f"s3://{bucket}/{key}"
+    wanted = _sha256(content)
+    there = _stored_sha256(s3, bucket, key)
+    if there == wanted:
+        return
+    if there is not None:
+        raise RegistryError(
+            f"{uri} is there with digest sha256:{there.hex()}, expected sha256:{wanted.hex()}: it was changed after it "
+            "was uploaded. Find out by whom; then delete this object and run again"
+        )
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as body:
+        s3.put_object(
+            Bucket=bucket,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            ChecksumAlgorithm="SHA256",
+            ChecksumSHA256=base64.b64encode(wanted).decode(),
+        )
+    if (stored := _stored_sha256(s3, bucket, key)) != wanted:
+        found = f"sha256:{stored.hex()}" if stored else "nothing"
+        raise RegistryError(f"{uri} was uploaded as sha256:{wanted.hex()}, but holds {found}")
 
 
-def _documents(payload: bytes) -> str:
-    return f"documents/{hashlib.sha256(payload).hexdigest()[:_DIGITS]}"
+def _stored_sha256(s3: Any, bucket: str, key: str) -> bytes | None:
+    """The digest of the stored bytes, read back: a checksum on record only says what was sent."""
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except s3.exceptions.NoSuchKey:
+        return None
+    sha256 = hashlib.sha256()
+    for block in body.iter_chunks(_CHUNK):
+        sha256.update(block)
+    return sha256.digest()
+
+
+def _sha256(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).digest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """The bucket and the key of a URI."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

@@ -65,7 +65,7 @@ class Looker:
     def _seen(self, state: RolloutState, now: float) -> TrialObservations:
         if state.plan is None or state.champion is None or state.challenger is None or not state.step_starts:
             return TrialObservations(())
-        return self.signals.read(asked(state, state.plan, state.champion.variant, state.challenger.variant, now))
+        return self.signals.read(trial_query(state, state.plan, state.champion.variant, state.challenger.variant, now))
 
     def _new_pivots(self, state: RolloutState) -> dict[str, Pivot]:
         """The champion's quantiles that are due and have enough requests by now."""
@@ -104,7 +104,7 @@ def _due(pivot: Pivot | None, step_start: float, now: float) -> float | None:
     return pivot.since if now - step_start >= 2 * max(pivot.since - step_start, _RENEWED) else None
 
 
-def asked(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> SignalQuery:
+def trial_query(state: RolloutState, plan: Plan, champion: str, challenger: str, until: float) -> SignalQuery:
     """The query for the signals of a trial from its first step until a time."""
     return SignalQuery(
         champion=champion,

@@ -158,15 +158,23 @@ class Loop:
         return self.journal.read() not in known or self.live() != live
 
     def _use_config(self, effect: UseConfig) -> None:
-        """Counts the attempt first, so that it survives a crash. A throttled request is uncounted again."""
+        """Counts the attempt first, so that it survives a crash. A throttled request is uncounted again.
+
+        If it cannot be recorded that the platform accepted the request, that stays unknown: the config is requested
+        again.
+        """
         counted = None if effect.attempt is None else self.journal.write(effect.attempt)
         try:
-            self.traffic.use_config(effect.name, effect.guard)
+            accepted = self.traffic.use_config(effect.name, effect.guard)
         except Busy:
             if counted is not None:
                 with suppress(Busy, Unreachable, Conflict):
                     change(self.journal, lambda state: _uncounted(state, counted))
             raise
+        if accepted and counted is not None:
+            now = self.clock.time()
+            with suppress(Busy, Unreachable, Conflict):
+                change(self.journal, lambda state: _accepted(state, counted, now))
 
     def _set_approval(self, effect: SetApproval) -> None:
         """An alarm's rollback that another controller finished just before an approval takes precedence."""
@@ -193,5 +201,15 @@ class Loop:
 
 def _uncounted(state: RolloutState, counted: RolloutState) -> RolloutState:
     """The state with one attempt less; itself if the rollout moved on since it was counted."""
-    same = (state.rollout_id, state.phase) == (counted.rollout_id, counted.phase)
-    return replace(state, moves=state.moves - 1) if same and state.moves else state
+    return replace(state, moves=state.moves - 1) if _is_under_way(state, counted) else state
+
+
+def _accepted(state: RolloutState, counted: RolloutState, now: float) -> RolloutState:
+    """The state in which the platform has accepted the counted request; itself if the rollout moved on since."""
+    if state.requested is None or state.requested != counted.requested or not _is_under_way(state, counted):
+        return state
+    return replace(state, requested=replace(state.requested, accepted_at=now))
+
+
+def _is_under_way(state: RolloutState, counted: RolloutState) -> bool:
+    return bool(state.moves) and (state.rollout_id, state.phase) == (counted.rollout_id, counted.phase)

@@ -66,6 +66,10 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         "put right why they do not (its archive, its image, the capacity), and release again with `{pulumi_up}`",
         "or let a release that was not tried take over: `{modelstack} skip-trial`",
     ),
+    "not_serving": (
+        "look why its instances are gone: `{modelstack} status` shows the reason",
+        "`{pulumi_up} --refresh` makes again what was deleted",
+    ),
     "untold": ("`{modelstack} explain` tells of the last rollouts",),
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),

@@ -33,8 +33,11 @@ class Traffic(Protocol):
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Request these weights."""
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """Request this endpoint config; `guard` says how to move the traffic when only the instances change."""
+    def use_config(self, name: str, guard: Guard | None = None) -> bool | None:
+        """Request this endpoint config; `guard` says how to move the traffic when only the instances change.
+
+        True if the platform now finishes the change by itself: a ready endpoint that serves its old config has failed.
+        """
 
 
 class Mover(Protocol):

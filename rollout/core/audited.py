@@ -24,7 +24,7 @@ _KINDS: Mapping[str, RecordKind] = {
     "skip_trial": RecordKind.EXEMPTION,
     "cleared": RecordKind.CLEAR,
     **dict.fromkeys(_WISHES, RecordKind.RESTORE),
-    **dict.fromkeys(("stranded", "left_to_judge", "reduced"), RecordKind.INCIDENT),
+    **dict.fromkeys(("stranded", "left_to_judge", "reduced", "not_serving"), RecordKind.INCIDENT),
 }
 """Event kind -> kind of its record. Steps, pivots and replays are in the history only."""
 

@@ -104,7 +104,7 @@ class _Known:
         complete: Whether counts came without a gap for so long that a reduced step begins again.
         late: None when the counting does not lag, or nothing waits for it.
         lost: Seconds lost to late counting: the lag once for each step so far, as each waits for its own answers.
-        lacking: Why the step may not end, if too many windows lack the counts of one version.
+        lacking: Why the step may not end, if too many windows lack the counts of a version.
     """
 
     findings: Findings | None

@@ -16,11 +16,12 @@ from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
 from rollout.core.release import Release
 from rollout.core.replay import NONE
-from rollout.core.state import Phase, Replayed, RolloutState
+from rollout.core.state import Phase, Replayed, Requested, RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
 
 _SAME_SHARE = 0.1  # percent
+_SHOWN = 60.0  # seconds after which an endpoint shows a change that it accepted: reads are eventually consistent
 Approvals = Mapping[str, Approval | None]  # package -> its approval status
 
 
@@ -206,7 +207,8 @@ def _resting(state: RolloutState, live: Live, now: float) -> Effect:
     if emptied is not None:
         return emptied
     if live.config != champion.config_name:
-        return Rest() if _given_up(state, live) else _move(state, live, champion.config_name, now)
+        given_up = _given_up(state, live, champion.config_name, now)
+        return Rest() if given_up else _request(state, live, champion.config_name, now)
     if state.retiring:
         return Record(replace(state, retiring=()))
     served = live.shares(desired=True).get(champion.variant, 100.0)
@@ -259,9 +261,10 @@ def _back_to_champion(state: RolloutState, live: Live, approvals: Approvals, now
     if champion is None or live.status == "changing":
         return Wait(f"the endpoint is changing: {live.detail}")
     if live.config != champion.config_name:
-        if _given_up(state, live):
-            return Record(endings.stranded(state, live, now))
-        return UseConfig(champion.config_name, _attempt(state, live))
+        if _given_up(state, live, champion.config_name, now):
+            known = replace(live, failure=_failure(state, live, champion.config_name))
+            return Record(endings.stranded(state, known, now))
+        return _request(state, live, champion.config_name, now)
     if live.status == "failed":
         return Wait(f"the endpoint has failed: {live.detail}")
     return _settling(state, approvals) or Record(endings.concluded(state, now))
@@ -277,31 +280,62 @@ def _leaving_trial(state: RolloutState, live: Live, now: float) -> Effect | None
 
 
 def _move(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> Effect:
-    if _given_up(state, live, guard):
-        return Record(endings.fail(state, live.failure or live.detail, now))
-    return UseConfig(config, _attempt(state, live), guard)
+    if _given_up(state, live, config, now, guard):
+        return Record(endings.fail(state, _failure(state, live, config), now))
+    return _request(state, live, config, now, guard)
 
 
-def _given_up(state: RolloutState, live: Live, guard: Guard | None = None) -> bool:
+def _given_up(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> bool:
     """Whether a config was requested often enough to count as failed.
 
-    Once is enough when an alarm reverted a guarded move, or when the platform names the failed instance of a release
-    that never started before, or of a champion that just failed so. Without a reported failure, attempts may be
-    missing, of controllers that were killed just before.
+    Once is enough when an alarm reverted a guarded move, or for a release that never started before, or a champion that
+    just failed so: when the platform names the failed instance, or goes back without a reason. Otherwise attempts may
+    be missing, of controllers that were killed just before.
     """
-    if not state.moves or not live.failure:
+    if _stale(state, live, config, now):
+        return False
+    silent = not live.failure and _accepted(state, live, config) is not None
+    if not state.moves or not (live.failure or silent):
         return state.moves >= 2 * MAX_MOVES
     known = state.decided is not None and state.decided.reason.kind is Kind.CHAMPION_DOWN
     once = state.phase in {Phase.PREPARING, Phase.MOVING} or (state.phase is Phase.ROLLING_BACK and known)
     found = {item.variant: item for item in (state.champion, state.challenger) if item is not None}
-    named = once and at_fault(live.failure, found.values()) is not None
-    return state.moves >= MAX_MOVES or guard is not None or named
+    named = bool(live.failure) and at_fault(live.failure, found.values()) is not None
+    return state.moves >= MAX_MOVES or guard is not None or (once and (named or silent))
 
 
-def _attempt(state: RolloutState, live: Live) -> RolloutState:
-    """The state with one more attempt; a ready endpoint uses only the superseded challengers of its config."""
+def _accepted(state: RolloutState, live: Live, config: str) -> Requested | None:
+    """The request of a config that the platform accepted, if the endpoint is ready on the config of before.
+
+    None if it serves a third one: someone else moved it.
+    """
+    last = state.requested
+    if last is None or not last.accepted_at or not state.moves or live.status != "ready":
+        return None
+    return last if (last.config, last.before) == (config, live.config) else None
+
+
+def _stale(state: RolloutState, live: Live, config: str, now: float) -> bool:
+    """Whether what was read of the endpoint may be from before it accepted the config."""
+    last = _accepted(state, live, config)
+    return last is not None and live.modified == last.modified and now - last.accepted_at < _SHOWN
+
+
+def _failure(state: RolloutState, live: Live, config: str) -> str:
+    """Why a config counts as failed."""
+    if live.failure or _accepted(state, live, config) is None:
+        return live.failure or live.detail
+    return f"it accepted config {config}, and serves {live.config} again without a reason: see its containers' logs"
+
+
+def _request(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> UseConfig | Wait:
+    """Request a config, with the attempt counted; not while an accepted request may not be visible yet."""
+    if _stale(state, live, config, now):
+        return Wait(f"the endpoint has accepted config {config}")
+    # A ready endpoint uses only the superseded challengers of its config.
     retiring = endings.using(state.retiring, live.config) if live.status == "ready" else state.retiring
-    return replace(state, moves=state.moves + 1, retiring=retiring)
+    requested = Requested(config, live.config, live.modified)
+    return UseConfig(config, replace(state, moves=state.moves + 1, requested=requested, retiring=retiring), guard)
 
 
 def _guard(state: RolloutState) -> Guard | None:

@@ -15,6 +15,10 @@ class Unreachable(RolloutError):
     """A platform does not answer, after bounded retries."""
 
 
+class Unavailable(RolloutError):
+    """A platform refuses the caller, or has nothing of that name, so the answer is not known."""
+
+
 class Unanswered(Unreachable):
     """Requests got no answer of a version, and it is unknown of which: nothing is known of either."""
 

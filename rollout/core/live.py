@@ -25,7 +25,8 @@ class Variant:
 class Live:
     """The observed state of an endpoint; `detail` is the platform's message, `failure` why the last change failed.
 
-    While `changing`, `config` is the old or the new one. Variants in `shadows` only get copies of requests.
+    While `changing`, `config` is the old or the new one. Variants in `shadows` only get copies of requests. `modified`
+    is when the platform changed it last, 0 if unknown.
     """
 
     status: Status
@@ -34,6 +35,7 @@ class Live:
     detail: str = ""
     shadows: Mapping[str, Variant] = field(default_factory=dict[str, Variant])
     failure: str = ""
+    modified: float = 0.0
 
     def shares(self, *, desired: bool = False) -> dict[str, float]:
         """Percent of traffic per variant, current or desired; all 0 when no variant has a weight."""

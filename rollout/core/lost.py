@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from rollout.core.errors import RolloutError
+from rollout.core.errors import Unavailable
 from rollout.core.live import Live
 from rollout.core.release import variant
 from rollout.core.state import RolloutState
 
 
-class LostJournal(RolloutError):
+class LostJournal(Unavailable):
     """The endpoint serves a release that its journal does not know; the message says how to recover."""
 
 

@@ -9,8 +9,10 @@ Which windows count never depends on what was counted in them: see `segments`.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import groupby
 
 from rollout.core.plan import ERRORS, Plan
 from rollout.core.state import Phase, RolloutState
@@ -21,7 +23,7 @@ from rollout.reason import Reason
 RESUMES = 3
 """How often a trial's step begins again; after one more reduction the challenger waits for the timeout."""
 _MOST_LACKING = 0.05
-"""The share of a trial's windows that may lack the counts of one version. These may be the ones in which it fails."""
+"""The share of a trial's windows that may lack the counts of a version. These may be the ones in which it fails."""
 _PLAINLY = 10  # requests: at random, that many are expected where none came once in 20,000 windows
 
 
@@ -102,13 +104,29 @@ def comparable(plan: Plan, state: RolloutState, windows: Sequence[Window]) -> li
 
 
 def lacking(plan: Plan, state: RolloutState, windows: Sequence[Window]) -> Reason | None:
-    """Why a step may not end: too many of the trial's windows plainly lack the counts of one version alone."""
-    counted = [window for window in windows if ERRORS.name in window.champion or ERRORS.name in window.challenger]
-    lacks = len(counted) - len(comparable(plan, state, counted))
+    """Why a step may not end: too many of the trial's windows plainly lack the counts of one version, or of both.
+
+    The longest gap of both does not count: a short one may be one incident, which decides nothing, and a long one takes
+    the share away. Nor does a gap at a reduced share, or one that has not ended.
+    """
+    counted = [window for window in windows if _has_counts(window)]
+    newest = max((window.start for window in counted), default=0.0)
+    before = [window for window in windows if window.start < newest and not _is_reduced(plan, state, window)]
+    gaps = [len(list(gap)) for known, gap in groupby(before, _has_counts) if not known]
+    lacks = len(counted) - len(comparable(plan, state, counted)) + sum(gaps) - max(gaps, default=0)
     if lacks <= _MOST_LACKING * len(windows):
         return None
     numbers = {"lacking": float(lacks), "windows": float(len(windows)), "allowed": _MOST_LACKING}
     return Reason("judge", "metrics", numbers=numbers, kind=Kind.METRICS_LACKING)
+
+
+def _has_counts(window: Window) -> bool:
+    return ERRORS.name in window.champion or ERRORS.name in window.challenger
+
+
+def _is_reduced(plan: Plan, state: RolloutState, window: Window) -> bool:
+    ends = ((item.at - plan.window_seconds, item.resumed or math.inf) for item in state.reductions)
+    return any(begin <= window.start < end for begin, end in ends)
 
 
 def _percent(state: RolloutState) -> int:

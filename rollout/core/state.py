@@ -24,7 +24,7 @@ VERSION = 1
 HISTORY, HISTORY_BYTES = 100, 100_000  # most events, and bytes of them, in the history
 WAITING = 60  # most events that wait to be sent; older ones are replaced by their number
 _FEW = 40  # events that always fit
-_LATER: Mapping[str, Any] = {"missing_since": None, "reductions": ()}
+_LATER: Mapping[str, Any] = {"missing_since": None, "reductions": (), "requested": None}
 """Fields that journals of earlier programs do not have."""
 
 
@@ -110,6 +110,23 @@ class Retiring:
 
 
 @dataclass(frozen=True)
+class Requested:
+    """The last request of an endpoint config.
+
+    Attributes:
+        before: The config that served when the request was made.
+        modified: When the endpoint had changed last by then; 0 if unknown.
+        accepted_at: When the platform accepted the request, if a ready endpoint then either serves the config or has
+            gone back; else 0.
+    """
+
+    config: str
+    before: str
+    modified: float = 0.0
+    accepted_at: float = 0.0
+
+
+@dataclass(frozen=True)
 class Reduction:
     """The challenger of a step went back to its last proven share at a time, as counts were missing.
 
@@ -153,6 +170,7 @@ class RolloutState:
         missing_since: Since when the present step lacks counts; None while they come.
         reductions: The trial's returns to a proven share for missing counts, oldest first.
         moves: How often a change of the config was requested in this phase.
+        requested: The last such request, of this phase only if `moves` is not 0.
         decided: The decision to go forward or back, until it is the verdict.
         previous_down_at: When the previous champion last failed to start again; 0 if it did not since the promotion.
         verdict: How the last rollout of a release ended.
@@ -186,6 +204,7 @@ class RolloutState:
     replayed: Replayed | None = None
     rehearsed_at: float = 0.0
     moves: int = 0
+    requested: Requested | None = None
     decided: Verdict | None = None
     promoted_at: float = 0.0
     previous_down_at: float = 0.0

@@ -21,7 +21,7 @@ UNUSUAL = (published.OUT_OF_RANGE, published.NEW_CODES, published.SCHEMA)
 OUTPUT = "panels"
 """The stack output with the `PanelSettings`, without the objective, which is the output `slo`."""
 
-Stat = Literal["count", "share", "maximum", "average", "p50", "p90", "p99"]
+Stat = Literal["count", "share", "rate", "maximum", "average", "p50", "p90", "p99"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class CurveSpec:
 
     Attributes:
         metric: A published metric, or one of those that the platform measures.
-        stat: The value of each point: occurrences in the interval (`count`), percent of all curves (`share`), `maximum`
-            or `average` of the interval, or a quantile.
+        stat: The value of each point: occurrences in the interval (`count`), percent of all curves (`share`) or of the
+            variant's requests (`rate`), `maximum` or `average` of the interval, or a quantile.
         label: Their common label; empty if the dimensions say it.
     """
 
@@ -85,6 +85,7 @@ class PanelSettings:
 
     Attributes:
         max_p99_ms: From which latency on an alarm fires; None: not known.
+        max_5xx_rate: From which share of failed requests on an alarm fires; None: not known.
         period_seconds: The period of the alarms.
         segments: Whether errors are counted by segment.
         objective: None: not known.
@@ -95,6 +96,7 @@ class PanelSettings:
     drift_minutes: int = 60
     segments: bool = False
     objective: Objective | None = None
+    max_5xx_rate: float | None = None
 
     def to_output(self) -> dict[str, Any]:
         """The stack output `OUTPUT`."""
@@ -111,6 +113,7 @@ class PanelSettings:
             int(told.get("drift_minutes", defaults.drift_minutes)),
             bool(told.get("segments")),
             Objective.from_dict(slo) if slo else None,
+            told.get("max_5xx_rate"),
         )
 
 
@@ -118,14 +121,15 @@ def service(settings: PanelSettings) -> tuple[PanelSpec, ...]:
     """Which variants respond, how fast, and what happened to releases."""
     seconds = max(settings.period_seconds, 60)
     slow = tuple(CurveSpec(LATENCY, stat, label=stat) for stat in QUANTILES)
-    errors = (CurveSpec(FAILED, label="5XX"), CurveSpec(REFUSED, label="4XX"))
+    errors = (CurveSpec(FAILED, "rate", label="5XX"), CurveSpec(REFUSED, "rate", label="4XX"))
+    tolerated = None if settings.max_5xx_rate is None else round(100 * settings.max_5xx_rate, 6)
     happened = (CurveSpec(EVENTS, by=(EVENT,)),)
     return (
         PanelSpec("Requests", "requests", (CurveSpec(REQUESTS),), seconds=seconds),
         PanelSpec("Share of traffic", "% of requests", (CurveSpec(REQUESTS, "share"),), seconds=seconds),
         PanelSpec("What happened to releases", "events", happened, seconds=seconds, kind="events"),
         PanelSpec("Model latency", "ms", slow, settings.max_p99_ms, seconds),
-        PanelSpec("Errors", "answers", errors, seconds=seconds),
+        PanelSpec("Errors", "% of requests", errors, tolerated, seconds),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.bad_days.day import play
 
-CPU_SECONDS = 8  # as many seeds as that is enough for; `python -m bench bad-days` plays ten thousand
+CPU_SECONDS = 4  # as many seeds as that is enough for; `python -m bench bad-days` plays ten thousand
 
 
 @pytest.mark.slow

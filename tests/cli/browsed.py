@@ -114,7 +114,7 @@ class CloudWatch:
 
     def get_paginator(self, operation: str) -> Paginator | Metrics:
         if self.problem:
-            raise OperatorError(self.problem, "Type something.")
+            raise OperatorError(self.problem, "Type something.", 3)
         if operation == "describe_alarms":
             others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
             return Paginator({"MetricAlarms": [RINGS, others]})

@@ -34,8 +34,8 @@ def shell(agreed: list[Approval], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Runs `modelstack approve` on a stack with some outputs, as a person whom each run names."""
 
     def go(*words: str, who: str = "arn:aws:iam::1:user/first", phase: Phase = Phase.IDLE, **outputs: Any) -> Result:
-        def give(_: Any, approvals: BucketApprovals, release: str, why: str, now: float, registry: str) -> Any:
-            assert (approvals.bucket, registry) == ("bucket", "group")
+        def give(_: Any, approvals: Any, release: str, why: str, now: float, registry: str) -> Any:
+            assert (approvals.blobs.bucket, registry) == ("bucket", "group")
             if release != "3f0c1a2b4d5e":
                 raise ApprovalRefused(f"no release {release} is registered in group")
             agreed.append(Approval(release, "sha256:cd", who, why, now))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from cli.platform.facts import AlarmView, EndpointState
 from cli.target import Target
-from cli.view.board import Board, brief, brief_verdict, changes, duration, e_value, news
+from cli.view.board import Board, brief, brief_verdict, changes, e_value, news
 from cli.view.snapshot import Snapshot, VariantView, role, seen_at
 from cli.view.trial import trial
 from rollout.core.live import Live, Variant
@@ -147,6 +148,13 @@ def test_off_a_terminal_there_is_a_line_a_change_and_none_without_one(begin: Beg
     assert news(before, look(world)) == []
 
 
+def test_no_alarm_fires_is_not_said_calmly_while_one_has_no_data(begin: Begin) -> None:
+    seen = look(begin(seconds=20), AlarmView("endpoint-v-b-5xx", "INSUFFICIENT_DATA", ""))
+    shown = io.StringIO()
+    Console(file=shown, force_terminal=True, color_system="standard", width=120).print(Board(seen))
+    assert re.search("\x1b\\[33m1, none in alarm, 1 of them without data", shown.getvalue()), shown.getvalue()
+
+
 def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: Begin) -> None:
     seen = look(begin(seconds=20))
     later = replace(seen, trial=replace(seen.trial, waits_for="the step's bake: 21 s of 30 s", requests=99))
@@ -154,14 +162,6 @@ def test_numbers_that_move_are_no_news_but_another_thing_to_wait_for_is(begin: B
     other = replace(seen, trial=replace(seen.trial, waits_for=few, lacks="requests"))
     assert news(seen, later) == []
     assert news(seen, other) == ["waits    waiting for requests: too little traffic"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 s"), (119, "119 s"), (125, "2 min 5 s"), (120, "2 min"), (1770, "29 min"), (7260, "2 h 1 min")],
-)
-def test_a_duration_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(("number", "words"), [(0.001, "0.0"), (9.94, "9.9"), (9.96, "10"), (60, "60"), (1e30, ">999")])

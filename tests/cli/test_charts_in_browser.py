@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from cli.console.figure import colours as variant_colours
 from tests.cli.browsed import GAP
 from tests.cli.driven import press, wait
 from tests.simulator.platform import World
@@ -152,6 +153,7 @@ def test_nothing_is_cut_off(
     browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
+CHAMPION, CHALLENGER = (f"c-{colour}" for colour in variant_colours([["v-a", "v-b"]]).values())
 COLOURS = """
 const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
 const names = [...rules.find((rule) => rule.selectorText === ":root").style].filter((name) => name.startsWith("--"));
@@ -204,7 +206,7 @@ def test_text_and_curves_stand_out_from_their_paper(
     }
     assert len(least) > 15
     assert low == {}
-    named = [colours["c-champion"], colours["c-challenger"]]
+    named = [colours[CHAMPION], colours[CHALLENGER]]
 
     def drawn(page: webdriver.Chrome) -> bool:
         found = page.execute_script(PIXELS, named)
@@ -218,8 +220,8 @@ def test_a_curve_is_not_drawn_where_data_is_missing(browser: webdriver.Chrome, a
     colours: dict[str, str] = browser.execute_script(COLOURS)
     newest = watched.clock.time() // 60 * 60 - 60
     silent = (newest - 60 * GAP[0] + 15, newest - 60 * 9 - 15)  # between two of v-b's points
-    drawn = browser.execute_script(PIXELS, [colours["c-champion"], colours["c-challenger"]], *silent)
-    assert list(drawn) == [colours["c-champion"]]
+    drawn = browser.execute_script(PIXELS, [colours[CHAMPION], colours[CHALLENGER]], *silent)
+    assert list(drawn) == [colours[CHAMPION]]
 
 
 def test_a_chart_keeps_its_pointer_and_the_measure_that_was_chosen_while_its_data_goes_on(

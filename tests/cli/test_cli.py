@@ -55,7 +55,7 @@ def test_an_output_that_cannot_be_written_is_a_line_and_no_traceback(words: list
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
         )
-    assert (done.returncode, done.stderr) == (1, b"Error: the output cannot be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (3, b"error: the output cannot be written: No space left on device\n")
 
 
 def pulumi(folder: Path, *, prints: str = "", says: str = "", code: int = 0) -> None:
@@ -76,20 +76,22 @@ def told(result: Result) -> str:
 
 
 @pytest.mark.parametrize(
-    ("words", "part"),
+    ("words", "part", "code"),
     [
-        (["status", "--json"], "pulumi command is not on PATH"),
-        (["watch", "--json", "--every", "fast"], "'fast' is not a number from 0.5 to 60"),
-        (["explain", "--json", "--region", "eu-west-1"], "--region goes with --endpoint"),
-        (["rollback", "--json"], "Missing option '--reason'"),
-        (["--json", "status"], "--json stands after the name of a command, as in: modelstack status --json"),
-        (["--frob", "status", "--json"], "No such option '--frob'."),
+        (["status", "--json"], "pulumi command is not on PATH", 3),
+        (["watch", "--json", "--every", "fast"], "'fast' is not a number from 0.5 to 60", 2),
+        (["explain", "--json", "--region", "eu-west-1"], "--region goes with --endpoint", 2),
+        (["rollback", "--json"], "missing option '--reason'", 2),
+        (["--json", "status"], "--json stands after the name of a command, as in: modelstack status --json", 2),
+        (["--frob", "status", "--json"], "no such option '--frob'", 2),
     ],
 )
-def test_a_failure_with_json_is_an_object_on_standard_output(bin_folder: Path, words: list[str], part: str) -> None:
+def test_a_failure_with_json_is_an_object_on_standard_output(
+    bin_folder: Path, words: list[str], part: str, code: int
+) -> None:
     result = invoke(*words)
     document = json.loads(result.stdout)
-    assert (result.exit_code, document["exit_code"], document.keys()) == (2, 2, {"error", "hint", "exit_code"})
+    assert (result.exit_code, document["exit_code"], document.keys()) == (code, code, {"error", "hint", "exit_code"})
     assert part in document["error"]
 
 
@@ -98,7 +100,7 @@ def test_without_the_pulumi_command_only_the_local_stack_is_pointed_at_the_local
     bin_folder: Path, stack: str
 ) -> None:
     result = invoke("--stack", stack, "status")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     helps = 'eval "$(make -s env)"' if stack == "local" else "Install the Pulumi CLI, or add its folder to PATH."
     assert f"error: stack {stack}: the pulumi command is not on PATH" in told(result)
     assert helps in told(result)
@@ -117,7 +119,7 @@ def test_the_stack_may_be_named_before_the_command_or_after_it_and_the_last_word
 ) -> None:
     pulumi(bin_folder, says="error: no stack named 'x' found\n", code=255)
     result = invoke("status", "--stack", "prod")
-    assert (result.exit_code, "stack prod: no stack named 'x' found" in told(result)) == (2, True)
+    assert (result.exit_code, "stack prod: no stack named 'x' found" in told(result)) == (3, True)
     assert "stack prod:" in told(invoke("--stack", "dev", "status", "--stack", "prod"))
     monkeypatch.setenv("MODELSTACK_STACK", "staging")
     assert "stack staging:" in told(invoke("status"))
@@ -133,7 +135,7 @@ def test_a_shell_that_does_not_point_at_the_local_stack_is_told_what_to_type(
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     monkeypatch.chdir(ROOT)
     result = invoke(*command)
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert told(result) == (
         'error: stack local: this shell does not point at the local cloud Type: eval "$(make -s env)"'
     )
@@ -156,14 +158,14 @@ GONE = (
 @pytest.mark.parametrize(
     ("words", "stack", "code", "said"),
     [
-        (["status"], "local", 2, "error: stack local is not up Type: make up"),
+        (["status"], "local", 3, "error: stack local is not up Type: make up"),
         (
-            *(["status"], "local-staging", 2),
+            *(["status"], "local-staging", 3),
             "error: stack local-staging is not up Type: pulumi stack init local-staging; "
             "pulumi up --stack local-staging",
         ),
-        (["trace", "order-17"], "local", 2, GONE),
-        (["status"], "", 1, "error: stack local exists but is not up Type: make up"),
+        (["trace", "order-17"], "local", 3, GONE),
+        (["status"], "", 3, "error: stack local exists but is not up Type: make up"),
     ],
 )
 def test_a_local_stack_that_is_gone_or_not_up_says_what_brings_it_up(
@@ -192,7 +194,7 @@ def test_a_stack_elsewhere_without_a_backend_is_told_to_log_in(
 def test_a_local_cloud_that_is_down_is_told_with_what_starts_it(bin_folder: Path, command: list[str]) -> None:
     pulumi(bin_folder, prints=OUTPUTS)
     result = invoke(*command)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "the local cloud does not answer at http://127.0.0.1:1" in told(result)
     assert "Type `make up`" in told(result)
     assert "Traceback" not in result.output
@@ -218,7 +220,7 @@ def test_a_cloud_that_hangs_up_is_not_taken_for_one_that_is_down(
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         threading.Thread(target=hang_up, args=(server,), daemon=True).start()
         result = invoke("invoke", __file__)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "does not answer" not in told(result)
     assert "took the request and gave no whole answer: Connection was closed" in told(result)
     assert ".modelstack/cloud/server.log" in told(result)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from markupsafe import escape
@@ -11,11 +15,16 @@ from markupsafe import escape
 from cli.console.app import app
 from cli.console.comparison import ComparisonRow
 from cli.console.figure import Span
+from cli.console.pages import _versions
 from cli.console.time_range import interval
+from cli.target import Target
 from rollout.core.plan import Step
 from rollout.core.release import release_id
-from tests.cli.browsed import Browser, pages
+from rollout.core.state import RolloutState
+from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
+from tests.cli.browsed import REQUESTS, Browser, Metrics, pages
 from tests.cli.conftest import plan
+from tests.provenance.conftest import FACTS
 from tests.rollout.worlds import wish
 from tests.simulator.platform import World
 
@@ -33,6 +42,10 @@ def test_a_time_has_few_enough_points_to_be_drawn_and_intervals_that_are_still_r
 
 
 # --- the pages
+
+
+def charts(page: str) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
 
 
 @pytest.fixture
@@ -175,6 +188,63 @@ def test_a_time_of_ones_own_is_shown(browse: Callable[..., Browser]) -> None:
     assert '"start": 993600.0' in page
     assert '"end": 999000.0' in page
     assert 'aria-current="true"' not in page, "none of the choices on offer"
+
+
+def test_a_version_has_one_colour_on_all_charts_and_pages_whatever_its_role(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = begin(plan(Step(50, 20)), 600)
+    assert world.state.champion is not None and world.state.champion.variant == "v-b"
+    browser = Browser(app(pages(world, monkeypatch)))
+    found: dict[str, set[str]] = {"v-a": set(), "v-b": set()}
+    texts = [browser.get(path).text for path in ("/", "/rollout")]
+    for text in texts:
+        for curve in (curve for chart in charts(text) for curve in chart["curves"]):
+            for name in found.keys() & set(curve["name"].split()):
+                found[name].add(curve["colour"])
+        for colour, name in re.findall(
+            r'<svg class="dot c-(v\d)"[^>]*><circle r="5"/></svg><code>(v-[ab])</code>', text
+        ):
+            found[name].add(colour)
+    assert "challenger v-b" in texts[1] and "champion v-b" in texts[0], "in its trial, and now"
+    assert all(len(colours) == 1 for colours in found.values()) and found["v-a"] != found["v-b"], found
+
+
+def test_an_idle_panel_says_how_to_send_what_it_shows(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metrics, "paginate", lambda self, **_: [])
+    accuracy = Panel(PanelSpec("Accuracy", "share", (CurveSpec("RealisedAccuracy"),)), (Query("x"),))
+    functions = Panel(PanelSpec("Functions that fail", "times"), (Query("y"),))
+    console = pages(begin(seconds=90), monkeypatch, REQUESTS, accuracy, functions)
+    page = Browser(app(console)).get("/").text
+    idle = r'<h2>([^<]+)</h2>\n<p class="note">no data in this time(?:; to send some:<br><code>([^<]+))?'
+    assert re.findall(idle, page) == [
+        ("Requests", "modelstack replay --rate 20 --for 60"),
+        ("Accuracy", "modelstack replay --rate 20 --for 60 --labels-after 1"),
+        ("Functions that fail", ""),
+    ]
+
+
+def test_versions_are_compared_by_the_commit_and_parameters_that_were_signed(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = pages(begin(seconds=90), monkeypatch)
+    page = Browser(app(console)).get("/compare").text
+    assert "not known: stack local has no output `signing_key`" in page.replace("&#39;", "'")
+    made = replace(FACTS, recipe=replace(FACTS.recipe, parameters={"depth": 6}))
+    store = SimpleNamespace(evidence=lambda *_: SimpleNamespace(verify=lambda *_: made))
+    monkeypatch.setattr(Target, "output", lambda *_: "key")
+    monkeypatch.setattr(type(console._platform), "package_store", lambda _: store)
+    page = Browser(app(console)).get("/compare").text
+    assert f'<th scope="row">commit</th><td data-label="version 3"><code>{made.source.commit}</code>' in page
+    assert '<th scope="row">depth</th><td data-label="version 3"><code>6</code>' in page
+
+
+def test_versions_that_the_journal_does_not_know_differ_in_colour_where_they_are_compared() -> None:
+    for number in range(20):
+        one, other = (f"v-{2 * number + side:012x}" for side in (0, 1))
+        assert len({version.colour for version in _versions(RolloutState("e"), one, other).values()}) == 2
 
 
 def test_two_versions_are_compared(browse: Callable[..., Browser]) -> None:

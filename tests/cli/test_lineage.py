@@ -15,6 +15,7 @@ from cli.lineage.read import find_digest
 from cli.lineage.send import KEY, send
 from cli.lineage.tree import tree
 from cli.page import page
+from cli.view.times import when
 from records.lineage.openlineage import Event, events
 from records.lineage.package import lineage
 from rollout.core.state import RolloutState
@@ -35,13 +36,13 @@ def test_the_tree_tells_the_whole_chain() -> None:
         f"made of commit {str(FACTS.source.commit)[:12]}",
         "sealed by local build",
         "registered as flight-delay-dev version 3",
-        f"agreed to by user/ada, {at(20)}: looks well",
+        f"agreed to by user/ada, {when(at(20))}: looks well",
         "promoted to flight-delay-prod version 1",
-        f"served on endpoint flight-delay-dev, from {at(31)} until {at(55)}",
-        f"served on endpoint flight-delay-prod, from {at(42)} until now",
-        f"begun by assumed-role/deploy/ci, {at(21)}\n",
-        f"ended by flight-delay-dev-advance, {at(31)}: promoted\n",
-        f"taken back by user/bob, {at(50)}: asked for by bob: customers complain",
+        f"served on endpoint flight-delay-dev, from {when(at(31))} until {when(at(55))}",
+        f"served on endpoint flight-delay-prod, from {when(at(42))} until now",
+        f"begun by assumed-role/deploy/ci, {when(at(21))}\n",
+        f"ended by flight-delay-dev-advance, {when(at(31))}: promoted\n",
+        f"taken back by user/bob, {when(at(50))}: asked for by bob: customers complain",
     ):
         assert line in text, line
 

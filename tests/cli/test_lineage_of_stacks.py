@@ -73,7 +73,7 @@ def serve(make: Clients, stack: str, who: str) -> None:
     state = state.recording(Entry(1_700_000_009.0, RecordKind.PROMOTION, {**told, "event": "promoted"}))
     journal = copied_journal(make, "rollouts", name, who)
     written = journal.write(state)
-    S3Records(make, name, AUDIT).put(written.audit.waiting[0])
+    S3Records.of(make, name, AUDIT).put(written.audit.waiting[0])
     journal.write(replace(written, audit=written.audit.kept(1)))
 
 

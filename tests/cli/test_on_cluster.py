@@ -149,7 +149,7 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
         "It fails.", "None did.", "runbook.md#5xx"
     )  # fmt: skip
     assert found[0].alarm.since == "2026-03-01T12:00:00+00:00"
-    assert [(at.isoformat(), what) for at, what in found[0].changes] == [(found[0].alarm.since, "began to ring")]
+    assert [(at.isoformat(), what) for at, what in found[0].changes] == [(found[0].alarm.since, "began to fire")]
 
 
 def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:

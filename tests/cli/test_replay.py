@@ -231,7 +231,7 @@ def test_the_last_day_of_a_replay_is_included_and_what_is_left_out_is_left_to_th
     done = replayed(monkeypatch, given, "--rate", "1000", *words)
     assert done.exit_code == 0, done.output
     assert asked == [period]
-    assert "the data ends there: the last event is of 2013-03-01 12:01 UTC" in done.stderr
+    assert "the data ends there: the last event is of 2013-03-01 12:01:00 UTC" in done.stderr
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from cli.report.gather import Live, expected
 from cli.report.infrastructure import Prices
 from cli.report.page import marker, page
 from cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
-from cli.report.stack_section import lasting
 from cli.report.versions import ComparedVersion
 from monitoring.statistics.profile import Categorical, Profile
 from pipeline.archive import Manifest
@@ -47,7 +46,14 @@ LINES = [
     step("create", CONFIG, "solo-b", None, config("b", "ml.m5.large", 2)),
     step("update", ROLE, "role", policy(allow("s3:GetObject", "arn:x")), policy(allow("s3:*", "*")), diffs=["policy"]),
     step("delete", "aws:sqs/queue:Queue", "letters", {"name": "q"}),
-    step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "b"}, "acts": True}, diffs=["target"]),
+    step(
+        "update",
+        ROLLOUT,
+        "rollout",
+        {},
+        {"desired_release": {"config_name": "b"}, "start_trial": True},
+        diffs=["desired_release"],
+    ),
     json.dumps({"summaryEvent": {"PolicyPacks": {"modelstack": "v0.1.0"}}}),
 ]
 
@@ -233,15 +239,15 @@ def test_a_marker_holds_nothing_but_the_name_of_its_stack() -> None:
     assert marker("a --> b") == "<!-- modelstack pr-report a--b -->"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(45, "45 s"), (600, "10 min"), (9000, "2.5 h"), (2.5 * 86_400, "2.5 days")]
-)
-def test_times_are_rounded(seconds: float, said: str) -> None:
-    assert lasting(seconds) == said
-
-
 def test_a_rejected_release_is_said_to_be_rejected(tmp_path: Path) -> None:
-    declared = step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "a"}, "acts": False}, diffs=["target"])
+    declared = step(
+        "update",
+        ROLLOUT,
+        "rollout",
+        {},
+        {"desired_release": {"config_name": "a"}, "start_trial": False},
+        diffs=["desired_release"],
+    )
     verdict = Verdict("rolled_back", Reason("person", "ada", "looks odd"), "1-b", "b", "2" * 64, CHALLENGER.digest, 1.0)
     challenger = ComparedVersion(CHALLENGER, tmp_path, cast(Manifest, None))
     live = Live(None, None, rejected=(verdict,))

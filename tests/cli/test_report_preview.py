@@ -208,7 +208,13 @@ def test_the_cost_is_that_of_the_config_that_serves_now_in_the_trial_and_afterwa
         step("same", CONFIG, "solo-a", config("a", "ml.m5.large"), config("a", "ml.m5.large")),
         step("create", CONFIG, "solo-b", None, config("b", "ml.m5.xlarge", 2)),
         step("create", CONFIG, "pair", None, both),
-        step("update", ROLLOUT, "rollout", {}, {"target": {"config_name": "b"}, "pair_config": "pair", "acts": True}),
+        step(
+            "update",
+            ROLLOUT,
+            "rollout",
+            {},
+            {"desired_release": {"config_name": "b"}, "trial_config": "pair", "start_trial": True},
+        ),
     ]
     found = costs(read(lines, 0), PRICES, "a")
     assert (found.now.monthly, found.trial.monthly, found.after.monthly) == (73.0, 146.0, 292.0)
@@ -219,7 +225,7 @@ def test_what_serves_afterwards_is_the_new_config_where_the_target_is_not_known_
     lines = [
         step("create", CONFIG, "solo-b", None, config("b", "ml.m5.large", 2)),
         step("create", CONFIG, "pair-c", None, config("c", "ml.m5.large", 3)),
-        step("update", ROLLOUT, "rollout", {}, {"target": UNKNOWN, "pair_config": "c", "acts": True}),
+        step("update", ROLLOUT, "rollout", {}, {"desired_release": UNKNOWN, "trial_config": "c", "start_trial": True}),
     ]
     found = costs(read(lines, 0), PRICES, None)
     assert found.after is not None and found.after.what == "2 x ml.m5.large"

@@ -123,7 +123,7 @@ def test_changes_that_no_commit_has_are_named_by_the_part_of_the_recipe_that_is_
         done = reproduced(published(clients, sealed))
     finally:
         git(built.root, "checkout", "-q", "model")
-    assert done.exit_code == 1
+    assert done.exit_code == 3
     told = " ".join(done.stderr.split())
     assert "its recipe is lacking: code: " in told
     assert "had changes beside commit" in told
@@ -159,7 +159,7 @@ def test_what_is_not_registered_and_what_another_key_signed_are_refused(
     clients: Clients, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = CliRunner().invoke(main, ["reproduce", "sha256:" + "0" * 64])
-    assert (done.exit_code, "no such package is among the newest 100 of packages" in done.stderr) == (2, True)
+    assert (done.exit_code, "no such package is among the newest 100 of packages" in done.stderr) == (3, True)
     facts = published(clients, built.sealed)
     other = {**OUTPUTS, "signing_key": KeyPair.new().public_key.decode()}
     monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", other))

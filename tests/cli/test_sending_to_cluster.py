@@ -83,7 +83,7 @@ def test_a_load_is_put_on_a_gateway_of_tls_which_is_checked_as_one_request_check
     assert over_tls.asked[-1][0]["host"] == "model.example.org"
     for changes in ({"host": "other.example.org"}, {"ca_config_map": ""}):
         refused = load(**changes)
-        assert (refused.exit_code, "CERTIFICATE_VERIFY_FAILED" in refused.output) == (1, True), refused.output
+        assert (refused.exit_code, "CERTIFICATE_VERIFY_FAILED" in refused.output) == (3, True), refused.output
         assert "gateway.ca_config_map" in refused.output
 
 

@@ -124,9 +124,9 @@ def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_ba
     assert found.what.endswith(": 52 of 1,000.")
     assert found.next[0] == '`modelstack rollback --reason "..."` gives champion a all traffic'
     world.controller().roll_back(RINGS)
-    assert situation(look(world, fires(world, "v-b-5xx"))).next == (
-        "`modelstack watch --until-verdict` follows the change of traffic that is under way",
-    )
+    found = situation(look(world, fires(world, "v-b-5xx")))
+    assert found.facts[-1].startswith("Under way since ") and ": a gets 100% back: alarm" in found.facts[-1]
+    assert found.next == ("`modelstack watch --until-verdict` follows the change of traffic that is under way",)
 
 
 def test_a_trial_that_waits_for_a_person_says_what_to_type(begin: Begin) -> None:
@@ -149,3 +149,13 @@ def test_status_has_at_most_25_lines_and_no_command_of_it_is_cut(begin: Begin, w
     text = " ".join(" ".join(lines).split())
     assert all(step in text for step in found.next)
     assert lines[-1] == f"More: `{PLAIN.modelstack} status --all`"
+
+
+def test_a_champion_without_an_instance_comes_first_with_what_the_platform_says_of_it(promoted: World) -> None:
+    seen = look(promoted, fires(promoted, "v-b-5xx"))
+    rows = tuple(replace(row, instances=0) for row in seen.variants)
+    found = situation(replace(seen, variants=rows, detail="Deployment solo-b is not there"))
+    assert found.state == "wrong"
+    assert found.what == "Champion v-b has no ready instance, so its requests fail: Deployment solo-b is not there."
+    assert found.next[0] == "`pulumi up --refresh` makes again what was deleted"
+    assert situation(seen).next[0] != found.next[0]

@@ -10,10 +10,10 @@ from cli.console import trial as figures
 from cli.view import trial_history
 from cli.view.trial import MetricView, evidence_of
 from cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, times
-from rollout.controller.look import asked as asked_of_signals
+from rollout.controller.look import trial_query
 from rollout.core.decision import TrialObservations
 from rollout.core.plan import Step
-from rollout.core.state import RolloutState
+from rollout.core.state import Phase, RolloutState
 from services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
 from tests.rollout.worlds import ALARM, release
@@ -24,7 +24,7 @@ def seen_of(world: World) -> TrialObservations:
     state, both = world.state, pair(world.state)
     end = ended(state) or world.clock.time()
     return CountedSignals(MemoryCounters(world)).read(
-        asked_of_signals(state, state.plan, both.champion, both.challenger, end)
+        trial_query(state, state.plan, both.champion, both.challenger, end)
     )
 
 
@@ -125,6 +125,14 @@ def test_a_trial_is_not_mixed_up_with_a_champion_that_is_rolled_back_after_it(be
     assert (pair(state), ended(state), outcome(state)) == (Pair("v-b", "v-c"), then, "rolled_back")
     assert [item.percent for item in asked(state, "v-c")] == [0, 10, 30, 0, 0]
     assert [step.state for step in figures.steps(state)] == ["done", "failed", "not reached"]
+
+
+def test_a_step_has_failed_as_soon_as_its_rollback_is_requested(begin: Callable[..., World]) -> None:
+    world = begin(plan(Step(10, 20), Step(30, 600), Step(50, 20)), 700)
+    assert [step.state for step in figures.steps(world.state)] == ["done", "now", "ahead"]
+    world.controller().roll_back(ALARM)
+    assert (world.state.phase, world.state.challenger is None) == (Phase.ROLLING_BACK, False), "not confirmed yet"
+    assert [step.state for step in figures.steps(world.state)] == ["done", "failed", "not reached"]
 
 
 def test_a_champion_that_is_rolled_back_has_passed_the_steps_of_its_trial(begin: Callable[..., World]) -> None:

@@ -92,7 +92,7 @@ def test_a_move_to_other_instances_that_fails_ends_it_with_1_and_the_last_verdic
 def test_a_withdrawn_release_ends_it_with_3(begin: Begin, off_terminal: Console) -> None:
     world = begin(seconds=20)
     world.controller().release(release("a"), None, plan())
-    assert watched(world, off_terminal) == NOT_TRIED == 3
+    assert watched(world, off_terminal) == NOT_TRIED == 6
 
 
 def test_nothing_on_trial_is_0_whatever_the_verdict_before(begin: Begin, world: World, off_terminal: Console) -> None:

@@ -31,7 +31,6 @@ from rollout.core.release import Release
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
-from services.counters import CountedWindow, CountQuery
 from services.invoke import Request, Response
 from services.journal import CopiedJournal, DocumentJournal
 from services.replay import Exchange, replay
@@ -84,13 +83,8 @@ class _Observed(Answered):
 
 @dataclass
 class _Cloud(World):
-    """A world whose variants behave as rows say; it keeps every answered request in `asked`.
+    """A world that keeps every answered request in `asked`; it asks `target` by name, or lets the weights decide."""
 
-    Attributes:
-        target: The variant that is requested by name; empty when the weights decide.
-    """
-
-    behaves: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     target: str = ""
     asked: list[Asked] = field(default_factory=list[Asked])
 
@@ -98,31 +92,12 @@ class _Cloud(World):
         super().__post_init__()
         self.answered = self.observed = _Observed(self._random)
 
-    def _serve(self, requests: int, at: float) -> None:
-        names, copied = list(self._weights), self.shadows.get(self.serving)
-        weights = list(self._weights.values())
-        chosen = [self.target] * requests if self.target else self._random.choices(names, weights, k=requests)
-        for variant, sent in Counter(chosen).items():
-            lost = self.loses(variant, sent, at)
-            self.asked += [Asked("", at, 503, "") for _ in range(lost)]
-            count = sent - lost
-            failed = self._answers(variant, count, at)
-            status = int(self.behaves[variant]["status"])
-            self.asked += [Asked("", at, status if n < failed else 200, variant) for n in range(count)]
-            if copied:
-                self._answers(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+    def _chosen(self, requests: int) -> list[str]:
+        return [self.target] * requests if self.target else super()._chosen(requests)
 
-    def _answers(self, variant: str, count: int, at: float) -> int:
-        """Let a variant answer; how many of its answers failed."""
-        how = self.behaves[variant]
-        failed = self.answered.some_of(count, how["share"]) if how["status"] != 200 else 0
-        slow = self.answered.some_of(count - failed, how["delayed"])
-        for number, failing, seconds in (
-            (failed, 1.0, 0.01), (slow, 0.0, how["delay"]), (count - failed - slow, 0.0, 0.01)
-        ):  # fmt: skip
-            if number:
-                self.answered.add(variant, at, number, failing=failing, median=1000 * seconds)
-        return failed
+    def answers(self, variant: str, at: float, count: int, lost: int, failed: int) -> None:
+        self.asked += [Asked("", at, 503, "")] * lost + [Asked("", at, 500, variant)] * failed
+        self.asked += [Asked("", at, 200, variant)] * (count - lost - failed)
 
 
 class MemoryStage(FaultStage):
@@ -130,6 +105,7 @@ class MemoryStage(FaultStage):
 
     def __init__(self) -> None:
         self.releases, self.ran = {}, []
+        self._how: dict[str, dict[str, Any]] = {}
         self.world = _Cloud({"solo-champion": {"v-champion": 1.0}}, "solo-champion", requests_per_second=RATE)
         self.world.clock.watchers.append(self)
         self._faults: list[_Fault] = []
@@ -203,9 +179,8 @@ class MemoryStage(FaultStage):
         made = make_release(role)
         self.releases[role] = made
         self.world.configs[made.config_name] = {made.variant: 1.0}
-        how = {**_HEALTHY, **behaviour}
-        self.world.behaves[made.variant] = how | ({"status": 502} if how.get("crash") else {})
-        if how.get("start") == "raise":
+        self.become(role, **behaviour)
+        if behaviour.get("start") == "raise":
             self.breaks_archive(role)
         return made
 
@@ -232,9 +207,9 @@ class MemoryStage(FaultStage):
             journal=through(self._journal(), read="read journal", write="write journal"),
             registry=through(MemoryRegistry(world), set_approval="set approval"),
             notify=through(MemoryNotify(world), send="notify"),
-            signals=CountedSignals(_Counters(world, self)),
-            alarms=_Alarms(self),
-            replay=_Replay(world),
+            signals=CountedSignals(through(MemoryCounters(world), counts="read metrics")),
+            alarms=self,
+            replay=self,
         )
 
     def _journal(self) -> CopiedJournal:
@@ -333,7 +308,7 @@ class MemoryStage(FaultStage):
         each = [Counted(*self._counts(str(variant), measure, self.now())) for variant in (alarm.variant, champion)]
         return Numbers(TOLERATED, *each, champion_rings=(champion, measure) in self._since)
 
-    def firing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
         """The alarms of both versions that fire, but for those that are left to the judge."""
         variants = {one.variant for one in (state.champion, state.challenger) if one is not None}
         alarms = [self._alarm(place, at) for place, at in self._since.items() if place[0] in variants]
@@ -367,8 +342,11 @@ class MemoryStage(FaultStage):
         """A call that hangs here ends by itself."""
 
     def become(self, role: str, **behaviour: Any) -> None:
-        self.world.behaves[f"v-{role}"] = {**_HEALTHY, **behaviour}
-        self.world.unanswered[f"v-{role}"] = behaviour.get("unanswered", 0.0)
+        variant, how = f"v-{role}", {**_HEALTHY, **behaviour}
+        self._how[variant] = how
+        self.world.error_rates[variant] = how["share"] if how["status"] != HTTPStatus.OK or "crash" in how else 0.0
+        self.world.slow[variant] = (how["delayed"], 1000 * how["delay"])
+        self.world.unanswered[variant] = how.get("unanswered", 0.0)
 
     @contextmanager
     def scaling(self, role: str) -> Generator[None]:
@@ -403,7 +381,7 @@ class MemoryStage(FaultStage):
         values = dict[tuple[str, str, str], float]()
         for role in self.releases:
             variant = f"v-{role}"
-            answer = json.loads(self.world.behaves[variant]["answer"])["predictions"][0]
+            answer = json.loads(self._how[variant]["answer"])["predictions"][0]
             late, probability = answer["late"], answer["probability"]
             values[variant, OWN, "InvalidAnswers"] = float(not math.isfinite(probability))
             if label is not None:
@@ -420,6 +398,20 @@ class MemoryStage(FaultStage):
         self.world.observed.published.update(values)
         yield
         self.world.observed.published.clear()
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+        """Replay the champion's one answer against the challenger's."""
+        answered = Side("application/json", self._how[champion]["answer"].encode())
+
+        def latest(unreadable: Counter[str], after: str) -> Iterator[tuple[str, Exchange]]:
+            yield from ((str(n), (answered, answered)) for n in range(requests))
+
+        return replay(latest, self, champion=champion, challenger=challenger, before=before)
+
+    def send(self, request: Request) -> Response:
+        how = self._how[request.variant]
+        body = how["answer"].encode() if how["status"] == HTTPStatus.OK else b""
+        return Response(how["status"], body, how["delay"], request.variant)
 
     def captured(self) -> None:
         self.wait(lambda: self.timed("champion"), "captures")
@@ -439,45 +431,6 @@ class _Load(Load):
     def __init__(self, asked: list[Asked]) -> None:
         super().__init__(lambda name: Asked(name, 0, 0, ""), "", workers=0)
         self.asked = asked
-
-
-@dataclass
-class _Counters(MemoryCounters):
-    stage: MemoryStage
-
-    def counts(self, query: CountQuery) -> list[CountedWindow]:
-        return self.stage.called("read metrics", super().counts, lambda kind: None, query)
-
-    def _until(self, query: CountQuery) -> float:
-        return query.end
-
-
-@dataclass
-class _Alarms:
-    stage: MemoryStage
-
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        return self.stage.firing(state)
-
-
-@dataclass
-class _Replay:
-    """Replays the champion's one answer against the challenger's."""
-
-    world: _Cloud
-
-    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
-        answered = Side("application/json", self.world.behaves[champion]["answer"].encode())
-
-        def latest(unreadable: Counter[str], after: str) -> Iterator[tuple[str, Exchange]]:
-            yield from ((str(n), (answered, answered)) for n in range(requests))
-
-        return replay(latest, self, champion=champion, challenger=challenger, before=before)
-
-    def send(self, request: Request) -> Response:
-        how = self.world.behaves[request.variant]
-        body = how["answer"].encode() if how["status"] == HTTPStatus.OK else b""
-        return Response(how["status"], body, how["delay"], request.variant)
 
 
 def _kind(call: Call, given: tuple[Any, ...]) -> str:

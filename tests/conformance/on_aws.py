@@ -23,12 +23,13 @@ from localcloud.process import ProcessError
 from localcloud.testing import Cloud
 from platforms.aws.counters import CloudWatchCounters
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.endpoint import SageMakerTraffic, controller_with
+from platforms.aws.endpoint import controller_with
 from platforms.aws.evaluations import ratio
 from platforms.aws.files import S3Files
 from platforms.aws.journal import copied_journal
 from platforms.aws.names import Names
 from platforms.aws.published import CloudWatchMetrics
+from platforms.aws.traffic import SageMakerTraffic
 from rollout.controller.controller import Controller
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release

@@ -11,8 +11,7 @@ import yaml
 from rich.console import Console
 
 from cli.errors import OperatorError
-from cli.local.account import ALLOWED, account_of, keys
-from cli.local.cloud import Local
+from cli.local.cloud import ALLOWED, Local, account_of, keys
 from cli.local.stack import Done, Stack
 from cli.target import LOCAL, ROOT
 from demos.promotion import __main__ as promote

@@ -54,7 +54,7 @@ RATE = 6  # requests a second: one window of ten seconds then has enough for a v
 class Unpreviewed(Stack):
     """A stack whose updates show no preview first, which would run the whole program once more.
 
-    No policy judges an update, either; those judge the story's previews, and `test_policies.py` is about them.
+    No policy judges an update, either; those judge the story's previews, and an update in `test_release_story.py`.
     """
 
     def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:
@@ -112,6 +112,17 @@ def having(stack: Stack, rollout: Mapping[str, Any], **serving: Any) -> Stack:
     with os.fdopen(handle, "w") as copy:
         yaml.safe_dump(content, copy)
     return replace(stack, config=Path(name))
+
+
+def with_config(stack: Stack, **sections: Any) -> Stack:
+    """The same stack with fields of its config changed."""
+    assert stack.config is not None
+    content = yaml.safe_load(stack.config.read_text())
+    for name, fields in sections.items():
+        content["config"].setdefault(f"modelstack:{name}", {}).update(fields)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=stack.config.parent, delete=False) as copy:
+        yaml.safe_dump(content, copy)
+    return replace(stack, config=Path(copy.name))
 
 
 def typed(*words: str) -> Result:

@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import boto3
@@ -28,7 +27,6 @@ from sklearn.preprocessing import StandardScaler
 
 from bench.bed import Bed
 from cli.errors import OperatorError
-from cli.init import new_model
 from cli.init.estimator import read
 from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
@@ -221,22 +219,6 @@ def test_a_model_that_was_logged_in_mlflow_is_fetched_by_alias_and_by_version(
             assert path.name == ("churn.pkl" if more else "churn.skops")
             assert read(path)[0].steps[-1][1].C == 0.5
         assert f"{uri} is version {version}, of run " in said[0] and ": sha256 " in said[0]
-
-
-def test_it_is_built_and_sealed_as_any_other(
-    server: tuple[MlflowServer, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server[1]}")
-    table().to_csv(tmp_path / "churn.csv", index=False)
-    root = tmp_path / "root"
-    (root / "model").mkdir(parents=True)
-    for room in new_model.BUILT_FROM:
-        (root / room).symlink_to(ROOT / room)
-    with fetched("models:/churn/1", print) as path:
-        made = new_model.init(root, new_model.ModelInputs(path, tmp_path / "churn.csv", "left"), print)
-    assert made.name == "churn"
-    assert "LogisticRegression(C=0.5" in (root / "model" / "training.py").read_text()
-    assert made.sealed.digest.startswith("sha256:")
 
 
 def test_what_was_made_with_other_versions_is_refused_before_it_is_fetched(

@@ -1,4 +1,4 @@
-"""Drift, late labels and the trace of an answer on a whole stack: the real engine and the default model.
+"""Drift, a retraining that it asks for, late labels and the trace of an answer: the real engine and the default model.
 
 Each test continues where the one before ended.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
 
@@ -15,14 +16,25 @@ import pytest
 from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
+from cli.retrain import Retraining, look
 from cli.target import ROOT, Target
-from tests.e2e.conftest import journal, succeeded, typed
+from monitoring.drift.record import newest_day
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.names import documents
+from platforms.s3.package_store import BucketPackageStore
+from retraining.record import Phase
+from services.drift_record import DriftRecord
+from tests.e2e.conftest import journal, package, succeeded, typed, with_config
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 REQUESTS = 120
+SINCE, UNTIL, LAST_DAY = "2013-07-01", "2013-07-16", "2013-07-15"
+RETRAINING = {
+    "enabled": True, "ask": True, "cool_down_days": 90, "check_minutes": 1, "max_minutes": 10, "min_gain": -0.1
+}  # fmt: skip
 
 
 def ask(target: Target, since: str, until: str) -> None:
@@ -35,6 +47,27 @@ def ask(target: Target, since: str, until: str) -> None:
             CustomAttributes=f"event-time={hour.isoformat()}",
             Body=json.dumps({"instances": [flight.instance for flight in flights]}),
         )
+
+
+def requests_of(target: Target, since: str, until: str) -> None:
+    """All flights of a day, and wait until the drift function has counted them."""
+    ask(target, since, until)
+    (variant,) = journal(target).weights
+    record = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint)))
+    end = time.monotonic() + 400
+    while str(newest_day(record.read(variant))) != since:
+        assert time.monotonic() < end, "the requests were not counted"
+        target.client("lambda").invoke(FunctionName=f"{target.endpoint}-drift")
+        time.sleep(1)
+
+
+def until(target: Target, met: Callable[[Retraining], bool]) -> Retraining:
+    """Look at the retraining until it is so."""
+    end = time.monotonic() + 400
+    while not met(seen := look(target)):
+        assert time.monotonic() < end, seen.as_dict()
+        time.sleep(1)
+    return seen
 
 
 def state(target: Target, alarm: str) -> str:
@@ -66,17 +99,18 @@ def messages(target: Target, queue: str) -> int:
 
 def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
     # All of training's days: the more there are, the surer a difference is. Few trees, as answers do not count.
-    succeeded(story.stack.with_parameters(story.folder, max_iter=5, folds=0).up())
+    stack = story.stack.with_parameters(story.folder, max_iter=5, folds=0)
+    succeeded(with_config(stack, retraining=RETRAINING, model={"gates": {"auc": {"min": 0.5}}}).up())
     target = story.target()
     (variant,) = journal(target).weights
     alarm = f"{target.endpoint}-{variant}-drift"
-    ask(target, "2013-07-01", "2013-07-16")
+    ask(target, SINCE, UNTIL)
 
     end = time.monotonic() + 300
     while state(target, alarm) != "ALARM":
         assert time.monotonic() < end, "no captured file has called the function, or it has found nothing"
         time.sleep(1)
-    flights = sum(1 for _ in events("2013-07-01", "2013-07-16"))
+    flights = sum(1 for _ in events(SINCE, UNTIL))
     while (counted := seen(target, variant, "CaptureRows")[1]) < flights or messages(target, "captures"):
         assert time.monotonic() < end, f"{counted} of {flights} flights are counted"
         time.sleep(1)
@@ -84,6 +118,49 @@ def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_ba
     assert not messages(target, "captures-dlq")
     assert state(target, f"{target.endpoint}-functions-failing") != "ALARM", "drift is measured, and no function fails"
     assert journal(target).weights == {variant: 100}
+
+
+def test_the_alarm_asks_a_person_and_nothing_is_trained_before(story: Bed) -> None:
+    target = story.target()
+    seen = until(target, lambda seen: seen.record.phase is Phase.ASKING)
+    assert seen.record.trigger is not None
+    assert seen.record.trigger.kind == "drift"
+    assert not target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert "waits for a person" in typed("retrain").stdout
+    assert typed("retrain", "waiting").exit_code == 1
+
+
+def test_what_is_agreed_to_is_trained_and_held_against_the_champion(story: Bed) -> None:
+    target = story.target()
+    agreed = typed("retrain", "approve", "--reason", "new destinations")
+    assert agreed.exit_code == 0, agreed.output
+    seen = until(target, lambda seen: seen.record.phase is Phase.IDLE)
+    entry = seen.record.history[-1]
+    assert entry.kind == "candidate", entry.text
+    assert seen.waits is not None
+    assert seen.waits.through == LAST_DAY, "the day of the requests, not of the clock"
+    (job,) = target.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert job["TrainingJobStatus"] == "Completed"
+    digest, key = seen.waits.package["package_digest"], target.output("signing_key").encode()
+    facts = (
+        BucketPackageStore("", target.client("s3")).evidence(seen.waits.package["archive_uri"], key).verify(digest, key)
+    )
+    assert facts.builder.invocation == job["TrainingJobArn"]
+    assert facts.source.commit is None, "the champion's code comes from its package, not from a checkout"
+    assert package(story, digest)["ModelApprovalStatus"] == "PendingManualApproval", "trained is not released"
+    assert typed("retrain", "waiting").exit_code == 0
+    assert f"candidate {seen.waits.release} waits" in typed("status").stdout
+
+
+def test_a_person_begins_a_job_and_stops_it(story: Bed) -> None:
+    target = story.target()
+    assert typed("retrain", "start", "--reason", "to see").exit_code == 0
+    job = look(target).record.job
+    stopped = typed("retrain", "stop", "--reason", "seen")
+    assert f"{job} is stopped, the champion stays" in stopped.output
+    until(target, lambda seen: seen.record.phase is Phase.IDLE)
+    assert target.client("sagemaker").describe_training_job(TrainingJobName=job)["TrainingJobStatus"] == "Stopped"
+    assert typed("retrain", "stop", "--reason", "again").exit_code == 1
 
 
 def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(story: Bed) -> None:

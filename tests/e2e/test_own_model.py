@@ -168,6 +168,22 @@ def test_another_version_goes_on_trial_and_is_promoted(story: tuple[Bed, Checkou
     assert after["verdict"]["outcome"] == "promoted"
 
 
+def test_the_page_goes_from_a_fitted_estimator_to_a_package(tmp_path: Path) -> None:
+    checkout = copied(tmp_path / "checkout")
+    (script,) = re.findall(r"```python\n(import joblib\n.*?)```", PAGE, re.DOTALL)
+    (checkout.root / "fit.py").write_text(script)
+    said = checkout.type(f"python fit.py\n{INIT}")
+    (path,) = re.findall("modelstack serve (\\S+)", said)[:1]
+    section = yaml.safe_load(said.partition("by this one:\n\n")[2].partition("\nthen type:")[0])
+    (model,) = section.values()
+    assert (model["name"], model["gates"].keys()) == ("wine", {"accuracy", "log_loss"})
+    assert sum(int(lines) for lines in re.findall(r"\((\d+) lines\)", said)) in range(70, 90), "as the page says"
+    gates = json.dumps(model["gates"])
+    told, _, built = checkout.type(f"python -m pipeline build --gates '{gates}'").partition("{")
+    assert json.loads("{" + built)["path"] == path
+    assert "train" not in told and "seal:" not in told, "what was tried is what was written: nothing is built again"
+
+
 def test_the_demo_says_what_the_model_does_not_give_it(story: tuple[Bed, Checkout]) -> None:
     _, checkout = story
     said = checkout.type("python -m demos.release", status=2)

@@ -1,4 +1,4 @@
-"""Updates that have a pipeline of SageMaker build: executions that succeed, are refused, killed, stopped, and retrain.
+"""Updates that have a pipeline of SageMaker build: executions that succeed, are killed, stopped, and retrain.
 
 By a real engine and local cloud, whose jobs are real processes with the rights of the stack's roles.
 """
@@ -9,17 +9,14 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import psutil
 import pytest
-import yaml
 
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
@@ -38,8 +35,8 @@ from platforms.aws.clients import clients
 from platforms.aws.executions import ExecutionStatus
 from platforms.s3.package_store import BucketPackageStore
 from retraining.record import Phase
-from tests.e2e.conftest import RATE, journal, package, succeeded, typed
-from tests.e2e.test_retraining_story import DAY, requests_of, until
+from tests.e2e.conftest import RATE, journal, package, succeeded, typed, with_config
+from tests.e2e.test_monitoring_story import requests_of, until
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.load import wait_for
@@ -47,18 +44,8 @@ from tests.platforms.load import wait_for
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 IMAGE = LOCAL.process_image
+DAY = "2013-04-16"
 PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
-
-
-def with_config(stack: Stack, **sections: Any) -> Stack:
-    """The same stack with fields of its config changed."""
-    assert stack.config is not None
-    content = yaml.safe_load(stack.config.read_text())
-    for name, fields in sections.items():
-        content["config"].setdefault(f"modelstack:{name}", {}).update(fields)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=stack.config.parent, delete=False) as copy:
-        yaml.safe_dump(content, copy)
-    return replace(stack, config=Path(copy.name))
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +61,9 @@ def configured(stack: Stack) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
 
 
-def other(stack: Stack, trees: int, **sections: Any) -> Stack:
+def other(stack: Stack, trees: int) -> Stack:
     """The same stack with another recipe."""
-    return with_config(with_config(stack, model={"parameters": {**stack.parameters(), "max_iter": trees}}), **sections)
+    return with_config(stack, model={"parameters": {**stack.parameters(), "max_iter": trees}})
 
 
 def begun(status: str = "") -> list[ExecutionStatus]:
@@ -135,17 +122,6 @@ def test_the_sdk_reads_what_was_declared_and_what_ran(stack: Stack) -> None:
     given = pipeline.build_parameters_from_execution(execution.arn)
     assert given["recipe"] == recipe(ROOT, stack.parameters()).digest
     assert json.loads(given["parameters"])["max_iter"] == stack.parameters()["max_iter"]
-
-
-def test_a_model_below_its_gates_is_refused_in_the_words_of_every_engine(story: Bed, stack: Stack) -> None:
-    before = journal(story.target()).champion
-    done = other(stack, 6, model={"gates": {"auc": {"min": 0.99}}}).up()
-    assert done.code != 0
-    assert "the model is below its gates and is not released" in done.output
-    assert "min 0.99" in done.output
-    assert "Traceback" not in done.output
-    assert begun()[0].failed == begun()[0].step("gate-refused")
-    assert (registered(), journal(story.target()).champion) == (1, before)
 
 
 class Update:

@@ -260,7 +260,7 @@ def test_a_release_that_served_before_is_restored_through_a_trial(
     words = ("restore", "--at", digest, "--reason", "it sold more", "--yes", "--although-rejected")
     done = typed(*words)
     assert done.exit_code == 0, done.output
-    assert f"release {rejected.release} served from {served}" in done.stdout
+    assert f"release {rejected.release} served from {served[:10]} {served[11:16]} UTC (" in done.stdout
     assert journal(target).champion == before.champion, "nothing has moved yet"
 
     updated = succeeded(versions[3].up())

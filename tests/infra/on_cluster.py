@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-import infra.__main__ as program
-from infra import live_state
+from infra import declaration, live_state
 from infra.config.kubernetes_settings import BucketSettings
 from infra.config.serving_settings import ServingSettings
 from infra.config.settings import Settings
@@ -138,7 +137,7 @@ def run_on_cluster(
         mock.patch.object(buckets, "check", check),
         mock.patch.object(live_state, "recipe_of", lambda _: recipe),
         mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, settings, wanted: agreed),
-        mock.patch.object(program, "check_model", lambda: None),
+        mock.patch.object(declaration, "check_model", lambda: None),
     ):
         run_to_its_end(world, STACK, sections)
     return world

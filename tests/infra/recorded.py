@@ -23,7 +23,7 @@ from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
 import infra.__main__ as program
-from infra import live_state
+from infra import declaration, live_state
 from infra.aws import first_endpoint, stack_now
 from infra.aws import program as on_aws
 from infra.aws import source as aws_source
@@ -32,7 +32,7 @@ from infra.config import checkout
 from infra.config.checkout import check_model
 from infra.config.serving_settings import ServingSettings
 from infra.plan.releases import wanted_release
-from platforms.aws.elsewhere import role_for
+from platforms.aws.journal import role_for
 from platforms.aws.names import Names
 from retraining.record import RetrainingRecord
 from rollout.core.live import Live
@@ -92,8 +92,8 @@ class Answers:
         if kind.endswith(":Package"):
             state = {"signed_by": SIGNED_BY, **({"refused": self.refused} if self.refused else FACTS)}
         if kind.endswith(":Rollout"):
-            wanted = inputs["target"].get("package_digest") or ""
-            champion = wanted if self.outcome == "promoted" else inputs["seen"]["champion"]
+            wanted = inputs["desired_release"].get("package_digest") or ""
+            champion = wanted if self.outcome == "promoted" else inputs["live_state"]["champion"]
             state = {"champion": champion, "challenger": "", "release": {}, "outcome": self.outcome, "why": self.why}
             state["metrics"] = self.registered
         if kind == "aws:kms/key:Key":
@@ -365,7 +365,7 @@ def record_run(
         mock.patch.object(stack_now.StackNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(live_state, "recipe_of", recipe_of),
-        mock.patch.object(program, "check_model", lambda: _check_model(checkout.ROOT)),
+        mock.patch.object(declaration, "check_model", lambda: _check_model(checkout.ROOT)),
         mock.patch.object(on_aws, "seal", _sealed),
     ):
         run_to_its_end(world, name, sections, asked)

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from infra.aws.account import check_account
+from infra.aws.stack_now import check_account
 from rollout.core.state import RolloutState
 from tests.infra.recorded import ACCOUNT, OLD, idle, stopped
 

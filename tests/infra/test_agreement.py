@@ -31,10 +31,10 @@ def test_a_release_that_waits_is_registered_and_goes_on_trial_when_enough_people
     assert f"release {new.id} waits for people: 1 of 2 have agreed" in world.warned
     assert 'approve --reason "..."' in world.warned
     assert world.package["recipe"] == new.recipe
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (False, old.id)
+    assert (world.rollout["start_trial"], world.rollout["desired_release"]["id"]) == (False, old.id)
     assert world.exported["awaits"] == {"release": new.id, "people": 2}
     world = platform(agreed=2, approval={"people": 2}, state=journal(old))
-    assert (world.rollout["acts"], world.rollout["target"]["id"]) == (True, new.id)
+    assert (world.rollout["start_trial"], world.rollout["desired_release"]["id"]) == (True, new.id)
     assert world.exported["awaits"]["value"] is None
     assert "waits for people" not in world.told
 
@@ -60,8 +60,8 @@ def test_a_trial_under_way_is_not_superseded_by_a_release_that_waits() -> None:
     other = release(LOCAL, "2" * 64)
     pair = LOCAL.pair_of(OLD.config_name, other.config_name)
     trial = idle(OLD, challenger=other, pair_config=pair, phase=Phase.BAKING)
-    assert run(0, state=trial).rollout["acts"] is False
-    assert run(2, state=trial).rollout["acts"] is True
+    assert run(0, state=trial).rollout["start_trial"] is False
+    assert run(2, state=trial).rollout["start_trial"] is True
 
 
 @pytest.mark.slow

@@ -209,4 +209,4 @@ def test_a_prometheus_that_does_not_answer_is_told_with_its_address_and_what_fol
     for answer in (httpx.Response(404, json={"message": "not found"}), httpx.ConnectError("refused")):
         said = watching(answer)
         assert said.startswith('modelstack:kubernetes.prometheus = "http://prometheus.monitoring:9090": Prometheus at ')
-        assert said.endswith("no alarm rings. Start it, or correct the address")
+        assert said.endswith("no alarm fires. Start it, or correct the address")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-import platforms.aws.endpoint
 import platforms.aws.journal
+import platforms.aws.traffic
 import platforms.aws.training
 from infra.aws.journal import recorded
 from retraining.record import RetrainingRecord
@@ -38,7 +38,7 @@ class Book:
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
     monkeypatch.setattr(platforms.aws.journal, "copied_journal", Journal)
     monkeypatch.setattr(platforms.aws.training, "DynamoBook", Book)
-    monkeypatch.setattr(platforms.aws.endpoint, "find_live", lambda clients, endpoint: None)
+    monkeypatch.setattr(platforms.aws.traffic, "find_live", lambda clients, endpoint: None)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 

@@ -133,7 +133,7 @@ def test_a_champion_that_moves_to_other_pods_fetches_its_package_where_it_lies()
     rejected = {NEW.id: Verdict("rolled_back", why, "000002", NEW.id, NEW.recipe, NEW.package_digest, 0.0)}
     state = idle(SERVES, previous=BEFORE, rejected=rejected)
     world = run_on_cluster(state=state, bucket=BUCKET, serving={"cpu": "250m"}, rollout={"wait": False})
-    moved = Release.from_dict(world.rollout["target"])
+    moved = Release.from_dict(world.rollout["desired_release"])
     assert (moved.archive_uri, moved.config_name != SERVES.config_name) == (SERVES.archive_uri, True)
     assert fetching(world, moved)["envFrom"] == [{"secretRef": {"name": "bucket-keys"}}]
     assert "envFrom" not in fetching(world, BEFORE), "its package is in the registry"

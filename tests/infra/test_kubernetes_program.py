@@ -150,7 +150,7 @@ def test_the_route_has_no_rules_and_no_mark_of_the_controller(first: World) -> N
 
 
 def test_the_controller_is_handed_the_release_as_its_package_was_made(first: World) -> None:
-    assert Release.from_dict(first.rollout["target"]) == NEW
+    assert Release.from_dict(first.rollout["desired_release"]) == NEW
 
 
 def test_a_request_that_no_pod_has_got_is_sent_to_another_one_and_no_other_request_is(first: World) -> None:

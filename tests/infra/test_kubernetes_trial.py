@@ -35,8 +35,8 @@ def test_a_trial_keeps_what_serves_and_adds_the_challenger_and_a_pair(trial: Wor
     )
     for kind in ("Deployment", "Service"):
         assert {(kind, OLD.config_name), (kind, NEW.config_name)} <= declared.keys()
-    assert trial.rollout["pair_config"] == pair
-    assert trial.rollout["acts"] is True
+    assert trial.rollout["trial_config"] == pair
+    assert trial.rollout["start_trial"] is True
 
 
 def test_a_shadow_trial_has_a_config_that_copies() -> None:
@@ -92,7 +92,7 @@ def test_a_rejected_release_is_not_tried_again_and_the_champion_stays() -> None:
     why = Reason("alarm", "errors", "52% of 40 requests failed")
     rejected = {NEW.id: Verdict("rolled_back", why, "000002", NEW.id, NEW.recipe, NEW.package_digest, 0.0)}
     world = run_on_cluster(state=idle(OLD, rejected=rejected))
-    assert world.rollout["acts"] is False
+    assert world.rollout["start_trial"] is False
     assert "is not tried again" in world.warned
     for name, pods in ((OLD.config_name, 1), (NEW.config_name, 0)):
         assert manifests(world)["Deployment", name]["spec"]["replicas"] == pods, "it has pods when a rollout wants it"
@@ -106,7 +106,7 @@ def test_a_refused_package_changes_nothing_else() -> None:
 
 def test_a_champion_that_moves_to_other_pods_is_watched_on_both() -> None:
     world = run_on_cluster(state=idle(OLD), recipe="1" * 64, serving={"cpu": "250m"}, rollout={"wait": False})
-    moved = world.rollout["target"]["config_name"]
+    moved = world.rollout["desired_release"]["config_name"]
     assert moved != OLD.config_name
     (text,) = manifests(world)["ConfigMap", f"{NAMES.prefix}-rules"]["data"].values()
     assert OLD.config_name in text
@@ -138,7 +138,7 @@ def deleted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     journal.write(replace(journal.read(), phase=Phase.IDLE, champion=OLD))
     api.delete(ROLLOUT, name)
     urn = "urn:pulumi:prod::modelstack::type::rollout"
-    return {"endpoint": name, "context": "", "namespace": api.namespace, "urn": urn, "acts": False}
+    return {"endpoint": name, "context": "", "namespace": api.namespace, "urn": urn, "start_trial": False}
 
 
 def test_an_update_without_a_refresh_says_how_a_deleted_rollout_is_made_again(deleted: dict[str, Any]) -> None:
@@ -153,8 +153,15 @@ def test_a_refresh_of_a_deleted_rollout_finds_its_champion_in_the_copy(deleted: 
 
 def test_an_update_is_due_while_the_rollout_is_gone_and_not_before() -> None:
     seen = {"champion": OLD.package_digest, "challenger": "", "revision": 1}
-    props = {"endpoint": "e", "context": "", "namespace": "models", "target": {}, "wait": True, "acts": False}
-    stored = {**props, "seen": seen, "outcome": "promoted", "champion": OLD.package_digest, "challenger": ""}
+    props = {
+        "endpoint": "e",
+        "context": "",
+        "namespace": "models",
+        "desired_release": {},
+        "wait": True,
+        "start_trial": False,
+    }
+    stored = {**props, "live_state": seen, "outcome": "promoted", "champion": OLD.package_digest, "challenger": ""}
     for gone in (False, True):
-        news = {**props, "seen": {**seen, **({"gone": True} if gone else {})}}
+        news = {**props, "live_state": {**seen, **({"gone": True} if gone else {})}}
         assert KubernetesRolloutProvider().diff("", stored, news).changes is gone

@@ -80,8 +80,8 @@ def test_a_server_is_told_of_the_package_by_the_update_and_of_rollouts_by_the_ad
     world = run_program(mlflow={"server": URL})
     told = world.one(":Mlflow").inputs
     assert (told["server"], told["model"], told["experiment"]) == (URL, "flight-delay-local", "flight-delay-local")
-    assert told["package_digest"] == world.rollout["target"]["package_digest"]
-    assert told["release"] == world.rollout["target"]["id"]
+    assert told["package_digest"] == world.rollout["desired_release"]["package_digest"]
+    assert told["release"] == world.rollout["desired_release"]["id"]
     assert world.function("advance")["environment"]["variables"]["MLFLOW_TRACKING_URI"] == URL
     assert not [
         name for name in ("rollback", "drift", "labels") if "MLFLOW" in str(world.function(name)["environment"])

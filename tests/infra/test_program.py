@@ -14,7 +14,7 @@ import pytest
 
 from demos.promotion.__main__ import STACKS as PROMOTED
 from infra.aws.hosting import STARTUP_SECONDS
-from infra.aws.outputs import NAMES
+from infra.aws.program import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
 from pipeline.engines.sagemaker import KEPT_DAYS
 from platforms.aws.names import MONITORING
@@ -63,24 +63,6 @@ def test_a_process_that_runs_many_programs_can_still_pickle() -> None:
 
 
 # --- the registry
-
-
-def test_bucket_is_closed_encrypted_versioned_and_tls_only() -> None:
-    world = run()
-    blocked = world.one(":BucketPublicAccessBlock").inputs
-    assert {name for name, value in blocked.items() if value is True} == {
-        "blockPublicAcls",
-        "blockPublicPolicy",
-        "ignorePublicAcls",
-        "restrictPublicBuckets",
-    }, "each of the four closes another way to make an object public"
-    assert world.one(":BucketVersioning").inputs["versioningConfiguration"]["status"] == "Enabled"
-    rule = world.one(":BucketServerSideEncryptionConfiguration").inputs["rules"][0]
-    assert rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] == "aws:kms"
-    deny = statements(world.one(":BucketPolicy").inputs["policy"])[0]
-    assert deny["Effect"] == "Deny"
-    assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert len(deny["Resource"]) == 2, "the bucket and its objects are two resources"
 
 
 CONTROLLER = f"arn:aws:iam::{ACCOUNT}:role/flight-delay-local-controller"
@@ -147,12 +129,6 @@ def test_the_page_on_aws_counts_the_metrics_that_alarms_are_billed_by() -> None:
     queries = [alarm.inputs.get("metricQueries", [{"metric": {}}]) for alarm in alarms]
     billed = sum("metric" in query for each in queries for query in each)
     assert f"for the {billed} metrics of its alarms" in " ".join((ROOT / "docs/how-to/aws.md").read_text().split())
-
-
-def test_images_are_scanned_and_a_tag_never_moves() -> None:
-    repository = run().one(":Repository").inputs
-    assert repository["imageTagMutability"] == "IMMUTABLE"
-    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
 
 
 @pytest.mark.parametrize(("stack", "kept"), [("local", False), ("dev", True)])
@@ -469,7 +445,7 @@ def test_new_image_of_the_champions_model_is_put_on_trial_beside_it_and_both_ima
     }
     pair, rollout = LOCAL.pair_of(champion.config_name, challenger.config_name), world.rollout
     assert weights(world, pair) == {champion.variant: 1, challenger.variant: 0}
-    assert (rollout["target"]["id"], rollout["pair_config"]) == (challenger.id, pair)
+    assert (rollout["desired_release"]["id"], rollout["trial_config"]) == (challenger.id, pair)
     assert rollout["plan"]["guard"] is None, "SageMaker's guardrails are for a change of instances alone"
     assert {"flight-delay-dev-serving", "other-serving"} <= {arn.rpartition("/")[2] for arn in pulled(world)}, (
         "an instance of the champion may have to start again in mid-trial"

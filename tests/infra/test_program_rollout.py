@@ -16,6 +16,7 @@ from rollout.reason import Reason
 from tests.infra.recorded import (
     DIGEST,
     FACTS,
+    IMAGE,
     LOCAL,
     OLD,
     Answers,
@@ -87,8 +88,12 @@ def test_strategy_of_the_config_is_what_the_controller_gets() -> None:
     steps = [tuple(step[name] for name in names) for step in inputs["plan"]["steps"]]
     assert steps == [(20, 30, True, False), (5, 60, False, False)]
     assert Plan.from_dict(whole(inputs["plan"])).steps[0].weight == 20
-    assert inputs["pair_config"] == LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name)
+    assert inputs["trial_config"] == LOCAL.pair_of(OLD.config_name, release(LOCAL).config_name)
     assert "shadow_config" not in run(state=idle(OLD)).rollout, "a null is left out"
+    assert {name for name in inputs if not name.startswith("__")} <= {
+        *("endpoint", "table", "region", "topic", "plan", "wait", "urn"),
+        *("desired_release", "trial_config", "shadow_config", "baseline_config", "start_trial", "live_state"),
+    }, "a preview prints these names"
 
 
 @pytest.mark.slow
@@ -100,7 +105,7 @@ def test_other_instances_are_moved_by_sagemaker_under_the_alarms_of_the_champion
     assert (guard["kind"], guard["percent"], guard["bake_seconds"]) == ("canary", 50, 20)
     assert guard["alarms"] == [f"flight-delay-local-{champion.variant}-{measure}" for measure in ("5xx", "p99")]
     assert set(guard["alarms"]) <= {item.inputs["name"] for item in world.all(":MetricAlarm")}
-    assert "pair_config" not in inputs
+    assert "trial_config" not in inputs
 
 
 def test_release_of_another_model_is_moved_by_the_controller_alone() -> None:
@@ -135,7 +140,7 @@ def test_a_new_release_acts_and_a_settled_one_or_a_trial_that_is_not_waited_for_
         (trial, False, False),
         (trial, True, True),
     ):
-        assert run(state=state, rollout={"wait": wait}).rollout["acts"] is acts
+        assert run(state=state, rollout={"wait": wait}).rollout["start_trial"] is acts
 
 
 def test_rollback_fails_the_update_with_its_reason_and_still_tells_the_champion() -> None:
@@ -174,7 +179,7 @@ def test_rejected_release_is_told_and_not_tried_again() -> None:
     new = release(LOCAL)
     world = run(state=idle(OLD, rejected={new.id: verdict(new)}))
     assert "is not tried again: alarm 5xx: 52% of 40 requests failed" in world.warned
-    assert world.rollout["acts"] is False
+    assert world.rollout["start_trial"] is False
 
 
 @pytest.mark.slow
@@ -184,12 +189,12 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
     state = idle(champion, rejected={new.id: verdict(new)})
     world = run(state=state, serving={"instance_count": 2})
     inputs = world.rollout
-    target = inputs["target"]
+    target = inputs["desired_release"]
     moved = {"config_name", "instances", "serving"}
     assert {name for name, value in champion.as_dict().items() if target[name] != value} == moved, (
         "the champion as it is, and not the package of now"
     )
-    assert (inputs["acts"], "pair_config" in inputs) == (True, False)
+    assert (inputs["start_trial"], "trial_config" in inputs) == (True, False)
     assert inputs["plan"]["guard"]["alarms"] == [
         f"flight-delay-local-{champion.variant}-{name}" for name in ("5xx", "p99")
     ]
@@ -201,7 +206,7 @@ def test_champion_gets_the_instances_of_the_config_under_guard_while_the_release
 
     moved = replace(champion, config_name=target["config_name"])
     again = run(state=replace(state, champion=moved), serving={"instance_count": 2})
-    assert again.rollout["acts"] is False
+    assert again.rollout["start_trial"] is False
     assert "moves to other instances" not in again.told
 
 
@@ -274,7 +279,7 @@ def on_trial(phase: Phase, **changes: Any) -> RolloutState:
     new = release(LOCAL)
     trial = run(state=idle(OLD)).rollout
     plan = Plan.from_dict(whole(trial["plan"]))
-    began = {"challenger": new, "pair_config": trial["pair_config"], "plan": plan, "phase": phase, "step": 0}
+    began = {"challenger": new, "pair_config": trial["trial_config"], "plan": plan, "phase": phase, "step": 0}
     return idle(OLD, **{**began, **changes})
 
 
@@ -295,7 +300,7 @@ def test_change_of_the_plan_in_mid_trial_is_told_to_count_from_the_next_release(
         world.warned
     )
     assert f"modelstack clear {id_}" in world.warned
-    assert world.rollout["acts"] is True
+    assert world.rollout["start_trial"] is True
 
 
 def test_what_is_tolerated_of_failures_reaches_the_trial_and_its_change_is_told() -> None:
@@ -323,3 +328,14 @@ def test_another_release_in_mid_trial_is_tried_by_the_plan_of_now() -> None:
 def test_every_part_of_a_plan_that_a_config_sets_is_told_by_its_field() -> None:
     no_trials, never_set = {"guard"}, {"settle_seconds"}
     assert set(FIELDS) | no_trials | never_set == {field.name for field in fields(Plan)}
+
+
+def test_the_quota_of_instances_is_named_before_the_first_update_and_before_other_instances() -> None:
+    first = run("dev", serving={"image": IMAGE, "instance_count": 2}).told
+    assert "quota `ml.m5.large for endpoint usage` in us-east-1 must be at least 6, as" in first
+    assert "6 for a trial, and 8 with a shadow step" in first
+    champion = release(replace(LOCAL, stack="dev"), image=IMAGE)
+    assert "quota" not in run("dev", serving={"image": IMAGE}, state=idle(champion)).told
+    larger = run("dev", serving={"image": IMAGE, "instance_count": 2}, state=idle(champion)).told
+    assert "must be at least 6" in larger
+    assert "quota" not in run().told, "the local cloud has none"

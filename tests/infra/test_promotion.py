@@ -11,8 +11,8 @@ import pytest
 
 from infra import source as any_source
 from infra.aws import source
-from platforms.aws import elsewhere
-from platforms.aws.elsewhere import role_for
+from platforms.aws import journal
+from platforms.aws.journal import role_for
 from rollout.core.errors import Unreachable
 from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, statements
 from tests.infra.recorded import run_program as run
@@ -53,7 +53,7 @@ def test_a_stack_of_the_same_account_is_read_without_a_role(role: str | None) ->
 
 def test_the_champion_is_what_the_journal_of_the_source_has(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(elsewhere, "champion", lambda *given: asked.append(given) or OLD)
+    monkeypatch.setattr(journal, "champion", lambda *given: asked.append(given) or OLD)
     found = source.champion("dev", OUTPUTS, ACCOUNT)
     assert found == {**OLD.as_dict(), "region": "us-east-1", "role": ROLE}
     assert asked == [("us-east-1", "flight-delay-dev-rollouts", "flight-delay-dev", ROLE)]
@@ -63,7 +63,7 @@ def test_a_source_that_cannot_be_read_stops_the_update_before_anything_changes(m
     def denied(*_: object) -> None:
         raise Unreachable(f"assume role {ROLE}: AccessDenied")
 
-    monkeypatch.setattr(elsewhere, "champion", denied)
+    monkeypatch.setattr(journal, "champion", denied)
     told = rf"promotion\.from = .dev.: what serves there is not known.*promotion\.to of dev name account {ACCOUNT}\?"
     with pytest.raises(pulumi.RunError, match=told):
         source.champion("dev", OUTPUTS, LOCAL.account)

@@ -56,22 +56,24 @@ def test_the_restored_package_is_taken_from_the_stacks_own_registry_and_nothing_
 
 def test_it_goes_on_trial_beside_the_champion_as_any_release() -> None:
     world = updated()
-    assert world.rollout["acts"] is True
-    assert world.rollout["target"]["id"] == PAST.id
-    assert world.rollout["beside"] == OLD.config_name
-    assert world.rollout["pair_config"] == LOCAL.pair_of(OLD.config_name, world.rollout["target"]["config_name"], None)
+    assert world.rollout["start_trial"] is True
+    assert world.rollout["desired_release"]["id"] == PAST.id
+    assert world.rollout["baseline_config"] == OLD.config_name
+    assert world.rollout["trial_config"] == LOCAL.pair_of(
+        OLD.config_name, world.rollout["desired_release"]["config_name"], None
+    )
 
 
 def test_it_is_served_with_what_it_was_served_with_then_whatever_the_config_has() -> None:
     world = updated(serving={"instance_count": 1, "capture_percent": 100})
-    target = world.rollout["target"]
+    target = world.rollout["desired_release"]
     assert target["serving"] == THEN
     assert target["instances"] == "2 x ml.m5.xlarge"
     config = world.config(target["config_name"])
     (variant,) = config["productionVariants"]
     assert (variant["instanceType"], variant["initialInstanceCount"]) == ("ml.m5.xlarge", 2)
     assert config["dataCaptureConfig"]["initialSamplingPercentage"] == 7
-    pair = world.config(world.rollout["pair_config"])
+    pair = world.config(world.rollout["trial_config"])
     assert pair["dataCaptureConfig"]["initialSamplingPercentage"] == 7
 
 
@@ -87,7 +89,7 @@ def test_what_it_was_served_with_is_checked_as_the_config_is(serving: dict[str, 
 
 
 def test_it_is_served_by_the_image_of_then_whatever_the_config_names() -> None:
-    target = updated(serving={"image": IMAGE}).rollout["target"]
+    target = updated(serving={"image": IMAGE}).rollout["desired_release"]
     assert PAST.image_uri != IMAGE
     assert (target["id"], target["image_uri"]) == (PAST.id, PAST.image_uri)
 
@@ -95,7 +97,7 @@ def test_it_is_served_by_the_image_of_then_whatever_the_config_names() -> None:
 @pytest.mark.slow
 def test_one_of_which_that_was_not_kept_is_served_with_what_the_config_has() -> None:
     world = run(state=idle(OLD, restored=restored(PAST, serving={})))
-    assert world.rollout["target"]["serving"] == {
+    assert world.rollout["desired_release"]["serving"] == {
         "instance_type": "ml.m5.large",
         "instance_count": 1,
         "capture_percent": 100,
@@ -121,17 +123,17 @@ def test_instances_that_are_those_of_then_are_told_without_advice_that_does_not_
 
 def test_the_update_after_it_was_promoted_changes_nothing() -> None:
     facts = {"package_digest": PAST.package_digest, "archive_uri": PAST.archive_uri, "serving": THEN}
-    serves = Release.from_dict({**updated().rollout["target"], **facts})
+    serves = Release.from_dict({**updated().rollout["desired_release"], **facts})
     world = updated(champion=serves)
-    assert world.rollout["acts"] is False, "the checkout's own recipe does not take over again"
-    assert world.rollout["target"]["config_name"] == serves.config_name
+    assert world.rollout["start_trial"] is False, "the checkout's own recipe does not take over again"
+    assert world.rollout["desired_release"]["config_name"] == serves.config_name
     assert "is restored" in world.warned
 
 
 def test_when_it_is_rolled_back_again_the_champion_stays_as_it_is_and_the_checkout_takes_no_turn() -> None:
     world = run(state=idle(OLD, restored=restored(PAST), rejected={PAST.id: verdict(PAST)}))
-    assert world.rollout["acts"] is False
-    assert world.rollout["target"]["config_name"] == OLD.config_name, "not moved to the instances of then"
+    assert world.rollout["start_trial"] is False
+    assert world.rollout["desired_release"]["config_name"] == OLD.config_name, "not moved to the instances of then"
     assert f"release {PAST.id} was rolled back and is not tried again" in world.warned
     assert "is restored" in world.warned
 
@@ -180,8 +182,8 @@ def test_a_release_that_is_restored_on_a_cluster_counts_in_place_of_checkout_con
         "restored": True,
     }
     assert "source" not in world.package
-    target = world.rollout["target"]
-    assert (world.rollout["acts"], target["id"], target["serving"]) == (True, past.id, ON_PODS)
+    target = world.rollout["desired_release"]
+    assert (world.rollout["start_trial"], target["id"], target["serving"]) == (True, past.id, ON_PODS)
     pod = on_cluster.manifests(world)["Deployment", target["config_name"]]["spec"]
     assert pod["replicas"] == 3
     assert "is restored, in place of what checkout and config ask for: asked for by ada: it sold more" in world.told
@@ -193,6 +195,6 @@ def test_a_restored_champion_on_a_cluster_moves_in_as_many_batches_as_it_had_pod
     rolling = {"kind": "rolling", "percent": 20, "bake_seconds": 60}
     asked = {"serving": {"instance_count": 2}, "rollout": {"wait": False, "infrastructure": rolling}}
     world = on_cluster.run_on_cluster(state=state, **asked)
-    assert world.rollout["target"]["instances"].startswith("3 x ")
+    assert world.rollout["desired_release"]["instances"].startswith("3 x ")
     guard = world.rollout["plan"]["guard"]
     assert guard["max_seconds"] == guardrail(**rolling, instances=3).max_seconds

@@ -18,7 +18,7 @@ import services.journal
 from infra.config.rollout_settings import RolloutSettings
 from infra.config.strategy_settings import Steps, StepSettings
 from infra.providers import driving as provider
-from infra.providers.driving import commands_of
+from infra.providers.driving import RENAMED, commands_of
 from infra.providers.trial import RolloutProvider
 from rollout.controller.controller import Controller
 from rollout.controller.notice import waiting
@@ -43,11 +43,11 @@ def inputs(name: str = "a", **changes: Any) -> dict[str, Any]:
         "table": "rollouts",
         "region": "us-east-1",
         "topic": "arn:topic",
-        "target": make_release(name).as_dict(),
+        "desired_release": make_release(name).as_dict(),
         "plan": {key: float(value) if isinstance(value, int) else value for key, value in plan.items()},
         "wait": True,
-        "acts": True,
-        "seen": SEEN,
+        "start_trial": True,
+        "live_state": SEEN,
         "urn": "urn:pulumi:local::modelstack::Rollout::rollout",
         **changes,
     }
@@ -91,7 +91,10 @@ def test_first_release_is_champion_at_once(world: World, lines: list[str]) -> No
 
 
 def test_good_release_ends_as_champion_and_every_step_is_told(released: World, lines: list[str]) -> None:
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-a")).outs or {}
+    outs = (
+        RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab", baseline_config="solo-a")).outs
+        or {}
+    )
     assert (outs["champion"], outs["outcome"], outs["metrics"]) == ("sha256:b", "promoted", {"auc": 0.8})
     assert any("10%" in line for line in lines)
     assert any("50%" in line for line in lines)
@@ -101,7 +104,7 @@ def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(
     released: World, lines: list[str]
 ) -> None:
     released.error_rates["v-b"] = 0.5
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "", "rolled_back")
     assert outs["metrics"] == {"auc": 0.7}, "the champion's, not those of the release that was rolled back"
     assert "%" in outs["why"]
@@ -110,12 +113,12 @@ def test_faulty_release_is_an_outcome_with_its_numbers_and_the_champion_stays(
 
 
 def test_update_that_does_not_wait_ends_with_the_trial_under_way(released: World) -> None:
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", wait=False)).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab", wait=False)).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "running")
 
 
 def test_update_whose_trial_waits_for_an_approval_ends_and_says_what_to_type(released: World) -> None:
-    asked = inputs("b", pair_config="pair-ab")
+    asked = inputs("b", trial_config="pair-ab")
     asked["plan"]["steps"] = [
         {"weight": 10.0, "bake_seconds": 30.0, "approve": True},
         {"weight": 50.0, "bake_seconds": 30.0},
@@ -137,7 +140,7 @@ def test_challenger_gets_copies_and_captured_requests_first_and_each_is_told(rel
     then = {"kind": "canary", "weight": 10, "bake_seconds": 30}
     section = {"strategy": {"kind": "shadow", "percent": 50, "bake_seconds": 30, "then": then}}
     given = RolloutSettings.model_validate(section).plan(10).as_dict()
-    asked = inputs("b", pair_config="pair-ab", shadow_config="shadow-ab", plan=given)
+    asked = inputs("b", trial_config="pair-ab", shadow_config="shadow-ab", plan=given)
     outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert (outs["champion"], outs["outcome"]) == ("sha256:b", "promoted")
     told = "\n".join(lines)
@@ -146,7 +149,7 @@ def test_challenger_gets_copies_and_captured_requests_first_and_each_is_told(rel
 
 def test_replay_that_fails_is_an_outcome_with_an_example(released: World) -> None:
     released.replays["v-b"] = Replayed(40, 10, 0, 1.0, ("predictions[0].late is missing",))
-    asked = inputs("b", pair_config="pair-ab")
+    asked = inputs("b", trial_config="pair-ab")
     outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert (outs["champion"], outs["outcome"]) == ("sha256:a", "rolled_back")
     assert "25.0% of 40 replayed requests" in outs["why"]
@@ -159,7 +162,7 @@ def test_other_instances_are_followed_as_long_as_the_guard_may_take(released: Wo
     released.change_seconds = provider.OPENING_SECONDS + 400
     released.requests_per_second = 0.0
     given = RolloutSettings().plan(10, guardrail("linear", 10, 300, ["alarm"])).as_dict()
-    outs = RolloutProvider().update("endpoint", {}, inputs(target=moved.as_dict(), plan=given)).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs(desired_release=moved.as_dict(), plan=given)).outs or {}
     assert outs["outcome"] == "promoted"
     assert released.guards[-1] is not None
     assert released.guards[-1].kind == "linear"
@@ -171,7 +174,7 @@ def test_champion_moves_to_other_instances_while_the_release_beside_or_after_it_
     released: World, promoted: bool
 ) -> None:
     released.error_rates["v-b"] = 0.0 if promoted else 0.5
-    RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-a"))
+    RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab", baseline_config="solo-a"))
     if promoted:
         released.controller().roll_back(Reason("person", "ada", "looks odd"))
         released.controller().follow(600)
@@ -179,7 +182,7 @@ def test_champion_moves_to_other_instances_while_the_release_beside_or_after_it_
     released.configs["solo-a2"] = {"v-a": 1.0}
     moved = replace(make_release("a"), config_name="solo-a2")
     given = RolloutSettings().plan(10, guardrail("canary", 50, 30, ["alarm"])).as_dict()
-    outs = RolloutProvider().update("endpoint", {}, inputs(target=moved.as_dict(), plan=given)).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs(desired_release=moved.as_dict(), plan=given)).outs or {}
     assert (outs["outcome"], outs["champion"], released.serving) == ("promoted", "sha256:a", "solo-a2")
     assert released.guards[-1] is not None
     assert (released.state.champion, set(released.state.rejected)) == (moved, {"b"})
@@ -188,10 +191,10 @@ def test_champion_moves_to_other_instances_while_the_release_beside_or_after_it_
 
 def test_newer_release_in_mid_trial_supersedes_and_is_judged_from_the_start(released: World) -> None:
     released.configs |= {"solo-c": {"v-c": 1.0}, "pair-ac": {"v-a": 1.0, "v-c": 0.0}}
-    older = inputs("b", pair_config="pair-ab", wait=False)
+    older = inputs("b", trial_config="pair-ab", wait=False)
     RolloutProvider().update("endpoint", {}, older)
     released.error_rates["v-b"] = 0.5  # nobody is to be blamed for it any more
-    newer = inputs("c", pair_config="pair-ac", beside="solo-a", wait=False)
+    newer = inputs("c", trial_config="pair-ac", baseline_config="solo-a", wait=False)
     outs = RolloutProvider().update("endpoint", {}, newer).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:c", "running")
     assert (released.state.step, released.state.challenger) == (-1, make_release("c"))
@@ -207,7 +210,7 @@ def test_what_is_waited_for_is_marked_so_that_it_can_be_told_from_the_rest(
     monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
     released.requests_per_second = 0.0
     released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
-    asked = inputs("b", pair_config="pair-ab")
+    asked = inputs("b", trial_config="pair-ab")
     asked["plan"]["max_seconds"] = 600.0
     RolloutProvider().update("endpoint", {}, asked)
     assert any(text.startswith(waiting("requests")) for text in passing)
@@ -222,7 +225,7 @@ def test_a_replay_gate_that_waits_for_captured_requests_is_told_as_a_wait_for_re
     monkeypatch.setattr(provider.Progress, "__call__", lambda self, text: passing.append(text))
     released.requests_per_second = 0.0
     released.replays["v-b"] = Replayed(3, 0, 0, 1.0)
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab")).outs or {}
     told = "the replay gate could not be checked: only 3 captured requests were there to replay"
     assert any(text.startswith(waiting("requests")) and told in text for text in passing)
     assert (outs["outcome"], outs["champion"]) == ("rolled_back", "sha256:a")
@@ -230,7 +233,10 @@ def test_a_replay_gate_that_waits_for_captured_requests_is_told_as_a_wait_for_re
 
 
 def test_what_cannot_be_done_is_an_outcome_and_not_a_traceback(released: World) -> None:
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", beside="solo-z")).outs or {}
+    outs = (
+        RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab", baseline_config="solo-z")).outs
+        or {}
+    )
     assert outs["outcome"] == "failed"
     assert "solo-z" in outs["why"]
     assert outs["champion"] == "sha256:a"
@@ -241,7 +247,7 @@ def test_metrics_that_cannot_be_proven_fail_no_update(released: World, monkeypat
         raise DigestMismatch("other bytes")
 
     monkeypatch.setattr(platforms.aws.packages, "member", changed)
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab")).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["metrics"]) == ("sha256:b", {})
 
 
@@ -262,7 +268,7 @@ def test_journal_that_does_not_answer_an_update_is_told_without_what_led_to_it(
     released: World, monkeypatch: pytest.MonkeyPatch, acts: bool, silent: type, call: str
 ) -> None:
     monkeypatch.setattr(silent, call, _unreachable)
-    asked = inputs("b", pair_config="pair-ab", acts=acts)
+    asked = inputs("b", trial_config="pair-ab", start_trial=acts)
     for act in (RolloutProvider().create, lambda props: RolloutProvider().update("endpoint", {}, props)):
         with pytest.raises(RuntimeError, match=r"endpoint is not known: no connection\. Run the") as caught:
             act(asked)
@@ -277,7 +283,7 @@ def _alone(error: BaseException) -> None:
 
 def test_update_that_does_not_act_moves_nothing(released: World) -> None:
     before = released.state
-    outs = RolloutProvider().update("endpoint", {}, inputs("b", pair_config="pair-ab", acts=False)).outs or {}
+    outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab", start_trial=False)).outs or {}
     assert outs["champion"] == "sha256:a"
     assert released.state == before
 
@@ -285,7 +291,7 @@ def test_update_that_does_not_act_moves_nothing(released: World) -> None:
 def test_trial_that_ran_out_of_time_and_is_held_says_so_and_what_to_type(released: World) -> None:
     released.requests_per_second = 0
     released.replays["v-b"] = Replayed(40, 0, 0, 1.0)
-    asked = inputs("b", pair_config="pair-ab")
+    asked = inputs("b", trial_config="pair-ab")
     asked["plan"] |= {"on_timeout": "hold", "max_seconds": 600.0}
     outs = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert (outs["champion"], outs["challenger"], outs["outcome"]) == ("sha256:a", "sha256:b", "held")
@@ -298,7 +304,7 @@ def test_trial_that_ran_out_of_time_and_is_held_says_so_and_what_to_type(release
 def test_refresh_in_mid_trial_finds_what_the_update_left(
     released: World, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
-    asked = inputs("b", pair_config="pair-ab", wait=outcome == "waiting")
+    asked = inputs("b", trial_config="pair-ab", wait=outcome == "waiting")
     asked["plan"]["steps"] = [{"weight": 10.0, "bake_seconds": 30.0, "approve": True}]
     stored = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert stored["outcome"] == outcome
@@ -315,21 +321,37 @@ AT_REST = {"champion": "sha256:a", "challenger": "", "revision": 3}
 @pytest.mark.parametrize(
     ("olds", "news", "changes"),
     [
-        ({}, {"acts": False, "seen": AT_REST}, False),
-        ({}, {"acts": True, "seen": AT_REST}, True),
+        ({}, {"start_trial": False, "live_state": AT_REST}, False),
+        ({}, {"start_trial": True, "live_state": AT_REST}, True),
         ({}, {}, False),  # a refresh right after the update that did it
         ({"outcome": "failed"}, {}, True),
-        ({}, {"acts": False, "seen": {**AT_REST, "champion": "sha256:b"}}, True),
-        ({}, {"acts": False, "seen": {**AT_REST, "challenger": "sha256:b"}}, True),
-        ({}, {"target": make_release("b").as_dict()}, True),
-        ({}, {"target": rpc.UNKNOWN}, True),
-        ({}, {"target": rpc.UNKNOWN, "acts": False, "seen": AT_REST}, False),
+        ({}, {"start_trial": False, "live_state": {**AT_REST, "champion": "sha256:b"}}, True),
+        ({}, {"start_trial": False, "live_state": {**AT_REST, "challenger": "sha256:b"}}, True),
+        ({}, {"desired_release": make_release("b").as_dict()}, True),
+        ({}, {"desired_release": rpc.UNKNOWN}, True),
+        ({}, {"desired_release": rpc.UNKNOWN, "start_trial": False, "live_state": AT_REST}, False),
         ({"wait": False, "outcome": "running"}, {}, True),
-        ({"seen": AT_REST}, {"target": make_release("b").as_dict(), "seen": AT_REST}, True),
+        ({"live_state": AT_REST}, {"desired_release": make_release("b").as_dict(), "live_state": AT_REST}, True),
     ],
 )
 def test_there_is_something_to_do_only_when_there_is(olds: dict[str, Any], news: dict[str, Any], changes: bool) -> None:
     assert RolloutProvider().diff("endpoint", {**SETTLED, **olds}, inputs(**news)).changes is changes
+
+
+@pytest.mark.parametrize(
+    ("news", "changes"),
+    [
+        ({}, False),
+        ({"start_trial": False, "live_state": {"champion": "sha256:a", "challenger": "", "revision": 3}}, False),
+        ({"desired_release": make_release("b").as_dict()}, True),
+    ],
+)
+def test_renamed_inputs_of_an_older_stack_are_no_change(news: dict[str, Any], changes: bool) -> None:
+    now = {**SETTLED, "trial_config": "pair-ab", "baseline_config": "solo-a"}
+    former = {value: name for name, value in RENAMED.items()}
+    older = {former.get(name, name): value for name, value in now.items()}
+    assert set(former.values()) == {"acts", "beside", "pair_config", "seen", "target"} < older.keys()
+    assert RolloutProvider().diff("endpoint", older, inputs(**news)).changes is changes
 
 
 def test_another_endpoint_is_another_rollout() -> None:

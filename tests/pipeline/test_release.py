@@ -14,9 +14,10 @@ from pipeline.pack import Registered, SealedPackage
 from pipeline.recipe import recipe
 from provenance.key_pair import KeyPair
 from services.package_registry import PackageRegistry
+from services.package_store import BlobPackageStore
 from services.publish_steps import KEY, at
 from tests.services.memory import MemoryBlobs, MemoryDocuments
-from tests.toy_platform.toy_platform import ToyPackages, ToyVersions
+from tests.toy_platform.toy_platform import ToyVersions
 
 pytestmark = pytest.mark.e2e  # it takes a package that was trained
 
@@ -29,8 +30,8 @@ class Shelf:
     versions: ToyVersions = field(default_factory=lambda: ToyVersions(MemoryDocuments()))
 
     @property
-    def store(self) -> ToyPackages:
-        return ToyPackages(self.blobs, "shelf")
+    def store(self) -> BlobPackageStore:
+        return BlobPackageStore(self.blobs, "toy://shelf")
 
     @property
     def count(self) -> int:
@@ -69,7 +70,7 @@ def test_a_package_is_signed_and_registered_after_its_gate_passed_and_again_with
     assert (made.manifest_sha256, made.image_uri) == (champion.manifest_sha256, "image")
     assert made.metrics == dict(champion.metrics)
     assert list(dict.fromkeys(line.partition(":")[0] for line in said)) == ["gate", "sign", "register"]
-    assert shelf.blobs.stored[f"{made.archive_uri}/archive"] == champion.path.read_bytes()
+    assert shelf.blobs.stored[made.archive_uri] == champion.path.read_bytes()
     assert (
         shelf.store.evidence(made.archive_uri, key.public_key).verify(champion.digest, key.public_key).recipe.digest
         == champion.recipe

@@ -18,6 +18,7 @@ from platforms.kubernetes.versions import ModelPackages
 from platforms.s3 import package_store
 from provenance.key_pair import KeyPair
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord
+from services.package_store import BlobPackageStore
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, new_registry
 
@@ -59,11 +60,11 @@ def stack_of(kind: str, clients: Callable[[], Clients], host: Callable[[], str],
     """A new stack of one of `KINDS`; the functions give an AWS, the HOST:PORT of an image registry, and the toy."""
     if kind == "toy":
         made, file = toy()
-        store = made.ToyPackages(made.ToyBlobs(file), file.path.stem)
+        store = BlobPackageStore(made.ToyBlobs(file), f"toy://{file.path.stem}")
         held = made.ToyVersions(made.ToyDocuments(file))
         return Stack(
             PackageRegistry(store, held, IMAGE, KeyPair.new()),
-            lambda version, verdict: held.decide(version, verdict, "why"),
+            lambda version, verdict: held.set_approval(version, cast(Any, verdict), "why"),
             ((type(store), "put"), (type(store), "put_evidence")),
         )
     if kind in {"moto", "local cloud"}:

@@ -21,7 +21,7 @@ from platforms.kubernetes.kinds import NAMESPACE
 from platforms.kubernetes.versions import ModelPackages
 from provenance.evidence import Attestation
 from rollout.core.release import release_id
-from services.approvals import ApprovalRefused, Approvals, approve, record
+from services.approvals import ApprovalRefused, Approvals, BlobApprovals, approve, record
 from services.sealed_packages import TRAINED_BY
 from services.versions import Versions
 from tests.cli.registered import ClusterApi
@@ -61,10 +61,14 @@ class Place:
         return self.person("reader")[1]
 
 
-@pytest.fixture(params=[*EITHER, "cluster", REAL])
+@pytest.fixture(params=["toy", *EITHER, "cluster", REAL])
 def place(request: pytest.FixtureRequest) -> Place:
     if request.param in {"cluster", "API server"}:
         return _cluster(request)
+    if request.param == "toy":
+        toy, path = request.getfixturevalue("toy"), request.getfixturevalue("tmp_path") / "stack.sqlite"
+        blobs, documents = toy.ToyBlobs(toy.File(path)), toy.ToyDocuments(toy.File(path))
+        return Place(lambda who: (toy.ToyVersions(documents, who), BlobApprovals(blobs, lambda: who)))
     url, root = root_of(request)
     return _account(cache(partial(root.client, endpoint_url=url)))
 
@@ -84,7 +88,7 @@ def _account(root: Clients) -> Place:
         return cache(partial(session.client, endpoint_url=root("s3").meta.endpoint_url))
 
     def person(who: str) -> tuple[Versions, Approvals]:
-        return GroupVersions(name, clients(who)), BucketApprovals(clients(who), name)
+        return GroupVersions(name, clients(who)), BucketApprovals.of(clients(who), name)
 
     return Place(person)
 

@@ -14,9 +14,12 @@ from audit.verification import verify
 from platforms.aws.audit_records import S3Records
 from platforms.kubernetes.audit_records import PostgresRecords
 from rollout.core.errors import Busy, RolloutError
+from services.audit_records import BlobRecords
+from services.ports import Blobs
 from tests.audit.made import ENDPOINT, Key, chain
 from tests.platform_contract.conftest import EVERY
 from tests.platforms.aws.either import clients_of
+from tests.services.memory import MemoryBlobs
 
 KEY = Key()
 
@@ -25,7 +28,7 @@ KEY = Key()
 class Kept:
     """A store of records, and what puts any line under number 1 of it."""
 
-    records: S3Records | PostgresRecords
+    records: BlobRecords | PostgresRecords
     forge: Callable[[str], None]
 
     def put(self, *names: str) -> None:
@@ -34,15 +37,22 @@ class Kept:
             self.records.put(chain(1, who=who).waiting[0])
 
 
-@pytest.fixture(params=[one for one in EVERY if one not in ("memory", "toy")])
+@pytest.fixture(params=EVERY)
 def kept(request: pytest.FixtureRequest) -> Kept:
     name = f"audit-{uuid4().hex[:8]}"
+    if request.param in {"memory", "toy"}:
+        blobs: Blobs = MemoryBlobs()
+        if request.param == "toy":
+            made = request.getfixturevalue("toy")
+            blobs = made.ToyBlobs(made.File(request.getfixturevalue("tmp_path") / name))
+        records = BlobRecords(blobs, name, signer=KEY)
+        return Kept(records, lambda line: blobs.put_new("audit/0000000001.json", line.encode()))
     if request.param != "postgresql":
         clients = clients_of(request)
         clients("s3").create_bucket(Bucket=name)
         put = clients("s3").put_object
         return Kept(
-            S3Records(clients, name, KEY),
+            S3Records.of(clients, name, KEY),
             lambda line: put(Bucket=name, Key="audit/0000000001.json", Body=line.encode()),
         )
     store = request.getfixturevalue("store")

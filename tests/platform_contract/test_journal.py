@@ -12,8 +12,8 @@ import pytest
 
 from platforms.aws.journal import copied_journal as copied_on_aws
 from platforms.aws.names import documents, journal
+from platforms.kubernetes.journal import JournalCopy, newest
 from platforms.kubernetes.journal import copied_journal as copied_on_kubernetes
-from platforms.kubernetes.journal import newest
 from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
 from platforms.kubernetes.names import journal_copy
 from rollout.core.errors import Conflict, RolloutError, Unreachable
@@ -66,6 +66,14 @@ def _apply_backup(api: FakeApi) -> None:
     api.create(ROLLOUT, {"metadata": {"name": ENDPOINT}})
 
 
+def lose_copy(place: Place) -> None:
+    copy = place.opened().copy
+    if isinstance(copy, JournalCopy):
+        copy.api.delete(CONFIG_MAP, journal_copy(ENDPOINT))
+    elif isinstance(copy, DocumentJournal):
+        copy.documents.transact([], [copy._found()])
+
+
 def put(place: Place, **changes: Any) -> RolloutState:
     journal = place.opened()
     return journal.write(replace(journal.read(), **changes))
@@ -79,6 +87,21 @@ def test_a_lost_journal_comes_back_with_its_last_decision(place: Place) -> None:
     assert place.opened().read() == last
     assert place.opened().primary.read() == last, "whoever reads it brings it back"
     assert put(place, phase=Phase.PREPARING).revision == last.revision + 1
+
+
+def test_a_lost_copy_is_made_again_by_a_reader_also_by_a_process_that_had_read_both(place: Place) -> None:
+    put(place, phase=Phase.MOVING)
+    last = put(place, phase=Phase.IDLE, champion=release("a"))
+    process = place.opened()
+    assert process.read() == last
+    lose_copy(place)
+    assert process.copy.read().revision == 0
+    process.read()
+    assert process.copy.read().revision == 0, "it was compared a moment ago"
+    process.every = 0.0
+    assert process.read() == process.copy.read() == last
+    place.lose()
+    assert place.opened().read() == last
 
 
 def test_a_journal_from_an_old_backup_is_replaced_by_the_newer_copy(place: Place) -> None:

@@ -30,6 +30,8 @@ from tests.platforms.aws.mocked import lead_to_mocks
 from tests.platforms.kubernetes.real_registry import running
 
 New = Callable[..., Stack]
+ON_ONE = pytest.mark.parametrize("new", ["toy"], indirect=True)
+"""What is decided above the platforms needs one of them."""
 NEXT = {"moto": "bucket", "bucket": "moto", "registry": "moto"}
 
 
@@ -155,6 +157,7 @@ def test_publishing_continues_where_it_was_interrupted(
     assert len(here.names()) == 1
 
 
+@ON_ONE
 def test_an_archive_that_was_changed_on_disk_is_not_sent(sealed: SealedPackage, here: Stack, tmp_path: Path) -> None:
     changed = tmp_path / "model.tar.gz"
     changed.write_bytes(sealed.path.read_bytes() + b"x")
@@ -193,6 +196,7 @@ def test_promotion_registers_the_same_bytes_with_both_signatures_and_where_they_
     assert copy(target.record(second), target.origin, third.here).package_digest == sealed.digest
 
 
+@ON_ONE
 def test_what_is_below_the_gates_or_another_package_or_not_signed_is_not_promoted(
     sealed: SealedPackage, new: New, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +241,7 @@ def test_a_candidate_is_taken_as_it_is_registered(sealed: SealedPackage, here: S
     assert taken.model_package_arn != first.model_package_arn
 
 
+@ON_ONE
 def test_a_candidate_of_another_recipe_or_below_its_gates_is_refused(sealed: SealedPackage, here: Stack) -> None:
     record = here.record(publish(sealed, here.here))
     with pytest.raises(RegistryError, match=f"is of recipe {sealed.recipe}, expected 0000"):

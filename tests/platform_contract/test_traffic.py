@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from platforms.aws.endpoint import SageMakerTraffic
+from platforms.aws.traffic import SageMakerTraffic
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.traffic import RouteTraffic
 from rollout.controller.ports import Traffic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -94,6 +94,24 @@ def test_it_ends_with_the_hour_before_the_one_where_an_id_is_found_so_that_a_cop
     found = there.search("order-17", EVER)
     assert {one.variant for one in found.exact} == {"v-a", "v-b"}
     assert old not in blobs.read
+
+
+def test_files_that_are_known_not_to_have_the_id_are_not_read(blobs: Blobs) -> None:
+    asked = list[tuple[str, int]]()
+
+    def may_hold(word: str, files: Sequence[str]) -> list[str]:
+        asked.append((word, len(files)))
+        return [name for name in files if name.endswith(("order-17.jsonl", "unknown.jsonl"))]
+
+    there = CaptureFiles(blobs, f"capture/{ENDPOINT}/", may_hold=may_hold)
+    for number in range(230):
+        captured(there, timedelta(minutes=30, microseconds=number), f"other-{number}")
+    worth = [captured(there, timedelta(hours=hours), name) for hours, name in ((1, "unknown"), (3, "order-17"))]
+    found = there.search("order-17", EVER)
+    assert [one.inference for one in found.exact] == ["order-17"]
+    assert sorted(blobs.read) == sorted(worth)
+    assert found.places == (f"232 files of captures under capture/{ENDPOINT}/",)
+    assert sorted(asked, key=lambda one: one[1]) == [("order-17", 1)] * 2 + [("order-17", n) for n in (30, 100, 100)]
 
 
 def test_without_any_capture_nothing_is_found(there: CaptureFiles) -> None:

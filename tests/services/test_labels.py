@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitoring.captured import Recorded
 from monitoring.labels.claimed import measured
 from monitoring.labels.lines import parse
 from monitoring.labels.pairs import Batch, CapturedAnswer, CurrentTrial, JoinedRow, Label, LedgerEntry
@@ -19,6 +20,7 @@ from rollout.core.errors import Busy, Unreachable
 from rollout.core.state import Phase
 from services.batches import Batches
 from services.ledger import DocumentLedger
+from services.ledger import may_hold as may_hold_any
 from tests.captured import line
 from tests.services.labelled import DECLARED, Killed, World
 
@@ -346,6 +348,34 @@ def test_of_two_claims_at_once_one_counts(world: World) -> None:
     assert world.seen("Accuracy", "v-a") == (3, 3)
     one.commit(Batch("v-b", {"x": replace(row, variant="v-b")}))
     assert world.seen("Accuracy", "v-b") == (1, 1)
+
+
+def test_the_ledger_knows_which_captured_files_have_no_such_id(world: World) -> None:
+    plain = world.captured("v-a", ("order-17", True, 0.9), (None, True, 0.9))
+    probes = world.captured("v-a", ("probe-17", True, 0.9))
+    broken = world.file("capture/v-a/broken.jsonl", '{"eventMetadata": {"eventId": "lost"}}')
+    unread = world.captured("v-a", ("order-18", True, 0.9))
+    empty = world.file("capture/v-a/empty.jsonl", "")
+    world.deliver(plain, probes, broken, empty)
+    files = [plain, probes, broken, unread, empty]
+
+    def may_hold(word: str) -> list[str]:
+        found = may_hold_any(world.documents, word, files)
+        assert found[-2:] == [broken, unread], "what they have is not known"
+        return found[:-2]
+
+    assert may_hold("order-17") == may_hold("order-16") == [plain], "their beginnings are the same"
+    assert may_hold("orde") == [plain]
+    assert may_hold("1-1") == [plain], "an event id, of an answer without an inference id"
+    assert may_hold("probe-17") == [probes], "probes can be traced, too"
+    assert may_hold("basket") == []
+
+
+def test_of_a_file_with_very_many_ids_the_ledger_knows_none() -> None:
+    batch = Batch(begins=set())
+    for number in range(60_000):
+        batch.note(Recorded(f"{number:06}", None, "", None, None))
+    assert batch.begins is None
 
 
 @pytest.mark.slow

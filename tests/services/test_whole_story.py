@@ -33,6 +33,7 @@ from services.declaration.alarms import EvidenceRule, Watch, variant_alarms
 from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.package_registry import Origin, PackageRegistry, ReleaseRecord, copy, publish
+from services.package_store import BlobPackageStore
 from services.promises import Promises
 from services.publish_steps import at
 from services.sealed_packages import PROMOTED_FROM, Sealed, member_of
@@ -42,7 +43,7 @@ from tests.pipeline.conftest import checkout_of, own_cache
 from tests.retraining.test_controller import Book
 from tests.services.memory import MemoryBlobs, MemoryDocuments, MemoryMetrics
 from tests.simulator.platform import ManualClock, World
-from tests.toy_platform.toy_platform import ToyPackages, ToyVersions
+from tests.toy_platform.toy_platform import ToyVersions
 
 __all__ = ["own_cache"]
 
@@ -70,7 +71,8 @@ class Stack:
     shelf: Shelf = field(default_factory=Shelf)
 
     def __post_init__(self) -> None:
-        self.store, self.versions = ToyPackages(MemoryBlobs(), self.name), ToyVersions(MemoryDocuments())
+        self.store = BlobPackageStore(MemoryBlobs(), f"toy://{self.name}")
+        self.versions = ToyVersions(MemoryDocuments())
         self.registry = PackageRegistry(self.store, self.versions, IMAGE, KeyPair.new())
 
     def release(self, package: Registered) -> RolloutState:
@@ -102,7 +104,7 @@ class Stack:
         return self.world.approvals.get(package.model_package_arn, "PendingManualApproval")
 
     def archive(self, uri: str) -> bytes:
-        return b"".join(self.store.blobs.get(f"{uri}/archive"))
+        return b"".join(self.store.blobs.get(uri))
 
     def member(self, release: Sealed, name: str) -> bytes | None:
         """A file of a release's package, by its digest."""

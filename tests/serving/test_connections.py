@@ -175,11 +175,15 @@ def test_a_request_that_two_servers_could_read_differently_or_that_takes_too_muc
     assert [int(one) for one in re.findall(rb"HTTP/1.1 (\d+)", said(sent))] == found
 
 
-def test_a_trailer_is_no_header():
-    seen: list[dict[bytes, bytes]] = []
-    sent = POST % (b"a: 1\r\na: 2\r\n" + CHUNKED, b"1\r\nx\r\n0\r\nA: 3\r\nb: 4\r\n\r\n")
-    said(sent, handled=lambda exchange: seen.append(exchange.headers))
-    assert [(one[b"a"], b"b" in one) for one in seen] == [(b"1, 2", False)]
+def test_what_is_no_http_is_told_so():
+    assert b"this is not HTTP/1.1" in said(b"hello\r\n\r\n")
+
+
+def test_chunks_are_one_body_and_a_trailer_is_no_header():
+    seen: list[Exchange] = []
+    sent = POST % (b"a: 1\r\na: 2\r\n" + CHUNKED, b"1\r\nx\r\n2\r\nyz\r\n0\r\nA: 3\r\nb: 4\r\n\r\n")
+    said(sent, handled=seen.append)
+    assert [(one.headers[b"a"], b"b" in one.headers, bytes(one.body)) for one in seen] == [(b"1, 2", False, b"xyz")]
 
 
 def test_very_many_upgrades_at_once_end_the_connection_only_after_the_last_answer():

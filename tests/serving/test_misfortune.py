@@ -259,15 +259,6 @@ def test_an_answer_of_which_a_part_has_left_is_not_answered_a_second_time(tmp_pa
     assert len(said) < 50_000_000
 
 
-def test_connections_that_say_nothing_keep_nobody_out_for_long(tmp_path: Path):
-    with served(tmp_path / "m", write(tmp_path / "m"), descriptors=80) as server:
-        silent = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(16)]
-        time.sleep(0.5)
-        assert server.predictions(INSTANCE) == [{"late": False, "score": 100 / 12000}], "a silent one made room"
-        for connection in silent:
-            connection.close()
-
-
 def test_connections_beyond_the_limit_on_descriptors_wait_and_cost_nothing(tmp_path: Path):
     with served(tmp_path / "m", write(tmp_path / "m"), descriptors=100) as server:
         idle = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(200)]

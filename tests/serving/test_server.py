@@ -121,58 +121,11 @@ def test_requests_before_the_end_of_a_connection_are_answered(tmp_path: Path, af
         assert [status for status, _ in answers(connection)] == [200, 200, 200]
 
 
-def test_a_body_in_chunks_is_taken(server: Server):
-    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
-    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
+def test_what_is_refused_before_it_is_read_is_told_in_the_form_of_every_error(server: Server):
     with raw(server) as connection:
-        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
-        assert [status for status, _ in answers(connection)] == [200]
-
-
-@pytest.mark.parametrize(
-    ("sent", "status", "said"),
-    [
-        (b"hello\r\n\r\n", 400, "this is not HTTP/1.1"),
-        (HEAD % (7 << 20), 413, "the body is larger than 6,291,456 bytes"),
-        (b"GET /ping HTTP/1.1\r\n" + b"A: " + b"b" * 70_000, 431, "the headers are larger than 65,536 bytes"),
-        (b"POST /invocations HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "this is not HTTP/1.1"),
-    ],
-)
-def test_what_cannot_be_read_is_refused_and_the_connection_ends(server: Server, sent: bytes, status: int, said: str):
-    with raw(server) as connection:
-        connection.sendall(sent)
-        ((found, body),) = answers(connection)
-    assert (found, json.loads(body)["error"].startswith(said)) == (status, True)
-
-
-def test_a_client_that_asks_for_http_2_is_answered_in_http_1(server: Server):
-    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
-    with raw(server) as connection:
-        connection.sendall((HEAD % len(BODY)).replace(b"\r\n\r\n", b"\r\n" + upgrade) + BODY)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
-
-
-def test_who_waits_for_leave_to_send_gets_it(server: Server):
-    with raw(server) as connection:
-        connection.sendall((HEAD % len(BODY)).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
-        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.sendall(BODY)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
-
-
-def test_clients_that_send_a_byte_a_second_hold_nobody_up(server: Server):
-    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
-    try:
-        for connection in slow:
-            connection.sendall(b"POST /invoc")
-        begun = time.monotonic()
-        for _ in range(20):
-            assert server.predictions(INSTANCE)
-        assert server.count("serving_connections") >= 0
-        assert time.monotonic() - begun < 20, "an answer waited for a slow client"
-    finally:
-        for connection in slow:
-            connection.close()
+        connection.sendall(HEAD % (7 << 20))
+        ((status, body),) = answers(connection)
+    assert (status, json.loads(body)["error"]) == (413, "the body is larger than 6,291,456 bytes")
 
 
 def test_the_trace_of_a_caller_is_passed_on(server: Server):

@@ -55,10 +55,11 @@ class Answered:
         self._batches: defaultdict[str, _InTime[Batch]] = defaultdict(_InTime)
         self._labels: defaultdict[str, _InTime[Tally]] = defaultdict(_InTime)
 
-    def add(self, variant: str, at: float, count: int, *, failing: float, median: float) -> None:
-        """Note answers of a variant."""
+    def add(self, variant: str, at: float, count: int, *, failing: float, median: float) -> int:
+        """Note answers of a variant; how many of them failed."""
         batch = Batch(count, self.some_of(count, failing), median, self._random.getrandbits(32))
         self._batches[variant].add(at, batch)
+        return batch.failed
 
     def label(self, variant: str, at: float, count: int, *, right: float) -> None:
         """Note that labels come at a time, by which a share of the answers is right."""

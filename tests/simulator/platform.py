@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from rollout.core.plan import ERRORS, Guard
 from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
-from services.counters import COUNTED, CountedWindow, CountQuery
+from services.counters import COUNTED, CountedWindow, Counters, CountQuery
 from services.signals import CountedSignals
 from tests.simulator.answers import Answered
 
@@ -69,17 +69,21 @@ class World:
         shadows: Config -> the variant that it copies requests to, and the percent of them.
         error_rates: Variant -> the share of its requests that fail.
         latencies: Variant -> the median of its log-normal latency, ms; 10 by default.
+        slow: Variant -> the share of its answers that take longer, and their median, ms.
         correct: Variant -> the share of its answers that labels prove right.
         label_seconds: From an answer to its label.
         count_seconds: From labels and captured answers to their counting.
         replays: Variant -> the result of its replay.
         replay_problem: Why captured requests cannot be replayed; empty when they can.
         broken: Configs that never come up without naming a variant: the endpoint falls back.
+        silent: Configs that never come up: the endpoint falls back without a reason.
+        shown_after: Seconds in which an endpoint still looks as before a change.
         unstartable: Variants whose new instances, and so any config that has them, do not come up.
         last_words: Variant -> the last line in the log of an instance that does not come up.
         unanswered: Variant -> the share of its requests that none of its instances answers.
         metrics_problem: Why metrics are unreachable; empty when they are not.
         metrics_known_until: A time whose later windows are not counted yet; None counts each at once.
+        metrics_hidden: Whether the window that begins at a time is never counted.
     """
 
     configs: dict[str, dict[str, float]]
@@ -87,6 +91,7 @@ class World:
     shadows: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     error_rates: dict[str, float] = field(default_factory=dict[str, float])
     latencies: dict[str, float] = field(default_factory=dict[str, float])
+    slow: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     correct: dict[str, float] = field(default_factory=dict[str, float])
     label_seconds: float = 0.0
     count_seconds: float = 0.0
@@ -95,12 +100,15 @@ class World:
     requests_per_second: float = 20.0
     change_seconds: float = 3.0
     broken: set[str] = field(default_factory=set[str])
+    silent: set[str] = field(default_factory=set[str])
+    shown_after: float = 0.0
     unstartable: set[str] = field(default_factory=set[str])
     last_words: dict[str, str] = field(default_factory=dict[str, str])
     ringing: tuple[Ringing, ...] = ()
     unanswered: dict[str, float] = field(default_factory=dict[str, float])
     metrics_problem: str = ""
     metrics_known_until: float | None = None
+    metrics_hidden: Callable[[int], bool] = lambda _: False
     unsendable: bool = False
     unwritable: bool = False
     seed: int = 1
@@ -111,6 +119,7 @@ class World:
         self._weights = dict(self.configs[self.serving])
         self._pending: tuple[float, str, dict[str, float]] | None = None
         self._detail = ""
+        self._modified = self._modified_before = self.clock.time()
         self._owed = 0.0
         self.answered = Answered(self._random)
         self.lost: list[tuple[float, str, int]] = []
@@ -152,13 +161,16 @@ class World:
         variants = {name: Variant(weight, going.get(name, weight), 1) for name, weight in self._weights.items()}
         copied = self.shadows.get(self.serving)
         shadows = {copied[0]: Variant(copied[1], copied[1], 1)} if copied else {}
-        status = "changing" if self._pending else "ready"
-        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail)
+        begun = self.clock.time() - self._modified >= self.shown_after
+        status = "changing" if self._pending and begun else "ready"
+        modified = self._modified if begun else self._modified_before
+        return Live(status, self.serving, variants, self._detail or status, shadows, self._detail, modified)
 
     def change(self, config: str, weights: Mapping[str, float]) -> None:
         if self._pending:
             raise Busy("cannot update an endpoint that is Updating")
-        self._pending = (self.clock.time() + self.change_seconds, config, dict(weights))
+        self._modified_before, self._modified = self._modified, self.clock.time()
+        self._pending = (self._modified + self.change_seconds, config, dict(weights))
 
     def pass_time(self, now: float, seconds: float) -> None:
         self._owed += self.requests_per_second * seconds
@@ -176,17 +188,26 @@ class World:
                 self._detail = f"{why}: {said}" if said else why
             elif config in self.broken:
                 self._detail = f"{config} did not come up: no capacity"
+            elif config in self.silent:
+                self._detail = ""
             else:
                 self.serving, self._weights, self._detail = config, weights, ""
 
     def _serve(self, requests: int, at: float) -> None:
-        weights = list(self._weights.values()) if any(self._weights.values()) else None
         copied = self.shadows.get(self.serving)
-        for variant, count in Counter(self._random.choices(list(self._weights), weights, k=requests)).items():
+        for variant, count in Counter(self._chosen(requests)).items():
             self.served[variant] = self.served.get(variant, 0) + count
-            self._answer(variant, count - self.loses(variant, count, at), at)
+            lost = self.loses(variant, count, at)
+            self.answers(variant, at, count, lost, self._answer(variant, count - lost, at))
             if copied:
                 self._answer(copied[0], self.answered.some_of(count, copied[1] / 100), at)
+
+    def _chosen(self, requests: int) -> list[str]:
+        weights = list(self._weights.values()) if any(self._weights.values()) else None
+        return self._random.choices(list(self._weights), weights, k=requests)
+
+    def answers(self, variant: str, at: float, count: int, lost: int, failed: int) -> None:
+        """So many requests came to a variant; for those who listen."""
 
     def loses(self, variant: str, count: int, at: float) -> int:
         """How many of a variant's requests none of its instances answers."""
@@ -195,13 +216,19 @@ class World:
         self.lost += [(at, variant, lost)] if lost else []
         return lost
 
-    def _answer(self, variant: str, count: int, at: float) -> None:
+    def _answer(self, variant: str, count: int, at: float) -> int:
+        """Let a variant answer; how many of its answers failed."""
         failing, median = self.error_rates.get(variant, 0.0), self.latencies.get(variant, 10.0)
-        self.answered.add(variant, at, count, failing=failing, median=median)
+        share, longer = self.slow.get(variant, (0.0, 0.0))
+        slow = self.answered.some_of(count, share)
+        failed = self.answered.add(variant, at, count - slow, failing=failing, median=median)
+        if slow:
+            failed += self.answered.add(variant, at, slow, failing=failing, median=longer)
         if variant in self.correct:
             self.answered.label(
                 variant, at + self.label_seconds + self.count_seconds, count, right=self.correct[variant]
             )
+        return failed
 
 
 @dataclass
@@ -219,7 +246,7 @@ class MemoryTraffic:
         now = {name: variant.weight for name, variant in live.variants.items()}
         self.world.change(live.config, {**now, **weights})
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
         if name not in self.world.configs:
             raise RolloutError(f"there is no endpoint config {name}")
         live = self.world.live()
@@ -228,10 +255,11 @@ class MemoryTraffic:
             raise RolloutError(f"a guarded deployment needs the variants that serve: {', '.join(sorted(beside))}")
         self.world.change(name, self.world.configs[name])
         self.world.guards.append(guard)
+        return True
 
 
 @dataclass
-class MemoryCounters:
+class MemoryCounters(Counters):
     """`Counters` whose latencies are milliseconds."""
 
     world: World
@@ -246,8 +274,9 @@ class MemoryCounters:
         for at in times:
             if at not in closed:
                 closed[at] = CountedWindow(at, {name: self._tallies(query, at, name) for name in query.variants})
-        known = self.world.metrics_known_until
-        found = [closed[at] if known is None or at + query.seconds <= known else CountedWindow(at, {}) for at in times]
+        until = self.world.metrics_known_until
+        known = [not self.world.metrics_hidden(at) and (until is None or at + query.seconds <= until) for at in times]
+        found = [closed[at] if is_ else CountedWindow(at, {}) for at, is_ in zip(times, known, strict=True)]
         if query.captured:
             found.append(
                 CountedWindow(times.stop, {name: self._counted(query, name) for name in query.variants}, False)
@@ -274,9 +303,6 @@ class MemoryCounters:
     def _reach(self) -> None:
         if self.world.metrics_problem:
             raise Unreachable(self.world.metrics_problem)
-
-    def cut(self, latency: float) -> float:
-        return latency
 
     def captured(self) -> float:
         return 1.0

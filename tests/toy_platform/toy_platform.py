@@ -5,10 +5,9 @@ It shows how little a platform is: adapters of the ports, what its stacks declar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,20 +16,30 @@ from typing import Any
 
 import pulumi
 
+from cli.platform import port as operator
+from cli.platform.facts import AlarmInFull, EndpointState
+from cli.platform.package_store import PackageStore
 from infra.config.problems import Problem
 from infra.config.settings import Settings
-from pipeline.pack import Registered, SealedPackage
-from provenance.envelope import key_id
+from pipeline.pack import Registered
+from platforms.clock import SystemClock
 from provenance.evidence import Attestation
-from rollout.core.errors import Conflict, RolloutError
-from rollout.core.live import Live, Variant
+from rollout.controller.controller import Controller
+from rollout.controller.ports import Signals
+from rollout.core.errors import Conflict, RolloutError, Unreachable
+from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import Guard
+from rollout.core.state import Replayed, RolloutState
+from services.alarms import JudgedAlarms
+from services.counters import Alarms, CountedWindow, Counters, CountQuery, FiringAlarm
 from services.documents import check_limits, packed, unpacked
-from services.journal import DocumentJournal
+from services.journal import CopiedJournal, DocumentJournal
+from services.package_store import BlobPackageStore
 from services.platform_registry import Platform
-from services.ports import Blobs, Document, Documents, names
-from services.sealed_packages import REGISTERED_BY, RegistryError, Unsigned
-from services.versions import PENDING, Version
+from services.ports import Document, Documents
+from services.sealed_packages import REGISTERED_BY
+from services.signals import CountedSignals
+from services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
     name="toy",
@@ -38,6 +47,7 @@ PLATFORM = Platform(
     problems="toy_platform:problems",
     champion="toy_platform:champion",
     origin="toy_platform:origin",
+    operator="toy_platform:ToyOperator",
 )
 _TABLES = """
 create table if not exists documents (key text primary key, body blob, revision integer, queue text, since real);
@@ -69,12 +79,10 @@ class ToyDocuments:
     file: File
 
     def get(self, keys: Iterable[str]) -> Mapping[str, Document]:
-        """See `Documents`."""
         with self.file.open() as connection:
             return {key: _document(connection, key) for key in keys}
 
     def scan(self, queue: str, before: float) -> Iterator[Document]:
-        """See `Documents`."""
         if not queue:
             raise ValueError("queue: got an empty name, expected one")
         listed = "select key from documents where queue = ? and since <= ? order by since"
@@ -83,7 +91,6 @@ class ToyDocuments:
         yield from found
 
     def transact(self, puts: Sequence[Document], deletes: Sequence[Document] = ()) -> frozenset[str]:
-        """See `Documents`."""
         check_limits(puts, deletes)
         for one in puts:
             if not 0 < len(one.key.encode()) <= _LONGEST_KEY:
@@ -113,14 +120,12 @@ class ToyBlobs:
     file: File
 
     def put_new(self, name: str, content: bytes) -> None:
-        """See `Blobs`."""
         with self.file.open() as connection:
             connection.execute("insert or ignore into blobs values (?, ?)", (name, content))
         if b"".join(self.get(name)) != content:
             raise Conflict(f"{name}: other bytes are stored under this name")
 
     def get(self, name: str) -> Iterable[bytes]:
-        """See `Blobs`."""
         with self.file.open() as connection:
             row = connection.execute("select content from blobs where name = ?", (name,)).fetchone()
         if row is None:
@@ -128,105 +133,40 @@ class ToyBlobs:
         return [row[0]]
 
     def list(self, prefix: str, after: str = "", most: int = 1000) -> Sequence[str]:
-        """See `Blobs`."""
         listed = "select name from blobs where substr(name, 1, ?) = ? and name > ? order by name limit ?"
         with self.file.open() as connection:
             return [name for (name,) in connection.execute(listed, (len(prefix), prefix, after, most)).fetchall()]
 
 
 @dataclass(frozen=True)
-class ToyPackages:
-    """`PackageStore` above blobs."""
-
-    blobs: Blobs
-    place: str
-
-    def uri(self, package_digest: str) -> str:
-        """See `PackageStore`."""
-        return f"toy://{self.place}/{package_digest}"
-
-    def has(self, archive_uri: str) -> bool:
-        """See `PackageStore`."""
-        return bool(self.blobs.list(f"{archive_uri}/archive"))
-
-    def signers(self, archive_uri: str) -> list[str]:
-        """See `PackageStore`."""
-        found = names(self.blobs, f"{archive_uri}/signed/")
-        return sorted({name.removeprefix(f"{archive_uri}/signed/")[:12] for name in found})
-
-    def evidence(self, archive_uri: str, public_key: bytes) -> Attestation:
-        """See `PackageStore`."""
-        folder = f"{archive_uri}/signed/{key_id(public_key)}/"
-        found = {name.removeprefix(folder): b"".join(self.blobs.get(name)) for name in names(self.blobs, folder)}
-        if not found:
-            raise Unsigned(f"{archive_uri} is not signed with the key {key_id(public_key)[:12]}")
-        return Attestation.of(found)
-
-    def put_evidence(self, evidence: Attestation, sealed: SealedPackage, public_key: bytes) -> None:
-        """See `PackageStore`."""
-        folder = f"{self.uri(sealed.digest)}/signed/{key_id(public_key)}/"
-        if not self.blobs.list(folder):
-            for name, content in evidence.files().items():
-                self.blobs.put_new(folder + name, content)
-
-    def put(self, sealed: SealedPackage) -> str:
-        """See `PackageStore`."""
-        uri = self.uri(sealed.digest)
-        try:
-            self.blobs.put_new(f"{uri}/archive", sealed.path.read_bytes())
-        except Conflict as error:
-            raise RegistryError(str(error)) from None
-        return uri
-
-    def fetch(self, archive_uri: str, package_digest: str, to: Path) -> None:
-        """See `PackageStore`."""
-        try:
-            content = b"".join(self.blobs.get(f"{archive_uri}/archive"))
-        except FileNotFoundError:
-            raise RegistryError(f"cannot read {archive_uri}: it is not there") from None
-        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if found != package_digest:
-            raise RegistryError(f"{archive_uri} has digest {found}, expected {package_digest}")
-        to.write_bytes(content)
-
-
-@dataclass(frozen=True)
-class ToyVersions:
-    """`Versions` above documents: `version#1`, `version#2`, ..."""
+class ToyVersions(Versions):
+    """`Versions` and `Registry` above documents: `version#1`, `version#2`, ..."""
 
     documents: Documents
+    who: str = "toy"
 
     def list(self, about: str = "") -> Iterator[Version]:
-        """See `Versions`."""
         found = reversed([*self.documents.scan("versions", float("inf"))])
         versions = (_version(one) for one in found)
         return (one for one in versions if about in {"", one.recipe, one.package_digest})
 
-    def get(self, name: str) -> Version | None:
-        """See `Versions`."""
-        found = self.documents.get([name])[name]
-        return _version(found) if found.revision else None
-
-    def digests(self) -> Mapping[str, str]:
-        """See `Versions`."""
-        return {one.name: one.package_digest for one in self.list()}
-
     def add(self, package: Registered, evidence: Attestation, lineage: Mapping[str, str]) -> str:
-        """See `Versions`."""
         for one in (known := [*self.list()]):
             if (one.package_digest, one.image_uri) == (package.package_digest, package.image_uri):
                 return one.name
         number = len(known) + 1
-        content = asdict(package) | {"lineage": {**lineage, REGISTERED_BY: "toy"}, "approval": PENDING, "why": ""}
+        content = asdict(package) | {"lineage": {**lineage, REGISTERED_BY: self.who}, "approval": PENDING, "why": ""}
         content["created"] = datetime.now(UTC).isoformat()
         document = Document(f"version#{number}", content, queue="versions", since=number)
         return document.key if not self.documents.transact([document]) else self.add(package, evidence, lineage)
 
-    def decide(self, name: str, approval: str, why: str) -> None:
-        """Write what was decided about a version."""
-        found = self.documents.get([name])[name]
+    def approval(self, package: str) -> Approval:
+        return self.documents.get([package])[package].body["approval"]
+
+    def set_approval(self, package: str, approval: Approval, why: str) -> None:
+        found = self.documents.get([package])[package]
         if self.documents.transact([replace(found, body={**found.body, "approval": approval, "why": why})]):
-            self.decide(name, approval, why)
+            self.set_approval(package, approval, why)
 
 
 def _version(document: Document) -> Version:
@@ -242,20 +182,17 @@ class ToyTraffic:
     documents: ToyDocuments
 
     def read(self) -> Live:
-        """See `Traffic`."""
         body = self.documents.get(["endpoint"])["endpoint"].body
         weights = body.get("weights", {}).items()
         return Live("ready", body.get("config", ""), {name: Variant(one, one, 1) for name, one in weights})
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
-        """See `Traffic`."""
         live = self.read()
         if unknown := weights.keys() - live.variants.keys():
             raise RolloutError(f"the endpoint has no variant {', '.join(sorted(unknown))}")
         self._write(live.config, {**{name: one.weight for name, one in live.variants.items()}, **weights})
 
     def use_config(self, name: str, guard: Guard | None = None) -> None:
-        """See `Traffic`."""
         configs = self.documents.get(["configs"])["configs"].body
         if name not in configs:
             raise RolloutError(f"there is no endpoint config {name}")
@@ -265,6 +202,67 @@ class ToyTraffic:
         found = self.documents.get(["endpoint"])["endpoint"]
         if self.documents.transact([replace(found, body={"config": config, "weights": dict(weights)})]):
             self._write(config, weights)
+
+
+class Nothing(Counters, Alarms):
+    """`Counters`, `Alarms` and `Replay` of a platform that counts and captures nothing."""
+
+    def counts(self, query: CountQuery) -> list[CountedWindow]:
+        raise Unreachable("the toy counts no requests")
+
+    def quantile(self, variant: str, quantile: float, start: float, end: float) -> None:
+        return None
+
+    def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
+        return []
+
+    def run(self, champion: str, challenger: str, requests: int, before: Replayed) -> Replayed:
+        return before
+
+
+class ToyOperator(operator.Platform):
+    """The endpoint for the commands, with what every platform must say of it and no more."""
+
+    @property
+    def file(self) -> File:
+        """The file of the stack."""
+        return File(Path(self.target.output("file")))
+
+    def state(self) -> RolloutState:
+        return journal_of(self.file).read()
+
+    def endpoint(self) -> EndpointState:
+        return EndpointState("InService", ToyTraffic(ToyDocuments(self.file)).read())
+
+    def alarms_in_full(self) -> list[AlarmInFull]:
+        return []
+
+    def versions(self) -> ToyVersions:
+        return ToyVersions(ToyDocuments(self.file))
+
+    def package_store(self) -> PackageStore:
+        return PackageStore(BlobPackageStore(ToyBlobs(self.file), "toy://dev"), self.versions())
+
+    def signals(self) -> CountedSignals:
+        return CountedSignals(Nothing())
+
+    def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
+        return Controller(
+            traffic=ToyTraffic(ToyDocuments(self.file)),
+            signals=signals or self.signals(),
+            alarms=JudgedAlarms(Nothing(), Nothing()),
+            journal=journal_of(self.file, who),
+            registry=self.versions(),
+            replay=Nothing(),
+            clock=SystemClock(),
+            notify=None,
+        )
+
+
+def journal_of(file: File, by: str = "") -> CopiedJournal:
+    """The journal, and its copy in a second file."""
+    stored, copy = (ToyDocuments(one) for one in (file, File(file.path.with_suffix(".copy"))))
+    return CopiedJournal(DocumentJournal(stored, "toy"), DocumentJournal(copy, "toy"), by)
 
 
 async def declare(settings: Settings, stack: str) -> None:
@@ -281,5 +279,5 @@ def problems(settings: Settings, _stack: str) -> list[Problem]:
 
 def champion(_stack: str, outputs: Mapping[str, Any], _account: str | None) -> dict[str, Any] | None:
     """What serves on a stack here."""
-    found = DocumentJournal(ToyDocuments(File(Path(outputs["file"]))), "toy").read().champion
+    found = journal_of(File(Path(outputs["file"]))).read().champion
     return json.loads(json.dumps(found.as_dict())) if found else None

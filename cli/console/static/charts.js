@@ -249,7 +249,7 @@ const Charts = (() => {
       readout.replaceChildren(spec.curves.length ? "newest values" : "");
       return;
     }
-    const time = iso(cursor.when).slice(0, 19).replace("T", " ");
+    const time = `${iso(cursor.when).slice(0, 19).replace("T", " ")} UTC`;
     readout.replaceChildren([time, ...near(state, cursor.when)].join(" · "));
     if (!state.keys) return;
     const unseen = document.createElement("span");

@@ -6,7 +6,7 @@ const EVERY_MS = 5000;
 let paused = false, reading = false, timer = 0;
 
 const news = document.getElementById("news");
-const clock = () => new Date().toISOString().slice(11, 19);
+const clock = () => new Date().toISOString().slice(0, 19).replace("T", " ");
 const show = (text) => { if (news.textContent !== text) news.textContent = text; };
 const announce = (text) => {
   const said = document.getElementById("said");

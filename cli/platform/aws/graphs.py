@@ -8,13 +8,14 @@ from typing import Any
 
 from cli.platform.aws.measured import curves
 from cli.platform.facts import Series
+from cli.platform.port import Graphs
 from cli.target import Target
 from platforms.aws import panels
 from services.declaration.panels import Panel, PanelSettings
 
 
 @dataclass(frozen=True)
-class CloudWatchGraphs:
+class CloudWatchGraphs(Graphs):
     """`Graphs` over CloudWatch."""
 
     target: Target

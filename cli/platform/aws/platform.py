@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.errors import OperatorError, explained
+from cli.errors import UNKNOWN, OperatorError, explained
 from cli.platform.aws import alarms, counted
 from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
-from cli.target import LOCAL, Target
+from cli.platform.port import Platform
+from cli.target import LOCAL
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window, of_entry
 from platforms.aws.clients import clients
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.elsewhere import champion, role_for
 from platforms.aws.identity import caller_if_told
 from platforms.aws.invoke import SageMakerInvoke
-from platforms.aws.journal import copied_journal
+from platforms.aws.journal import champion, copied_journal, role_for
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
+from platforms.aws.traffic import live_of
 from platforms.aws.training import DynamoBook
 from platforms.s3.errors import code_of
 from retraining.record import RetrainingRecord
@@ -42,11 +44,8 @@ if TYPE_CHECKING:
     from rollout.controller.ports import Signals
 
 
-@dataclass(frozen=True)
-class Aws:
+class Aws(Platform):
     """`Platform` over AWS."""
-
-    target: Target
 
     def state(self) -> RolloutState:
         target = self.target
@@ -54,8 +53,6 @@ class Aws:
             return copied_journal(target.client, target.output("journal_table"), target.endpoint).read()
 
     def endpoint(self) -> EndpointState:
-        from platforms.aws.endpoint import live_of  # noqa: PLC0415 - it loads the judge
-
         with explained(f"reading endpoint {self.target.endpoint}"):
             told = self.target.client("sagemaker").describe_endpoint(EndpointName=self.target.endpoint)
         images = {
@@ -128,7 +125,7 @@ class Aws:
         from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
-            return list(S3Records(self.target.client, self.target.output("artifact_bucket")).lines())
+            return list(S3Records.of(self.target.client, self.target.output("artifact_bucket")).lines())
 
     def records_key(self) -> bytes:
         with explained(f"reading the key of the audit record of {self.target.endpoint}"):
@@ -136,15 +133,17 @@ class Aws:
 
     def prediction(self, word: str, window: Window) -> Searched:
         from platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
-        from services.ledger import entry_of  # noqa: PLC0415
+        from services.ledger import entry_of, may_hold  # noqa: PLC0415
 
         target, ledger = self.target, documents_table(self.target.endpoint)
         known = Searched(places=(f"the ledger of labels, table {ledger}",))
         captures = captures_of(target.client, target.output("artifact_bucket"), target.endpoint)
         try:
             with explained("looking into the ledger of labels"):
-                entry = entry_of(DynamoDocuments(target.client, ledger), word)
+                documents = DynamoDocuments(target.client, ledger)
+                entry = entry_of(documents, word)
                 known = replace(known, exact=of_entry(entry, window) if entry else ())
+                captures = replace(captures, may_hold=partial(may_hold, documents))
         except OperatorError as error:  # without permission to read it, captures are searched all the same
             known = Searched(unread=(str(error),))
         if known.exact:
@@ -181,13 +180,7 @@ class Aws:
 
         return CountedSignals(CloudWatchCounters(self.target.client, self.target.endpoint))
 
-    def observer(self, signals: Signals) -> Controller:
-        from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
-
-        target = self.target
-        return controller_with(target.client, target.endpoint, target.output("journal_table"), signals=signals)
-
-    def controller(self, who: str) -> Controller:
+    def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
         from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
         target = self.target
@@ -196,7 +189,8 @@ class Aws:
             target.endpoint,
             target.output("journal_table"),
             by=who,
-            topic=target.output("alerts_topic"),
+            topic=target.output("alerts_topic") if who else None,
+            signals=signals,
             commands=target.commands,
         )
 
@@ -206,7 +200,7 @@ class Aws:
     def approvals(self) -> BucketApprovals:
         from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
-        return BucketApprovals(self.target.client, self.target.output("artifact_bucket"))
+        return BucketApprovals.of(self.target.client, self.target.output("artifact_bucket"))
 
     def retraining(self) -> tuple[RetrainingRecord, bool]:
         target = self.target
@@ -214,7 +208,7 @@ class Aws:
             try:
                 record = DynamoBook(target.client, target.output("journal_table"), target.endpoint).read()
             except ValueError as error:
-                raise OperatorError(f"the retraining of {target.endpoint}: {error}") from error
+                raise OperatorError(f"the retraining of {target.endpoint}: {error}", exit_code=UNKNOWN) from error
         return record, self._retrains()
 
     def _retrains(self) -> bool:
@@ -240,10 +234,10 @@ class Aws:
                 raise
             switch = "pulumi config set --path modelstack:retraining.enabled true"
             hint = f"Type: {switch} --stack {target.stack}; {target.commands.pulumi_up}"
-            raise OperatorError(f"{target.endpoint} has no retrain function", hint) from error
+            raise OperatorError(f"{target.endpoint} has no retrain function", hint, 2) from error
         said: dict[str, Any] = json.loads(answer["Payload"].read())
         if answer.get("FunctionError"):
-            raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}")
+            raise OperatorError(f"the retrain function failed: {said.get('errorMessage', said)}", exit_code=UNKNOWN)
         if said.get("refused"):
             raise OperatorError(f"nothing was done: {said['refused']}")
         return said["held"] or said["latest"]

@@ -14,7 +14,7 @@ from platforms.kubernetes.rule import SEVERITY, group_names
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
-_FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it rings
+_FILLED_IN = re.compile(r"\{\{[^}]*\}\}")  # by Prometheus, when it fires
 BLIND = "prometheus"  # name of the alarm that fires while Prometheus does not answer, or has no rules of the endpoint
 
 
@@ -57,5 +57,5 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
         ),
         text=summary,
         missing=told.get("missing", ""),
-        changes=((since, "began to ring"),) if since else (),
+        changes=((since, "began to fire"),) if since else (),
     )

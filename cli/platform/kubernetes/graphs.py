@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from cli.errors import explained
 from cli.platform.facts import Series
+from cli.platform.port import Graphs
 from cli.target import Target
 from platforms.kubernetes.metrics import CLUSTER, VARIANT
 from platforms.kubernetes.panels import WORKLOAD, Panels
@@ -18,7 +19,7 @@ _LEAST_RATED = 240  # minimum seconds of a rate: four of the longest scrape inte
 
 
 @dataclass(frozen=True)
-class PrometheusGraphs:
+class PrometheusGraphs(Graphs):
     """`Graphs` over one endpoint's Prometheus; `clusters` returns the Envoy clusters of each variant."""
 
     target: Target

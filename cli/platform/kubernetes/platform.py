@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from cli.errors import OperatorError, explained
-from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
+from cli.platform.facts import AlarmInFull, EndpointState, QualityView, ServedView, Spent
 from cli.platform.kubernetes import alarms
 from cli.platform.kubernetes.cluster import connect
-from cli.target import Target, only_aws
+from cli.platform.port import Platform
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Prediction, Searched, Window
 from monitoring.published import DELAY
@@ -36,9 +36,7 @@ from platforms.kubernetes.prometheus import Prometheus
 from platforms.kubernetes.spec import RolloutSpec
 from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
-from retraining.record import RetrainingRecord
 from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.release import Release
 from rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
@@ -52,11 +50,8 @@ if TYPE_CHECKING:
 _STATUS = {"ready": "InService", "changing": "Updating", "failed": "Failed"}
 
 
-@dataclass(frozen=True)
-class Kubernetes:
+class Kubernetes(Platform):
     """`Platform` over the objects of one namespace, a gateway and a Prometheus."""
-
-    target: Target
 
     def api(self) -> Api:
         """The API server."""
@@ -78,9 +73,6 @@ class Kubernetes:
             images = {item.variant: item.image for item in self._workloads()}
         return EndpointState(_STATUS[live.status] if live.config else "Creating", live, images)
 
-    def champion(self) -> Release | None:
-        return self.state().champion
-
     def next_image(self, configured: str | None, taken: str | None) -> str | None:
         """Not supported: an update resolves the image to its digest, which is not known before."""
         why = "--next finds what an update releases on AWS alone so far"
@@ -98,9 +90,6 @@ class Kubernetes:
         for workload, variant in known.items():
             found[variant] = (*found.get(variant, ()), cluster(self.target.namespace, workload))
         return found
-
-    def alarms(self) -> tuple[AlarmView, ...]:
-        return tuple(item.alarm for item in self.alarms_in_full())
 
     def alarms_in_full(self) -> list[AlarmInFull]:
         try:
@@ -167,9 +156,6 @@ class Kubernetes:
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(self.client().records(self.target.endpoint))
 
-    def records_key(self) -> bytes:
-        return self.target.output("audit_key").encode()
-
     def prediction(self, word: str, window: Window) -> Searched:
         exact: dict[Prediction, None] = {}
         begun: dict[Prediction, None] = {}
@@ -213,12 +199,9 @@ class Kubernetes:
     def signals(self) -> Signals:
         return self._assembled().signals
 
-    def observer(self, signals: Signals) -> Controller:
-        return self._assembled(signals=signals).controller
-
-    def controller(self, who: str) -> Controller:
+    def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
         """See `Platform`. Sends no notifications: the controller in the cluster does, from the journal."""
-        return self._assembled(who).controller
+        return self._assembled(who, signals).controller
 
     def _assembled(self, by: str = "", signals: Signals | None = None) -> Assembled:
         from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415 - it loads the judge
@@ -236,13 +219,6 @@ class Kubernetes:
         from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
 
         return PackageApprovals(self.api(), self.target.endpoint)
-
-    def retraining(self) -> tuple[RetrainingRecord, bool]:
-        """See `Platform`. Kubernetes has no retraining."""
-        return RetrainingRecord(), False
-
-    def retrain(self, action: str, reason: str) -> str:
-        raise only_aws(self.target)
 
     def invoke(self, at_once: int = 1) -> GatewayInvoke:
         return GatewayInvoke(self._entrance().client(httpx.Timeout(65, connect=3), at_once))

@@ -131,7 +131,9 @@ class Host:
         self._metering.loop = loop
         self._durability.attach(loop)
         self._durability.install()
+        repairs.qualify_listed_versions()
         repairs.report_failed_object_writes()
+        repairs.refuse_overlapping_updates()
         self._doors.guard()
         UsedRights(self._folders.state, self._configuration.account).watch()
         repairs.count_loopback_as_secure()

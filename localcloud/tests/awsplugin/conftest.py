@@ -29,7 +29,7 @@ TRUST = json.dumps(
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]},
+                "Principal": {"Service": [f"{one}.amazonaws.com" for one in ("lambda", "sagemaker", "scheduler")]},
                 "Action": "sts:AssumeRole",
             }
         ],
@@ -277,6 +277,13 @@ class World:
     def function(self) -> dict[str, Any]:
         role, settings = self.role()["arn"], {"runtime": "python3.11", "handler": "index.handler", "code": CODE}
         return self.make("aws:lambda/function:Function", "function", role=role, **settings)
+
+    def called(self) -> dict[str, Any]:
+        """A function that buckets may call."""
+        function = self.function()
+        may = {"action": "lambda:InvokeFunction", "principal": "s3.amazonaws.com"}
+        self.make("aws:lambda/permission:Permission", "called", function=function["name"], **may)
+        return function
 
     def reader(self) -> dict[str, Any]:
         """A function that may take the messages of queues."""

@@ -168,7 +168,7 @@ CASES: list[dict[str, Any]] = [
             "bucket": w.bucket(),
             "lambdaFunctions": [
                 {
-                    "lambdaFunctionArn": w.function()["arn"],
+                    "lambdaFunctionArn": w.called()["arn"],
                     "events": ["s3:ObjectCreated:*"],
                     "filterPrefix": prefix,
                     "filterSuffix": ".jsonl",
@@ -183,7 +183,7 @@ CASES: list[dict[str, Any]] = [
         "drifted": {"eventbridge", "lambdaFunctions"},
         "change": lambda w: {
             "lambdaFunctions": [
-                {"lambdaFunctionArn": w.function()["arn"], "events": ["s3:ObjectCreated:Put"], "id": "puts"}
+                {"lambdaFunctionArn": w.called()["arn"], "events": ["s3:ObjectCreated:Put"], "id": "puts"}
             ],
             "eventbridge": True,
         },

@@ -14,13 +14,14 @@ from localcloud.language import light
 
 if sys.argv[1] == "light":
     light.install()
+    light.read_types_once()
 
 import pulumi_aws as aws
 from pulumi import _types
 
-for name in ("EndpointConfiguration", "Endpoint", "Model"):
-    cls = getattr(aws.sagemaker, name)
-    print(name, sorted(_types.resource_types(cls).items(), key=str))
+for cls in (aws.sagemaker.EndpointConfiguration, aws.sagemaker.Endpoint, aws.sagemaker.Model, aws.lambda_.Function):
+    print(cls, sorted(_types.resource_types(cls).items(), key=str))
+    print(_types._required_property_names(getattr(sys.modules[cls.__module__], f"{cls.__name__}Args")) != set())
 for name in ("outputs.EndpointConfigurationProductionVariant", "EndpointConfigurationProductionVariantArgs"):
     cls = aws.sagemaker
     for part in name.split("."):
@@ -78,6 +79,25 @@ def test_a_folder_that_cannot_be_written_to_is_imported_as_python_does(sdk: Path
     (sdk / "__init__.py").write_text('"""Says what it is."""\n')
     (sdk / "__pycache__").write_text("a file, so that nothing can be kept in it")
     assert run(sdk.parent, "import pulumi_small; print(pulumi_small.__doc__)") == "Says what it is."
+
+
+def test_a_module_of_resources_is_imported_when_one_of_its_names_is_used(sdk: Path) -> None:
+    folder = sdk / "zoo"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from .lion import *\nfrom .get_cage import *\nfrom . import outputs\n")
+    (folder / "lion.py").write_text("__all__ = ['LionArgs', 'Lion']\nLionArgs, Lion = 'args', 'lion'\n")
+    (folder / "get_cage.py").write_text(
+        "__all__ = [\n    'Cage',\n    'get_cage',\n]\nCage, get_cage = 'cage', 'get'\n"
+    )
+    (folder / "outputs.py").write_text("__all__ = []\n")
+    loaded = "print([name for name in ('lion', 'get_cage', 'outputs') if f'pulumi_small.zoo.{name}' in sys.modules])"
+    used = "print(zoo.Lion, zoo.Cage, zoo.get_cage, getattr(zoo, 'Tiger', None))"
+    program = f"from pulumi_small import zoo\n{loaded}\nfrom pulumi_small.zoo import LionArgs\n{loaded}\n{used}"
+    given = run(sdk.parent, program)
+    assert given.splitlines() == ["['outputs']", "['lion', 'outputs']", "lion cage get None"]
+    assert run(sdk.parent, "from pulumi_small.zoo import *\nprint(Lion, get_cage, outputs.__name__)").startswith(
+        "lion get"
+    )
 
 
 def test_other_packages_are_left_to_python(sdk: Path) -> None:

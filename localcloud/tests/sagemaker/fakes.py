@@ -50,6 +50,9 @@ class FakeAws:
         if operation in self.refused:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "as the test wants"}}, operation)
 
+    def head_bucket(self, Bucket: str) -> dict[str, Any]:
+        return {"BucketRegion": "us-east-1"}
+
     def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         if (Bucket, Key) not in self.objects:
             raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")

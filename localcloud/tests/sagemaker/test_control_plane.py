@@ -233,7 +233,7 @@ def test_a_model_may_be_a_package_that_was_approved(inside, variant):
         (
             "CreateModel",
             {"ModelName": "x", "PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://models/none"}},
-            "Could not find model data at s3://models/none.",
+            "Could not access model data at s3://models/none.",
         ),
         (
             "CreateModel",

@@ -232,5 +232,6 @@ def test_a_model_is_made_with_the_name_of_its_execution_and_a_job_with_the_prefi
         assert model.startswith(f"pipelines-{identity}-Make-")
         assert job.startswith(f"nightly-{identity}-")
         assert described["PrimaryContainer"]["ModelDataUrl"] == f"s3://jobs/out/{job}/output/model.tar.gz"
+        assert described["PrimaryContainer"]["Mode"] == "SingleModel"
 
     run(scenario())

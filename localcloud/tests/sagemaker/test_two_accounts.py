@@ -112,7 +112,7 @@ def test_a_model_takes_its_archive_from_another_account_if_the_bucket_is_open_to
             "ModelDataUrl": f"s3://{stage.bucket}/{key}",
         },
     }
-    with pytest.raises(ClientError, match="Could not find model data"):
+    with pytest.raises(ClientError, match="Could not access model data"):
         other.sagemaker.create_model(**model)
     reads = {
         "Effect": "Allow",

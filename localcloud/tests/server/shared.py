@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
+import urllib.parse
+import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +20,11 @@ HERE = f"us-east-1:{OWNER}"
 OWN_KEY = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{OWNER}:root"}, "Action": "kms:*", "Resource": "*"}
 PACKAGE = b"sealed"
 KIND = "application/vnd.docker.distribution.manifest.v2+json"
-CONFIG = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": f"sha256:{'0' * 64}"}
+CONFIG = {
+    "mediaType": "application/vnd.docker.container.image.v1+json",
+    "size": 2,
+    "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}",
+}
 MANIFEST = {"schemaVersion": 2, "mediaType": KIND, "config": CONFIG, "layers": []}
 SOURCE = "def handler(event, context): return 'answered'"
 
@@ -25,6 +32,20 @@ SOURCE = "def handler(event, context): return 'answered'"
 def document(*statements: dict[str, Any]) -> str:
     """A policy."""
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def push_layer(cloud: Any, repository: str, content: bytes) -> str:
+    """Push a layer, or a config, through the container registry; returns its digest."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    token = cloud.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+
+    def send(method: str, url: str, body: bytes = b"") -> str:
+        headers = {"Authorization": f"Basic {token}", "Content-Type": "application/octet-stream"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method)) as answer:
+            return urllib.parse.urljoin(cloud.url, answer.headers["Location"])
+
+    send("PUT", f"{send('POST', f'{cloud.url}/v2/{repository}/blobs/uploads/')}?digest={digest}", content)
+    return digest
 
 
 class Owned:
@@ -50,6 +71,7 @@ class Owned:
         signed = {"KeyId": self.signer, "Message": PACKAGE, "SigningAlgorithm": "RSASSA_PSS_SHA_256"}
         self.signature = kms.sign(**signed)["Signature"]
         ecr.create_repository(repositoryName="shared")
+        push_layer(cloud, "shared", b"{}")
         ecr.put_image(repositoryName="shared", imageManifest=json.dumps(MANIFEST), imageTag="v1")
         sagemaker.create_model_package_group(ModelPackageGroupName="shared")
         sagemaker.create_model_package(ModelPackageGroupName="shared")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.e2e
 
@@ -257,12 +259,13 @@ def test_a_schedule_calls_a_function_only_with_the_rights_of_its_role(cloud, fun
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         allowed = policy(Action="lambda:InvokeFunction", Resource=resource)
         iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=allowed)
-        scheduler.create_schedule(
-            Name=name,
-            ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
-            FlexibleTimeWindow={"Mode": "OFF"},
-            Target={"Arn": arn, "RoleArn": role, "Input": json.dumps({"by": name})},
-        )
+        with pytest.raises(ClientError, match="to assume the role") if "another" in name else nullcontext():
+            scheduler.create_schedule(
+                Name=name,
+                ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                Target={"Arn": arn, "RoleArn": role, "Input": json.dumps({"by": name})},
+            )
     assert eventually(lambda: seen("on-time"), seconds=30)
     time.sleep(0.5)
     assert seen("on-time") == [{"by": "trusted"}]

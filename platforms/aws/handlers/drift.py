@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+
 from monitoring.drift.watch import DriftWatch
 from monitoring.log import log
-from platforms.aws.arrivals import Arrivals
 from platforms.aws.clients import calling, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.files import captures_of
@@ -17,7 +25,8 @@ from platforms.aws.handlers.settings import Context, HandlerSettings, measuring,
 from platforms.aws.journal import DynamoJournal
 from platforms.aws.packages import member
 from platforms.aws.published import CloudWatchMetrics
-from platforms.aws.transient import PASSING, passes
+from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
+from rollout.core.errors import Busy, Conflict, Unreachable
 from services.drift import measure_drift
 from services.drift_record import DriftRecord
 from services.promises import Promises, remembered
@@ -83,3 +92,56 @@ def _read(release: Sealed, name: str) -> bytes | None:
 
 
 _member = remembered(_read)
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Messages, each with its id, the variant and the file's key, and the ids of unreadable ones.
+
+    Source: Amazon EventBridge user guide, "Amazon S3 events"; AWS Lambda developer guide, "Implementing partial batch
+    responses".
+    """
+
+    messages: Sequence[tuple[str, str, str]]
+    unreadable: Sequence[str]
+
+    @classmethod
+    def read(cls, event: Mapping[str, Any], endpoint: str) -> Arrivals:
+        """Read an event of the queue; files that are no captures of the endpoint are left out."""
+        messages: list[tuple[str, str, str]] = []
+        unreadable: list[str] = []
+        for record in event["Records"]:
+            try:
+                key = str(json.loads(record["body"])["detail"]["object"]["key"])
+            except (ValueError, KeyError, TypeError) as error:
+                log("message not read", id=record["messageId"], error=repr(error))
+                unreadable.append(record["messageId"])
+                continue
+            folder, owner, variant, *rest = [*key.split("/", 3), "", "", ""][:4]
+            if (folder, owner) == ("capture", endpoint) and any(rest):
+                messages.append((record["messageId"], variant, key))
+        return cls(messages, unreadable)
+
+    @property
+    def files(self) -> dict[str, set[str]]:
+        """Variant -> its files."""
+        found: dict[str, set[str]] = {}
+        for _, variant, key in self.messages:
+            found.setdefault(variant, set()).add(key)
+        return found
+
+    def unsettled(self, variants: Collection[str] = (), keys: Collection[str] = ()) -> dict[str, Any]:
+        """The response that returns to the queue unreadable messages, and those of some variants or files."""
+        again = [one for one, variant, key in self.messages if variant in variants or key in keys]
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in (*self.unreadable, *again)]}
+
+
+PASSING = (ClientError, ConnectionError, HTTPClientError, IncompleteReadError, Busy, Conflict, Unreachable)
+"""What may be transient, and waits for the next call then; `passes` decides."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later: no connection, a time-out, throttling, a failed service."""
+    if isinstance(error, ClientError):
+        return status_of(error) >= AWS_DOWN or code_of(error) in THROTTLED
+    return isinstance(error, PASSING)

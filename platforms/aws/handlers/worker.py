@@ -38,7 +38,7 @@ def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker
     notify = SnsNotify(soon, settings.topic, settings.endpoint, commands) if settings.topic else None
     recorder = None
     if settings.audit_key:
-        recorder = Recorder(journal, S3Records(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
+        recorder = Recorder(journal, S3Records.of(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
     alarms = JudgedAlarms(CloudWatchAlarms(soon, settings.endpoint), CloudWatchCounters(soon, settings.endpoint))
     return Worker(
         settings.endpoint,

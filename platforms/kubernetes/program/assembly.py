@@ -15,6 +15,7 @@ from platforms.kubernetes.audit_records import PostgresRecords, uid
 from platforms.kubernetes.database import Database
 from platforms.kubernetes.journal import KubernetesJournal
 from platforms.kubernetes.monitors import Monitors
+from platforms.kubernetes.not_serving import ServingCheck
 from platforms.kubernetes.notify import KubernetesNotify, Webhook
 from platforms.kubernetes.probes import Probes, through_gateways
 from platforms.kubernetes.program.counts import EVENTS, Counts
@@ -70,7 +71,8 @@ class Assembly:
             records = PostgresRecords(self.database, name, partial(uid, self.api, name), key)
             recorder = Recorder(found.journal, records)
         worker = Worker(name, found.controller, found.journal, found.outage, recorder)
-        return DrivenRollout(worker, float(spec.period_seconds), found.alarms.firing)
+        show = ServingCheck(self.api, name, found.outage.outbox).show
+        return DrivenRollout(worker, float(spec.period_seconds), found.alarms.firing, show)
 
     def probes(self, member: Member, known: Known) -> Probes:
         """The probes of the endpoints."""

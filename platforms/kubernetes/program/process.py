@@ -16,7 +16,8 @@ from typing import Any
 from monitoring.log import log
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.autoscaled import lower
-from platforms.kubernetes.kinds import ROLLOUT, ROUTE
+from platforms.kubernetes.kinds import ENDPOINT_SLICE, ROLLOUT, ROUTE
+from platforms.kubernetes.names import ENDPOINT
 from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LEADING, Counts
 from platforms.kubernetes.program.lease import RENEW, Lease
 from platforms.kubernetes.program.schedule import Schedule
@@ -57,6 +58,9 @@ class Process:
             lambda _: None,
             self.stopping,
         )
+        self._pods = Watching(
+            self.api, ENDPOINT_SLICE, _has_ready, self._came_or_left, self._without_pods, self.stopping
+        )
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -64,8 +68,9 @@ class Process:
         each = {
             "rollouts": self._rollouts.run,
             "routes": self._routes.run,
+            "pods": self._pods.run,
             "lease": self._keep_lease,
-            "pods": self._tidy,
+            "tidy": self._tidy,
             "ticks": lambda: self._dispatch("ticks", self.ticks, self.works.tick, TICKS),
             "wakes": lambda: self._dispatch("wakes", self.wakes, self.works.answer, WAKES),
         }
@@ -190,6 +195,22 @@ class Process:
         name = route["metadata"]["name"]  # that of its Rollout
         if self.knows(name):
             self.ticks.add(name)
+
+    def _came_or_left(self, endpoints: dict[str, Any]) -> None:
+        """A workload got its first ready pod, or lost its last one."""
+        name = (endpoints["metadata"].get("labels") or {}).get(ENDPOINT, "")
+        if self.knows(name):
+            self.ticks.add(name, spacing=WAKE_SECONDS)
+
+    def _without_pods(self, endpoints: str) -> None:
+        """A Service was deleted; its EndpointSlices begin with its name, which begins with the endpoint's."""
+        for name in self.names:
+            if endpoints.startswith(f"{name}-"):
+                self.ticks.add(name, spacing=WAKE_SECONDS)
+
+
+def _has_ready(endpoints: dict[str, Any]) -> bool:
+    return any((one.get("conditions") or {}).get("ready") is not False for one in endpoints.get("endpoints") or ())
 
 
 def _of_rollout(rollout: dict[str, Any]) -> object:

@@ -18,6 +18,7 @@ from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.loop import POLL, Progress
 from rollout.controller.outbox import CLAIM_SECONDS
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.live import Live
 from rollout.core.ringing import matters
 from rollout.core.state import Phase, RolloutState
 from services.worker import Worker
@@ -56,11 +57,15 @@ def after_failures(failures: int, every: float) -> float:
 
 @dataclass(frozen=True)
 class DrivenRollout:
-    """A Rollout: seconds between two observations of a trial, and the firing alarms of its variants."""
+    """A Rollout: seconds between two observations of a trial, and the firing alarms of its variants.
+
+    `show` publishes whether the champion has ready pods.
+    """
 
     worker: Worker
     every: float
     firing: Callable[[RolloutState], tuple[Alarm, ...]]
+    show: Callable[[RolloutState, Live | None], None] = lambda *_: None
 
 
 @dataclass
@@ -101,6 +106,10 @@ class Working:
             return self._failed(name, "tick", error) if self.known.has(name) else None
         self._failures.pop(name, None)
         self._seen(name, seen)
+        try:
+            endpoint.show(seen.state, seen.live)
+        except Exception as error:  # the next look does
+            self._count_failure(name, "show", error)
         recorded = self._record(name, endpoint, seen)
         return pause(seen, self.now(), endpoint.every, unrecorded=not recorded)
 

@@ -136,7 +136,7 @@ def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_p
     assert event.reason == answer.reason
     assert event.what == "b is left to the judge, as both versions fail"
     assert answer.why == (
-        "alarm v-b-5xx rings, and the champion fails alike. Then, or in as long a time within two hours "
+        "alarm v-b-5xx fires, and the champion fails alike. Then, or in as long a time within two hours "
         "before, failed (5XX): 10 of 20 (50.0%) requests of the challenger v-b, "
         "90 of 180 (50.0%) of the champion v-a; tolerated are 5.0%"
     )

@@ -12,7 +12,7 @@ import pytest
 from botocore.client import BaseClient
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from infra.aws import mlflow_policies, policies, training_policies
+from infra.aws import managed_mlflow, policies, training_policies
 from infra.aws.statements import Statement, document
 from platforms.aws.names import Names
 from tests.needed import Right, short
@@ -30,7 +30,7 @@ def audit_key() -> str:
 
 def mirror(names: Names) -> list[Statement]:
     server = os.environ.get("MLFLOW_TRACKING_URI")
-    return mlflow_policies.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
+    return managed_mlflow.mirror(names, server, os.environ.get("MLFLOW_SECRET", "")) if server else []
 
 
 POLICIES: dict[str, Callable[[Names], list[Statement]]] = {

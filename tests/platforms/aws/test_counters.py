@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from platforms.aws.counters import CloudWatchCounters, Found, Series, TallySource
 from rollout.core.errors import RolloutError
-from rollout.judge.metrics import Kind, Tally
+from rollout.judge.metrics import Kind, Metric, Tally
 from services.counters import CountQuery
 from tests.platforms.aws.mocked import lead_to_mocks
 
@@ -109,7 +109,7 @@ class Reported(CloudWatchCounters):
 
     def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
         data: Mapping[str, Sequence[float]] = self.clients("cloudwatch")
-        known = {(name, stat): data[key] for (name, stat), key in _KEYS.items()}
+        known = {(name, stat): data.get(key, ()) for (name, stat), key in _KEYS.items()}
         every = [(series, known[series.metric, series.stat]) for series in wanted]
         return {(series, 60 * at): value for series, values in every for at, value in enumerate(values)}
 
@@ -120,6 +120,8 @@ _KEYS = {
     ("Invocation4XXErrors", "SampleCount"): "requests",
     ("Invocation5XXErrors", "Sum"): "failed",
     ("Invocation5XXErrors", "SampleCount"): "reports",
+    ("Fraud", "SampleCount"): "values",
+    ("Fraud", "Sum"): "bad",
 }
 
 
@@ -159,3 +161,37 @@ def test_late_reports_of_failures_never_count_as_answers_without_failures(
     seen = closed(requests, reports)
     if sum(requests) < 1000:
         assert seen == [at < min(lacking, default=len(requests)) for at in range(len(requests))]
+
+
+FRAUD = Metric("fraud", "rate", 0.02, namespace="Shop", metric="Fraud")
+
+
+def counted(requests: Sequence[float], values: Sequence[float], bad: Sequence[float]) -> list[int]:
+    """How many values of a custom metric count in each minute."""
+    none = [0.0] * len(requests)
+    data = {"requests": requests, "reports": requests, "failed": none, "none": none, "values": values, "bad": bad}
+    query = CountQuery(("v-a",), 0, 60 * len(requests), 60, metrics=(FRAUD,), rollout_id="1-b")
+    windows = Reported(lambda _: data, "e").counts(query)
+    assert all(window.closed for window in windows), "requests wait for no custom metric"
+    return [window.of("v-a").get("fraud", Tally()).count for window in windows]
+
+
+def test_a_custom_metric_of_every_request_counts_only_up_to_the_first_window_that_lacks_values() -> None:
+    requests, none = [50.0] * 6, [0.0] * 6
+    assert counted(requests, requests, none) == [50] * 6
+    assert counted(requests, [50, 50, 50, 50, 48, 45], none) == [50, 50, 50, 50, 0, 0], "bad ones may be late"
+    assert counted(requests, [50, 50, 50, 50, 48, 52], none) == [50, 50, 50, 50, 48, 52]
+    sampled = [5.0, 7, 4, 6, 5, 1]
+    assert counted(requests, sampled, none) == sampled, "nothing says how many values are due"
+    assert counted(requests, [100.0] * 5 + [90], none) == [100] * 5 + [90]
+
+
+def test_an_earlier_minute_without_a_data_point_had_no_request_and_the_newest_is_unknown() -> None:
+    class Sparse(Reported):
+        def fetch(self, wanted: Iterable[Series], span: tuple[int, int], period: int) -> Found:
+            found = super().fetch(wanted, span, period)
+            return {key: value for key, value in found.items() if key[1] not in {60, 180}}
+
+    data = {"requests": [50.0] * 4, "reports": [50.0] * 4, "failed": [0.0] * 4, "none": [0.0] * 4}
+    windows = Sparse(lambda _: data, "e").counts(CountQuery(("v-a",), 0, 240, 60))
+    assert [window.of("v-a").get("errors") for window in windows] == [Tally(50), Tally(0), Tally(50), None]

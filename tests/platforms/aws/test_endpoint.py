@@ -15,16 +15,18 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from platforms.aws.clients import clients
-from platforms.aws.endpoint import SageMakerRegistry, SageMakerTraffic, SnsNotify, controller
+from platforms.aws.endpoint import SageMakerRegistry, SnsNotify, controller
 from platforms.aws.journal import DynamoJournal
+from platforms.aws.traffic import SageMakerTraffic
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.live import Live, Variant
-from rollout.core.state import RolloutState
+from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from services.guardrails import guardrail
 from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, lead_to_mocks
+from tests.rollout.worlds import PLAN, release, served
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000:endpoint/endpoint"
 PACKAGE = "arn:aws:sagemaker:us-east-1:000000000000:model-package/group/1"
@@ -63,7 +65,8 @@ def described(status: str, **more: Any) -> dict[str, Any]:
 def test_what_is_live_is_read_back_with_weights_as_shares(traffic: SageMakerTraffic, stub: Stubber) -> None:
     stub.add_response("describe_endpoint", described("Updating"), {"EndpointName": "endpoint"})
     live = traffic.read()
-    assert live == Live("changing", "pair", {"v-a": Variant(90, 50, 2), "v-b": Variant(10, 50, 1)}, "Updating")
+    variants = {"v-a": Variant(90, 50, 2), "v-b": Variant(10, 50, 1)}
+    assert live == Live("changing", "pair", variants, "Updating", modified=NOW.timestamp())
     assert (live.shares(), live.shares(desired=True)) == ({"v-a": 90, "v-b": 10}, {"v-a": 50, "v-b": 50})
 
 
@@ -102,6 +105,36 @@ def test_a_guard_is_sent_as_a_deployment_config_that_waits_after_every_part(
     expected = {"EndpointName": "endpoint", "EndpointConfigName": "large", "DeploymentConfig": sent}
     stub.add_response("update_endpoint", {"EndpointArn": ARN}, expected)
     traffic.use_config("large", guardrail(kind, 50, 60, ["v-a-5xx"]))
+
+
+def test_an_update_that_sagemaker_rolls_back_without_a_reason_fails_the_trial(
+    traffic: SageMakerTraffic, stub: Stubber
+) -> None:
+    """As reported in terraform-provider-aws 48997: the endpoint is InService with its old config."""
+    world = served()
+    solo = [{"VariantName": "v-a", "CurrentWeight": 1.0, "DesiredWeight": 1.0, "CurrentInstanceCount": 1}]
+
+    def describe(status: str, after: int) -> None:
+        told = described(status, EndpointConfigName="solo-a", ProductionVariants=solo)
+        stub.add_response("describe_endpoint", {**told, "LastModifiedTime": NOW + timedelta(seconds=after)})
+
+    describe("InService", 0)
+    stub.add_response("update_endpoint", {"EndpointArn": ARN})
+    describe("InService", 0)  # reads are eventually consistent
+    world.controller(traffic=traffic).release(release("b"), "pair-ab", PLAN)
+    assert (world.state.phase, world.state.moves) == (Phase.PREPARING, 1)
+    world.clock.sleep(20)
+    describe("Updating", 10)
+    world.controller(traffic=traffic).tick()
+    assert world.state.phase is Phase.PREPARING
+    world.clock.sleep(20)
+    for _ in range(3):
+        describe("InService", 30)
+    state = world.controller(traffic=traffic).tick().state
+    assert (state.phase, state.verdict.outcome, state.rejected, state.champion) == (
+        Phase.IDLE, "failed", {}, release("a"),
+    )  # fmt: skip
+    assert "serves solo-a again without a reason" in state.verdict.reason.text
 
 
 def test_a_refusal_while_the_endpoint_is_updating_is_busy_not_a_mistake(

@@ -197,7 +197,7 @@ def test_a_tick_puts_away_what_happened_in_the_name_of_the_function(
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoint-advance")
     advance.handler({}, None)
     assert journal().read().audit.waiting == ()
-    records = [Signed.from_line(line).record for line in S3Records(advance.impatient_clients(), "artifacts").lines()]
+    records = [Signed.from_line(line).record for line in S3Records.of(advance.impatient_clients(), "artifacts").lines()]
     assert [(one.number, one.kind, one.who) for one in records] == [
         (1, "decision", "function endpoint-rollback"),
         (2, "verdict", "function endpoint-rollback"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from platforms.aws.blobs import S3Blobs
-from platforms.aws.replay import SageMakerReplay
+from platforms.aws.endpoint import SageMakerReplay
 from services.captures import CaptureFiles
 
 

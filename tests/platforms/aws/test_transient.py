@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from platforms.aws.transient import passes
+from platforms.aws.handlers.drift import passes
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
 

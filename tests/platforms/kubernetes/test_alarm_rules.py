@@ -297,7 +297,6 @@ def test_a_budget_that_burns_fast_pages_and_slowly_asks_for_a_ticket(tmp_path: P
         every="1m",
     )
     play(tmp_path, failing("0+2x1200"), {"1000m": ["slo-ticket"]}, of=PROMISED, every="1m")
-    play(tmp_path, failing("0x1200"), {"1000m": []}, of=PROMISED, every="1m")
 
 
 def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help_is() -> None:

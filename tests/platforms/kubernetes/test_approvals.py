@@ -76,10 +76,10 @@ def test_the_update_that_begins_a_release_puts_its_approvals_into_the_audit_reco
 ) -> None:
     approvals.add(by("ada"))
     api = approvals.api
-    monkeypatch.setattr(kubernetes_trial, "_api", lambda _: api)
+    monkeypatch.setattr(kubernetes_trial, "api_of", lambda _: api)
     target = {"id": RELEASE, "model_package_arn": f"{api.namespace}/{NAME}"}
     for _ in range(2):
-        KubernetesRolloutProvider()._record_approvals({"endpoint": ENDPOINT, "target": target})
+        KubernetesRolloutProvider()._record_approvals({"endpoint": ENDPOINT, "desired_release": target})
     (kept,) = KubernetesJournal(api, ENDPOINT).read().audit.waiting
     assert (kept.kind, kept.who, kept.what["event"]) == ("approval", api.user(), "agreed")
     assert (kept.what["who"], kept.what["why"], kept.what["package"]) == ("ada", "looks well", DIGEST)

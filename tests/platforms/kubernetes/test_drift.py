@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -16,10 +15,8 @@ from platforms.kubernetes.database import Database
 from platforms.kubernetes.monitors import sweep
 from rollout.core.state import Phase, RolloutState
 from services.promises import Member, Promises
-from tests.monitoring.shelf import REFERENCE, ROWS, START, days, file, moved
-from tests.platforms.kubernetes.killed import killed_after
+from tests.monitoring.shelf import REFERENCE, ROWS, START, file, moved
 from tests.platforms.kubernetes.labelled import shown
-from tests.platforms.kubernetes.postgres import Server
 from tests.rollout.worlds import release
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -82,34 +79,3 @@ def test_a_level_that_nobody_tells_any_more_is_not_shown(world: World) -> None:
     assert world.seen("drift_evidence", variant="v-a") is None
     world.sweep()
     assert world.seen("drift_evidence", variant="v-a") is not None, "a sweep tells it though nothing has come"
-
-
-def test_a_process_that_is_killed_after_any_transaction_leaves_each_row_to_be_counted_once(
-    postgres: Server, store: Database
-) -> None:
-    transactions, finished = 0, False
-    while not finished:
-        transactions += 1
-        world = World(store, f"drift-{next(_names)}")
-        world.captured(days(4, 7))
-        finished = not killed_after(transactions, postgres.url(), world.drift, "COMMIT")
-        world.sweep()
-        assert world.seen("capture_rows_total", variant="v-a") == 4 * ROWS
-    assert transactions > 5
-
-
-def test_of_processes_that_sweep_at_once_each_row_is_counted_by_one(postgres: Server, world: World) -> None:
-    world.captured(days(8, 7), post=20)
-    children: list[int] = []
-    for _ in range(3):
-        child = os.fork()
-        if not child:
-            try:
-                world.drift(Database.of(postgres.url()))
-            finally:
-                os._exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
-    world.sweep()
-    assert world.seen("capture_rows_total", variant="v-a") == 8 * ROWS

@@ -199,7 +199,7 @@ def test_while_nobody_can_say_what_rings_no_step_is_taken_and_at_the_end_of_its_
         state = scene.tick(rollout)
     assert scene.world.weights() == {"w-small": 100}
     assert state.moved is not None
-    assert "exceeded 1800 s: nobody can say whether an alarm rings" in state.moved.reason.text
+    assert "exceeded 1800 s: nobody can say whether an alarm fires" in state.moved.reason.text
 
 
 def test_new_pods_that_crash_lose_their_traffic_at_the_next_look(scene: Scene) -> None:

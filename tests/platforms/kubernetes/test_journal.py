@@ -9,7 +9,7 @@ from platforms.kubernetes import journal as module
 from platforms.kubernetes import names
 from platforms.kubernetes.answers import NotFound
 from platforms.kubernetes.journal import JournalCopy, KubernetesJournal
-from platforms.kubernetes.kinds import ROLLOUT
+from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
 from rollout.core.errors import Conflict, RolloutError, Unreachable
 from rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.world import ENDPOINT, World
@@ -76,6 +76,19 @@ def test_two_writers_of_the_copy_in_the_same_moment_do_not_overwrite_each_other(
     with pytest.raises(Conflict):
         JournalCopy(world.api, ENDPOINT).put(first.written("ada"))
     assert JournalCopy(world.api, ENDPOINT).read() == later
+
+
+def test_a_copy_that_somebody_deleted_is_made_again_with_an_event_and_a_first_one_without(world: World) -> None:
+    copy, first = JournalCopy(world.api, ENDPOINT), RolloutState(ENDPOINT).written("ada")
+    copy.put(first)
+    copy.put(first.written("ada"))
+    assert world.events() == []
+    world.api.delete(CONFIG_MAP, names.journal_copy(ENDPOINT))
+    copy.put(first.written("ada"))
+    assert copy.read().revision == 2
+    (event,) = world.events()
+    assert (event["type"], event["reason"]) == ("Warning", "JournalCopyRestored")
+    assert "It has revision 2 of it again" in event["message"]
 
 
 def test_what_pulumi_writes_meanwhile_is_no_conflict_and_stays(world: World, journal: KubernetesJournal) -> None:

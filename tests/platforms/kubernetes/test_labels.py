@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
 from functools import partial
 from itertools import count
-from random import Random
 from typing import Any
 
 import pytest
@@ -72,26 +69,6 @@ def test_one_variant_whose_package_cannot_be_read_now_stops_no_other(world: Worl
 def test_labels_that_are_too_many_for_one_post_are_refused(world: World) -> None:
     with pytest.raises(RolloutError, match="split them"):
         take_labels(world.database, world.endpoint, "all.jsonl", b" " * (MOST + 1))
-
-
-def test_a_server_that_is_killed_at_any_moment_leaves_each_pair_to_be_counted_once(
-    postgres: Server, store: Database
-) -> None:
-    source, pairs = Random(7), 60
-    for _ in range(3):
-        world = World(store, f"power-{next(_names)}")
-        for start in range(0, pairs, 20):
-            world.captured("v-a", *((f"id {n}", True, 0.5) for n in range(start, start + 20)))
-        world.labelled(*((f"id {n}", True) for n in range(pairs)))
-        killer = threading.Timer(source.uniform(0.0, 0.15), postgres.kill)
-        killer.start()
-        with suppress(RolloutError):
-            world.run()
-        killer.join()
-        postgres.start()
-        world.run()
-        assert world.pairs("v-a", ROLLOUT) == (pairs, pairs)
-        assert world.seen("invalid_answers_count", rollout=ROLLOUT, variant="v-a") == pairs
 
 
 def test_a_process_that_is_killed_after_any_transaction_leaves_each_pair_to_be_counted_once(

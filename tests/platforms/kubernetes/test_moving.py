@@ -37,7 +37,7 @@ def test_each_step_waits_before_the_next_and_so_does_the_last_before_the_old_pod
     [
         (replace(WELL, gateway="Accepted is not told yet"), "Accepted is not told yet"),
         (replace(WELL, new=1), "1 of 2 new pods are ready"),
-        (replace(WELL, ringing=None), "nobody can say whether an alarm rings"),
+        (replace(WELL, ringing=None), "nobody can say whether an alarm fires"),
     ],
 )
 @pytest.mark.parametrize("move", [MOVE, FIRST, LAST])

@@ -214,18 +214,6 @@ def test_what_the_gateway_answers_itself_is_unknown_and_so_is_a_gateway_or_prome
     assert signals.quantile("v-a", 0.5, time.time() - 3600, time.time()) is not None
 
 
-def test_an_outage_of_both_is_left_to_the_judge(it: Stage, prometheus: Prometheus) -> None:
-    alarms, state = judged(prometheus), trial()
-    until(lambda: not rings(alarms, state, none=True))
-    for _ in range(30):
-        it.ask(2, 500)
-        it.ask(1, 500, "v-b")
-    until(lambda: {alarm.variant for alarm in alarms.firing(state)} == {"v-a", "v-b"})
-
-    # The two variants are scraped in one go, but a rule may be evaluated between their alarms.
-    until(lambda: [alarm.variant for alarm in alarms.ringing(state)] == ["v-a"])
-
-
 def test_the_dashboard_shows_what_was_asked_and_prometheus_takes_all_of_it(it: Stage, prometheus: Prometheus) -> None:
     it.ask(20)
     it.ask(4, 500)

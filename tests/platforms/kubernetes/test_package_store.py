@@ -66,7 +66,7 @@ def test_a_package_that_is_in_none_of_its_places_is_gone(bucket: dict[str, Any],
     store = ClusterPackageStore("registry.example/models", bucket)
     uri = store.uri(DIGEST)
     assert uri == f"s3://{bucket['name']}/packages/{DIGEST[7:]}/model.tar.gz"
-    with pytest.raises(Gone, match=f"^{uri} and {uri} are gone.* so the bucket or somebody did"):
+    with pytest.raises(Gone, match=f"^{uri} and {uri} are gone.* so its store or somebody did"):
         verify_past(store, [uri, uri], DIGEST, "serving:1", KEY.public_key)
     with pytest.raises(RegistryError, match=f"cannot read {uri}: .*NoSuchKey") as caught:
         store.fetch(uri, DIGEST, tmp_path / "copy")

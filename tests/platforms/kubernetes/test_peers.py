@@ -124,6 +124,7 @@ def test_no_pod_is_deleted_or_scaled_by_a_trial(cluster: Cluster) -> None:
     """kserve#5983: the stable pods were taken away before those of the canary could answer."""
     api = cluster.around.api
     before = {name: api.get(DEPLOYMENT, name)["spec"] for name in ("solo-a", "solo-b")}
-    ends(cluster, cluster.begin())
+    assert ends(cluster, cluster.begin()).champion == cluster.release("b")
+    assert cluster.around.weights() == {"solo-b": 100}
     assert {name: api.get(DEPLOYMENT, name)["spec"] for name in before} == before
     assert api.list(POD) == []

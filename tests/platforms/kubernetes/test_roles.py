@@ -137,6 +137,9 @@ def test_the_controller_writes_the_copy_of_its_endpoints_journals_and_of_no_othe
     JournalCopy(api, ENDPOINT).put(RolloutState(ENDPOINT, revision=1))
     owner.apply(CONFIG_MAP, {"metadata": {"name": journal_copy(ENDPOINT), "labels": {"a": "b"}}}, "pulumi")
     assert JournalCopy(owner, ENDPOINT).read().revision == 1, "an update leaves what the controllers wrote"
+    owner.delete(CONFIG_MAP, journal_copy(ENDPOINT))
+    JournalCopy(api, ENDPOINT).put(RolloutState(ENDPOINT, revision=2))
+    assert JournalCopy(owner, ENDPOINT).read().revision == 2, "a deleted one is made again"
     with pytest.raises(Forbidden):
         JournalCopy(api, "theirs").put(RolloutState("theirs", revision=1))
 

@@ -140,6 +140,16 @@ def test_a_source_that_fails_now_and_then_moves_no_weights() -> None:
     assert (share(world), events(world, "reduced")) == (50, [])
 
 
+def test_a_trial_whose_windows_lack_the_counts_of_both_versions_now_and_then_does_not_go_on() -> None:
+    world = challenged(seconds=0)
+    world.metrics_hidden = lambda start: start // PLAN.window_seconds % 3 == 0
+    state = follow(world, 2000)
+    assert events(world, "reduced") == [], "no gap is long"
+    assert [event.numbers["percent"] for event in world.sent if event.kind == "weights"] == [10]
+    assert (state.verdict.outcome, state.verdict.reason.source) == ("rolled_back", "timeout")
+    assert "windows lack the counts of a version" in state.verdict.reason.text
+
+
 def test_known_windows_without_a_request_are_too_little_traffic_and_no_missing_metrics() -> None:
     world = challenged(seconds=10)
     world.requests_per_second = 0

@@ -40,7 +40,7 @@ def test_a_person_reads_what_happened_why_the_weights_and_what_to_do_next() -> N
 
 KINDS = (
     *("weights", "paused", "held", "promoted", "rolled_back", "failed", "superseded", "cleared", "skip_trial"),
-    *("restore", "restore_lifted", "left_to_judge"),
+    *("restore", "restore_lifted", "left_to_judge", "not_serving"),
 )
 
 

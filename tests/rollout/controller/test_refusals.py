@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rollout.controller.controller import Progress
-from rollout.core.endings import Ignored
+from rollout.core.endings import MAX_MOVES, Ignored
 from rollout.core.errors import Busy, RolloutError, Unreachable
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
@@ -24,22 +24,22 @@ class Throttled(MemoryTraffic):
 
     left: int = 0
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
         if self.left:
             self.left -= 1
             raise Busy("UpdateEndpoint is throttled")
-        super().use_config(name, guard)
+        return super().use_config(name, guard)
 
 
 @dataclass
 class Met(Throttled):
     """Takes no config for some calls, in each of which another controller writes the journal."""
 
-    def use_config(self, name: str, guard: Guard | None = None) -> None:
+    def use_config(self, name: str, guard: Guard | None = None) -> bool:
         if self.left:
             journal = MemoryJournal(self.world)
             journal.write(journal.read())
-        super().use_config(name, guard)
+        return super().use_config(name, guard)
 
 
 @dataclass
@@ -156,6 +156,33 @@ def test_throttled_calls_fail_no_trial_though_others_write_the_journal_meanwhile
     throttled = world.controller(traffic=Met(world, 20))
     throttled.release(release("b"), "pair-ab", PLAN)
     assert throttled.follow(1200).champion == release("b")
+
+
+@pytest.mark.parametrize("shown_after", [0.0, 45.0])
+def test_a_config_that_fails_without_a_reason_is_requested_once_though_the_endpoint_shows_the_request_late(
+    shown_after: float,
+) -> None:
+    world = served(shown_after=shown_after, change_seconds=50.0, silent={"pair-ab"})
+    world.controller().release(release("b"), "pair-ab", PLAN)
+    state = world.controller().follow(300)
+    assert state.verdict is not None
+    assert (state.phase, state.verdict.outcome, len(world.guards)) == (Phase.IDLE, "failed", 1)
+    assert not state.rejected
+
+
+def test_a_config_whose_acceptance_cannot_be_recorded_is_requested_again() -> None:
+    @dataclass
+    class Forgetful(MemoryJournal):
+        def write(self, state: RolloutState) -> RolloutState:
+            if state.requested is not None and state.requested.accepted_at:
+                raise Unreachable("the journal does not answer")
+            return super().write(state)
+
+    world = served(silent={"pair-ab"})
+    forgetful = world.controller(journal=Forgetful(world))
+    forgetful.release(release("b"), "pair-ab", PLAN)
+    assert forgetful.follow(300).phase is Phase.IDLE
+    assert len(world.guards) == 2 * MAX_MOVES
 
 
 @pytest.mark.parametrize(

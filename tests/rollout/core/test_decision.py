@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rollout.core.decision import TrialObservations, decide
 from rollout.core.plan import LONGEST, Plan, ReplayGate, Step
-from rollout.core.state import ON_TRIAL, Phase, Pivot, RolloutState
+from rollout.core.state import ON_TRIAL, Phase, Pivot, Reduction, RolloutState
 from rollout.core.transitions import apply, approve
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
@@ -55,10 +55,35 @@ def test_a_step_waits_while_many_of_its_windows_lack_the_counts_of_one_version()
     assert decide(PLAN, BAKING, seen(2), 420).action == "advance"
     decision = decide(PLAN, BAKING, seen(3), 420)
     assert (decision.action, decision.reason.kind) == ("hold", Kind.METRICS_LACKING)
-    assert decision.reason.text.startswith("3 of the trial's 40 windows lack the counts of one version")
+    assert decision.reason.text.startswith("3 of the trial's 40 windows lack the counts of a version")
     over = decide(PLAN, BAKING, seen(3), 1020)
     assert over.action == "roll_back"
     assert "3 of the trial's 40 windows lack" in over.reason.text
+
+
+@pytest.mark.parametrize(
+    ("missing", "reductions", "ends"),
+    [
+        ({3}, (), True),
+        ({3, 4, 5, 6}, (), True),  # one incident
+        ({3, 4, 5, 6, 20, 21}, (), True),
+        ({3, 4, 5, 6, 20, 21, 30}, (), False),
+        ({3, 9, 20, 25}, (), False),
+        ({*range(1, 40, 2)}, (), False),
+        ({36, 37, 38, 39}, (), True),  # not counted yet
+        ({3, *range(20, 30)}, (Reduction(0, 220.0, 310.0),), True),  # the gap took the share away
+        ({3, 9, 11, 13, *range(20, 30)}, (Reduction(0, 220.0, 310.0),), False),
+    ],
+)
+def test_a_step_waits_while_many_of_its_windows_lack_the_counts_of_both_versions_in_several_gaps(
+    missing: set[int], reductions: tuple[Reduction, ...], ends: bool
+) -> None:
+    windows = [Window(10.0 + 10 * n, 10, {"errors": Tally(450, 4)}, {"errors": Tally(50, 0)}) for n in range(40)]
+    lost = (replace(one, champion={}, challenger={}) if n in missing else one for n, one in enumerate(windows))
+    state = replace(BAKING, step_starts=(0.0,), reductions=reductions)
+    decision = decide(PLAN, state, TrialObservations(tuple(lost)), 420)
+    expected = ("advance", Kind.NOT_WORSE) if ends else ("hold", Kind.METRICS_LACKING)
+    assert (decision.action, decision.reason.kind) == expected
 
 
 def test_a_challenger_that_nobody_counts_is_the_one_without_data() -> None:

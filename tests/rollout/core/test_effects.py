@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
 from rollout.core.live import Live, Variant
 from rollout.core.plan import Guard, Plan
-from rollout.core.state import Phase, Retiring, RolloutState
+from rollout.core.state import Phase, Requested, Retiring, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -46,6 +46,10 @@ def live(
     weights = now if now is not None else {"v-a": 1.0, "v-b": 0.0}
     variants = {name: Variant(weight, (going or weights)[name], instances) for name, weight in weights.items()}
     return Live(status, config, variants, status)
+
+
+def request(state: RolloutState, config: str, before: str = "pair-ab") -> UseConfig:
+    return UseConfig(config, replace(state, moves=state.moves + 1, requested=Requested(config, before)))
 
 
 def test_a_challenger_that_is_not_ready_gets_no_traffic(baking: RolloutState) -> None:
@@ -87,7 +91,7 @@ def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: R
     assert isinstance(due(back, live(now={"v-a": 90, "v-b": 10}), {}, 0), SetWeights)
     emptied = live(now={"v-a": 100, "v-b": 0})
     assert due(back, emptied, {}, 0) == SetApproval("arn:b", "Rejected", RINGS)
-    assert due(back, emptied, {"arn:b": "Rejected"}, 0) == UseConfig("solo-a", replace(back, moves=1))
+    assert due(back, emptied, {"arn:b": "Rejected"}, 0) == request(back, "solo-a")
     moving = live(now={"v-a": 100, "v-b": 0}, status="changing")
     assert isinstance(due(back, moving, {"arn:b": "Rejected"}, 0), Wait)
     done = due(back, live("solo-a", {"v-a": 1.0}), {"arn:b": "Rejected"}, 0)
@@ -103,7 +107,7 @@ def test_a_rollback_whose_champion_does_not_come_up_alone_ends_on_the_config_tha
     rejected = {"arn:b": "Rejected"}
     for moves in range(MAX_MOVES):
         stuck = replace(back, moves=moves)
-        assert due(stuck, emptied, rejected, 0) == UseConfig("solo-a", replace(back, moves=moves + 1))
+        assert due(stuck, emptied, rejected, 0) == request(stuck, "solo-a")
     done = due(replace(back, moves=MAX_MOVES), replace(emptied, failure="no capacity"), rejected, 9).state
     assert (done.phase, done.champion, done.verdict.outcome, set(done.rejected)) == (
         Phase.IDLE, release("a"), "rolled_back", {"b"},
@@ -186,7 +190,7 @@ def test_superseded_challengers_are_kept_only_as_long_as_the_endpoint_uses_them(
 @pytest.mark.parametrize("outcome", ["withdrawn", "failed"])
 def test_a_challenger_that_nothing_speaks_against_waits_as_before_its_trial(baking: RolloutState, outcome: str) -> None:
     back, emptied = decided(baking, Phase.ROLLING_BACK, outcome), live(now={"v-a": 100, "v-b": 0})
-    assert due(back, emptied, {"arn:b": "PendingManualApproval"}, 0) == UseConfig("solo-a", replace(back, moves=1))
+    assert due(back, emptied, {"arn:b": "PendingManualApproval"}, 0) == request(back, "solo-a")
     # It skipped its trial, and was approved just before the champion was wanted again.
     assert due(back, emptied, {"arn:b": "Approved"}, 0) == SetApproval("arn:b", "PendingManualApproval", RINGS)
 
@@ -194,14 +198,14 @@ def test_a_challenger_that_nothing_speaks_against_waits_as_before_its_trial(baki
 def test_a_champion_that_failed_to_move_to_other_instances_stays_approved(baking: RolloutState) -> None:
     large = replace(release("a"), config_name="solo-a-large")
     back = decided(replace(baking, challenger=large), Phase.ROLLING_BACK, "failed")
-    assert due(back, live("solo-a-large", {"v-a": 1.0}), {}, 0) == UseConfig("solo-a", replace(back, moves=1))
+    assert due(back, live("solo-a-large", {"v-a": 1.0}), {}, 0) == request(back, "solo-a", "solo-a-large")
 
 
 def test_a_superseded_challenger_loses_its_traffic_before_the_endpoint_moves(baking: RolloutState) -> None:
     newer = replace(baking, phase=Phase.PREPARING, step=-1, pair_config="pair-ad", weights={"v-a": 100, "v-d": 0})
     assert due(newer, live(now={"v-a": 50, "v-b": 50}), {}, 0) == SetWeights({"v-a": 100, "v-b": 0})
     effect = due(newer, live(now={"v-a": 100, "v-b": 0}), {}, 0)
-    assert effect == UseConfig("pair-ad", replace(newer, moves=1))
+    assert effect == request(newer, "pair-ad")
 
 
 def test_a_config_that_never_comes_up_is_given_up(baking: RolloutState) -> None:
@@ -212,6 +216,54 @@ def test_a_config_that_never_comes_up_is_given_up(baking: RolloutState) -> None:
     effect = due(tried, replace(alone, failure="no capacity"), {}, 0)
     assert effect.state.phase is Phase.ROLLING_BACK
     assert "does not come up" in effect.state.decided.reason.text
+
+
+ACCEPTED = Requested("pair-ab", "solo-a", modified=90.0, accepted_at=100.0)
+SHOWN = replace(live("solo-a", {"v-a": 1.0}), modified=101.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "answer"),
+    [
+        (SHOWN, 101, Record),  # it changed since, and has gone back
+        (replace(SHOWN, modified=90.0), 101, Wait),  # as before the request: a read may be stale
+        (replace(SHOWN, modified=90.0), 161, Record),
+        (replace(SHOWN, status="changing"), 500, Look),
+        (replace(SHOWN, config="solo-x"), 500, UseConfig),  # someone else moved it
+        (replace(SHOWN, failure="no capacity"), 500, UseConfig),
+        (replace(SHOWN, modified=90.0, failure=PING.format("b")), 101, Wait),  # the failure of an earlier request
+        (replace(SHOWN, failure=PING.format("b")), 500, Record),
+    ],
+)
+def test_an_endpoint_that_goes_back_without_a_reason_after_it_accepted_a_config_has_failed_with_it(
+    baking: RolloutState, seen: Live, now: float, answer: type
+) -> None:
+    preparing = replace(baking, phase=Phase.PREPARING, step=-1, moves=1, requested=ACCEPTED)
+    assert isinstance(due(preparing, seen, {}, now), answer)
+
+
+def test_a_config_that_fails_silently_rejects_no_release_and_says_where_to_look(baking: RolloutState) -> None:
+    preparing = replace(baking, phase=Phase.PREPARING, step=-1, moves=1, requested=ACCEPTED)
+    failed = due(preparing, SHOWN, {}, 500).state
+    assert (failed.phase, failed.decided.outcome) == (Phase.ROLLING_BACK, "failed")
+    assert "it accepted config pair-ab, and serves solo-a again without a reason" in failed.decided.reason.text
+
+
+def test_only_an_accepted_request_of_this_phase_can_fail_silently(baking: RolloutState) -> None:
+    """A controller may be killed before its call, and a phase begins with `moves` of 0."""
+    preparing = replace(baking, phase=Phase.PREPARING, step=-1, moves=1)
+    for requested in (None, replace(ACCEPTED, accepted_at=0.0), replace(ACCEPTED, config="solo-b")):
+        assert isinstance(due(replace(preparing, requested=requested), SHOWN, {}, 500), UseConfig)
+    assert isinstance(due(replace(preparing, moves=0, requested=ACCEPTED), SHOWN, {}, 500), UseConfig)
+
+
+def test_a_release_that_has_served_before_is_tried_again_though_it_fails_silently(baking: RolloutState) -> None:
+    back = replace(decided(baking, Phase.ROLLING_BACK), requested=replace(ACCEPTED, config="solo-a", before="pair-ab"))
+    emptied = replace(live(now={"v-a": 100, "v-b": 0}), modified=101.0)
+    assert isinstance(due(replace(back, moves=MAX_MOVES - 1), emptied, {"arn:b": "Rejected"}, 500), UseConfig)
+    stranded = due(replace(back, moves=MAX_MOVES), emptied, {"arn:b": "Rejected"}, 500).state
+    assert "serves pair-ab again without a reason" in stranded.history[-1].text
+    assert due(stranded, emptied, {}, 501) == Rest()
 
 
 def test_a_failed_endpoint_in_mid_trial_rolls_back(baking: RolloutState) -> None:

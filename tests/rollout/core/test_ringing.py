@@ -38,7 +38,8 @@ def test_a_challenger_whose_alarm_rings_goes_back_in_every_phase(phase: Phase) -
 def test_a_ring_from_before_the_trial_only_withholds_traffic() -> None:
     older = rings("v-b", 999.0)
     assert heard(TRIAL, older, 1100.0) is TRIAL
-    assert withheld(TRIAL, older).kind is Kind.STILL_RINGS
+    found = withheld(TRIAL, older)
+    assert (found.kind, f"alarm {found.name} fires: " in found.text) == (Kind.STILL_RINGS, True)
     assert withheld(TRIAL, rings("v-a", 999.0)) is None
     moves = replace(TRIAL, phase=Phase.MOVING, challenger=replace(release("a"), config_name="solo-a-large"))
     assert withheld(moves, rings("v-a", 999.0)) is None, "the champion gets its traffic back from a trial that it ends"

@@ -15,7 +15,7 @@ from platforms.kubernetes import panels as kubernetes
 from services.declaration.panels import Panel, PanelSettings, model_input, quality, service
 
 OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
-SETTINGS = PanelSettings(80, 30, 2, segments=True, objective=OBJECTIVE)
+SETTINGS = PanelSettings(80, 30, 2, segments=True, objective=OBJECTIVE, max_5xx_rate=0.07)
 SHARED = [*service(SETTINGS), *model_input(SETTINGS), *quality(SETTINGS)]
 ON_AWS = aws.panels("e", SETTINGS)
 ON_KUBERNETES = kubernetes.Panels("models", "e", "60s", "240s").all(SETTINGS)
@@ -38,8 +38,23 @@ def test_each_panel_has_one_axis_with_a_unit_and_curves_with_different_labels() 
 
 def test_alarms_have_a_line_where_they_fire() -> None:
     lines = {spec.title: spec.line for spec in SHARED if spec.line is not None}
-    assert sorted(lines.values()) == [1, 1, 80]
-    assert lines["Model latency"] == 80
+    assert sorted(lines.values()) == [1, 1, 7, 80]
+    assert (lines["Model latency"], lines["Errors"]) == (80, 7)
+
+
+def test_errors_are_rates_in_the_unit_of_their_alarms_line() -> None:
+    (errors,) = (spec for spec in SHARED if spec.title == "Errors")
+    assert (errors.unit, {curve.stat for curve in errors.curves}) == ("% of requests", {"rate"})
+    (failed, refused), (failing, refusing) = (
+        [query.text for panel in made if panel.spec.title == "Errors" for query in panel.queries]
+        for made in (ON_AWS, ON_KUBERNETES)
+    )
+    assert failed.startswith("100 * SEARCH(") and "Invocation5XXErrors" in failed and "'Average', 60)" in failed
+    assert refused == failed.replace("5XX", "4XX")
+    for rate in (failing, refusing):
+        part, whole = rate.split(" / ")
+        assert part.startswith("100 * sum by ("), rate
+        assert part.removeprefix("100 * ").partition("(")[2].partition(")")[0] in whole, "both by variant"
 
 
 def test_errors_by_segment_are_shown_where_the_config_names_segments() -> None:

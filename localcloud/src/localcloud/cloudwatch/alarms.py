@@ -24,7 +24,7 @@ INITIAL_REASON = "Unchecked: Initial alarm creation"
 _PERIODS = (10, 20, 30)
 _DAY, _WEEK, _HOUR = 86400, 604800, 3600
 _MAX_TAGS = 50
-_MAX_QUERIES = 20
+_MAX_QUERIES, _MAX_METRICS = 20, 10
 _ACTION = re.compile(
     r"arn:aws[a-z-]*:(sns:[a-z0-9-]+:\d{12}:[\w.-]+|lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(:[\w$-]+)?)"
 )
@@ -225,6 +225,8 @@ def _math_queries(definition: Mapping[str, Any]) -> tuple[tuple[Query, ...], str
     if len(definition["Metrics"]) > _MAX_QUERIES:
         raise validation_error(f"an alarm can have at most {_MAX_QUERIES} queries in Metrics")
     queries = parse_queries(definition["Metrics"])
+    if len([*metric_queries(queries)]) > _MAX_METRICS:
+        raise validation_error(f"an alarm on metric math can use at most {_MAX_METRICS} metrics")
     watched = [query.id for query in queries if query.returned]
     if len(watched) != 1:
         raise validation_error(

@@ -3,7 +3,10 @@
 Most of the import of a provider's SDK goes into the documentation of each property, and into types such as
 `Input[Optional[str]]`, which Python before 3.14 makes one by one. So the modules of installed SDKs are compiled
 with `from __future__ import annotations` and without docstrings, once, and kept beside Python's own bytecode. What an
-SDK needs of an annotation, it reads by `typing.get_type_hints`, which takes text as well.
+SDK needs of an annotation, it reads by `typing.get_type_hints`, which takes text as well. `read_types_once` has it read
+each text once that means the same everywhere.
+
+A package of an SDK imports the modules of all its resources. They are imported when one of their names is used.
 
 Pulumi's own SDK imports its automation API, for programs that run other programs. It is loaded when it is used.
 """
@@ -14,14 +17,31 @@ import ast
 import importlib.util
 import marshal
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
-_KIND = "sdk2"
+_KIND = "sdk3"
 """Tells our bytecode from Python's own, in the name of its file."""
+_NAMES = re.compile(r"^__all__ = (\[.*?\])$", re.MULTILINE | re.DOTALL)
+_PLAIN = re.compile(r"(?:pulumi\.(?:In|Out)put|Optional|Mapping|Sequence|_builtins\.\w+|str|Any|[\[\], ])+")
+"""An annotation whose names mean the same in each module of an SDK."""
+_ON_USE = """
+__all__ = [*__modules, *(name for name in globals() if not name.startswith("_"))]
+
+def __getattr__(name):
+    module = __modules.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+    loaded = importlib.import_module(f"{__name__}.{module}")
+    globals().update({one: getattr(loaded, one) for one in loaded.__all__})
+    return globals()[name]
+"""
 _SIZE = 16
 _WHEN_USED = "pulumi.automation"
 
@@ -64,6 +84,8 @@ class _Loader(SourceFileLoader):
             if known[:_SIZE] == mark:
                 return marshal.loads(known[_SIZE:])  # noqa: S302  bytecode, as trusted as Python's own beside it
             tree = _without_dict_fields(ast.parse(source.read_bytes()))
+            if source.name == "__init__.py" and fullname.count(".") == 1:
+                tree = _imported_on_use(tree, source.parent)
             code = compile(tree, source, "exec", __future__.annotations.compiler_flag, dont_inherit=True, optimize=2)
             _write(kept, mark + marshal.dumps(code))
         except (OSError, ValueError, EOFError, TypeError):
@@ -77,6 +99,37 @@ def _without_dict_fields(module: ast.Module) -> ast.Module:
         if isinstance(item, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "TypedDict" for b in item.bases):
             item.body = [ast.copy_location(ast.Pass(), item)]
     return module
+
+
+def _imported_on_use(package: ast.Module, folder: Path) -> ast.Module:
+    """Import the modules of a package's classes and functions when one of their names is used."""
+    modules: dict[str, str] = {}
+    for item in list(package.body):
+        if isinstance(item, ast.ImportFrom) and item.level == 1 and item.module and item.names[0].name == "*":
+            names = _NAMES.search((folder / f"{item.module}.py").read_text())
+            if names:
+                modules.update(dict.fromkeys(ast.literal_eval(names[1]), item.module))
+                package.body.remove(item)
+    package.body += ast.parse(f"__modules = {modules!r}\n{_ON_USE}").body if modules else []
+    return package
+
+
+def read_types_once() -> None:
+    """Have the SDK read each plain annotation once, and not once for each property that has it."""
+    from pulumi import _types  # noqa: PLC0415  not before `install`
+
+    read: dict[str, Any] = {}
+    hints = _types.get_type_hints
+
+    def get_type_hints(getter: Any, **names: Any) -> dict[str, Any]:
+        text = getter.__annotations__.get("return")
+        if not isinstance(text, str) or not _PLAIN.fullmatch(text):
+            return hints(getter, **names)
+        if text not in read:
+            read[text] = hints(getter, **names)
+        return read[text]
+
+    _types.get_type_hints = get_type_hints
 
 
 def _write(file: Path, content: bytes) -> None:

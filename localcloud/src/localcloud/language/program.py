@@ -15,7 +15,7 @@ import pulumi
 import pulumi.runtime
 from pulumi.runtime.proto import language_pb2
 
-from . import SHOWN
+from . import SHOWN, light
 from .engine import Engine
 
 
@@ -31,6 +31,7 @@ def run(request: language_pb2.RunRequest, engine: str) -> language_pb2.RunRespon
     """
     path = Path(request.pwd or ".", request.info.entry_point or request.program or ".").absolute()
     connection = Engine.at(engine)
+    light.read_types_once()
     _configure(request, connection)
     sys.argv = [str(path), *request.args]
     # A program's own folder stays importable after its main file has ended: applies may import late.

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,11 +44,13 @@ class Archives:
         self._folder = folder
         self._s3 = s3
 
-    def exists(self, url: str) -> bool:
-        """Whether the object is there."""
+    def exists(self, url: str, region: str) -> bool:
+        """Whether the object is there, in a bucket of the region as far as its owner lets it be known."""
         bucket, key = _address(url)
         try:
             self._s3().head_object(Bucket=bucket, Key=key)
+            with suppress(ClientError):
+                return self._s3().head_bucket(Bucket=bucket).get("BucketRegion", region) == region
         except (ClientError, BotoCoreError):
             return False
         return True

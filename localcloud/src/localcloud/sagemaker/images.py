@@ -20,7 +20,7 @@ from localcloud.server.platform import ImageCommand, Platform
 _URI = re.compile(
     r"^(?P<registry>[^/]+)/(?P<repository>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
-_ECR = re.compile(r"^\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
+_ECR = re.compile(r"^\d{12}\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/")
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The one kind of manifest that SageMaker takes."""
 _SERVE = "serve"
@@ -293,6 +293,12 @@ class Images:
 def of_ecr(uri: str) -> bool:
     """Whether an image is one of Amazon ECR, by its name."""
     return _ECR.match(uri) is not None
+
+
+def region_of(uri: str) -> str:
+    """The region of an image in ECR; empty for any other."""
+    named = _ECR.match(uri)
+    return named["region"] if named else ""
 
 
 async def remove_containers(state: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from localcloud.sagemaker.account import Account
 from localcloud.sagemaker.archive import Archives
 from localcloud.sagemaker.errors import already_exists, invalid, not_found
-from localcloud.sagemaker.images import Images, of_ecr
+from localcloud.sagemaker.images import Images, of_ecr, region_of
 from localcloud.sagemaker.listing import Listing
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.store import Document, Store
@@ -79,8 +79,13 @@ class Models:
                 "media type is used for specified image."
             )
         url = model_data_url(resolved)
-        if url and not await asyncio.to_thread(self._archives.exists, url):
-            raise invalid(f"Could not find model data at {url}.")
+        if url and not await asyncio.to_thread(self._archives.exists, url, self._account.region):
+            raise invalid(
+                f"Could not access model data at {url}. Please ensure that the role "
+                f'"{request.get("ExecutionRoleArn")}" exists and that its trust relationship policy allows the action '
+                f'"sts:AssumeRole" for the service principal "{PRINCIPAL}". Also ensure that the role has '
+                f'"s3:GetObject" permissions and that the object is located in {self._account.region}.'
+            )
         async with self._store.change() as change:
             if self._store.get(MODEL, name):
                 raise already_exists("model", arn)
@@ -94,11 +99,10 @@ class Models:
     async def describe(self, request: Request) -> Document:
         """A model as it was created."""
         model = self.get(request["ModelName"])
-        hidden = {"Tags", "Resolved"}
-        return {
-            "EnableNetworkIsolation": False,
-            **{name: value for name, value in model.items() if name not in hidden},
-        }
+        shown = {name: value for name, value in model.items() if name not in {"Tags", "Resolved"}}
+        if "PrimaryContainer" in shown:
+            shown["PrimaryContainer"] = {"Mode": "SingleModel", **shown["PrimaryContainer"]}
+        return {"EnableNetworkIsolation": False, **shown}
 
     async def list(self, request: Request) -> Document:
         """Models, the newest first unless asked otherwise."""
@@ -137,6 +141,11 @@ class Models:
     async def _require_image(self, uri: str) -> None:
         if not of_ecr(uri):
             raise invalid(f'Using non-ECR image "{uri}" without Vpc repository access mode is not supported.')
+        if region_of(uri) != self._account.region:
+            raise invalid(
+                f'Region of "{uri}" does not match expected region of {self._account.region}. Cross region ECR image '
+                "pulls are not allowed."
+            )
         if not await self._images.knows(uri):
             raise invalid(
                 f"Requested image {uri} not found. (The local ECR of {self._account.account} in "

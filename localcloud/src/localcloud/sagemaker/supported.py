@@ -33,6 +33,7 @@ _VARIANT = {
     "ModelDataDownloadTimeoutInSeconds": ...,
     "ContainerStartupHealthCheckTimeoutInSeconds": ...,
     "RoutingConfig": {"RoutingStrategy": {"RANDOM", "LEAST_OUTSTANDING_REQUESTS"}},
+    "EnableSSMAccess": {False},
 }
 _CHANNEL = {
     "ChannelName": ...,

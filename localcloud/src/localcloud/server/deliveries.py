@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from ministack.core import iam_evaluator
 from ministack.core.arn import ArnParseError, parse_arn
 from ministack.core.iam_evaluator import EvalContext, _gather_role_policies, evaluate_resource_policy
 from ministack.core.responses import get_account_id, get_region, request_scope
-from ministack.services import eventbridge, iam, kms, lambda_svc, sns, sqs
+from ministack.services import eventbridge, iam, kms, lambda_svc, s3, sns, sqs
 
 from localcloud.server.durability import Durability, Touched
 from localcloud.server.invocations import Invocations
@@ -140,6 +141,7 @@ def guard(invocations: Invocations, durability: Durability) -> None:
     """Have SNS and EventBridge ask the target's policy, and hand functions their events durably and with retries."""
     _guard_sns(invocations)
     _guard_events(invocations, durability)
+    _guard_notifications()
     lambda_svc.invoke_async_with_retry = lambda function, event: invocations.submit(
         (function.get("config") or function)["FunctionArn"], event
     )
@@ -198,6 +200,41 @@ def _guard_events(invocations: Invocations, durability: Durability) -> None:
     eventbridge._dispatch_to_lambda = dispatch_to_lambda
 
 
+def _guard_notifications() -> None:
+    """S3 takes no rules that overlap, and no function that does not let it call.
+
+    Source: Amazon S3 user guide, "Configuring event notifications using object key name filtering".
+    """
+    validate = s3._validate_notification_configs
+
+    def validate_configs(configs: list[dict[str, Any]], region: str, bucket: str = "", skip: bool = False) -> Any:
+        if refused := validate(configs, region, bucket, skip):
+            return refused
+        if any(_overlap(one, other) for one, other in combinations(configs, 2)):
+            return s3._invalid_notification_config(
+                "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes "
+                "are overlapping for the same event type."
+            )
+        source, functions = f"arn:aws:s3:::{bucket}", [one["arn"] for one in configs if one["type"] == "lambda"]
+        if skip or all(function_allows(arn, "s3.amazonaws.com", source) for arn in functions):
+            return None
+        return s3._invalid_notification_config("Unable to validate the following destination configurations")
+
+    s3._validate_notification_configs = validate_configs
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rules would both take an object's event."""
+    first, second = one["filter_prefix"] or "", other["filter_prefix"] or ""
+    if not (first.startswith(second) or second.startswith(first)):
+        return False
+    first, second = one["filter_suffix"] or "", other["filter_suffix"] or ""
+    if not (first.endswith(second) or second.endswith(first)):
+        return False
+    pairs = [(a, b) for a in one["events"] for b in other["events"]]
+    return any(s3._event_matches(a, [b]) or s3._event_matches(b, [a]) for a, b in pairs)
+
+
 def _schedule_allows(role_arn: str, arn: str, schedule_arn: str) -> bool:
     """A schedule reaches its target with the rights of the role that it names."""
     try:
@@ -206,7 +243,8 @@ def _schedule_allows(role_arn: str, arn: str, schedule_arn: str) -> bool:
         ]
     except (ArnParseError, KeyError):
         return True  # ministack tells of it
-    return role_allows(role_arn, action, arn, "scheduler.amazonaws.com", schedule_arn)
+    group = schedule_arn.replace(":schedule/", ":schedule-group/").rpartition("/")[0]  # whose ARN the trust policy gets
+    return role_allows(role_arn, action, arn, "scheduler.amazonaws.com", group)
 
 
 def _target_allows(arn: str, rule_arn: str) -> bool:

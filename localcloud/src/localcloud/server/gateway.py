@@ -18,10 +18,20 @@ from typing import Any, TypeVar
 from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, responses, router
 
-from localcloud.server import authorization, beside, dispatch, objects, owners, policies, requests, s3_requests
+from localcloud.server import (
+    authorization,
+    dependent_actions,
+    dispatch,
+    limits,
+    objects,
+    owners,
+    policies,
+    requests,
+    s3_requests,
+)
 from localcloud.server.condition_keys import condition_keys, role_of, s3_conditions
 from localcloud.server.platform import Answer
-from localcloud.server.refusals import Asked, refusal
+from localcloud.server.refusals import Asked, malformed, refusal
 from localcloud.server.regions import Handle
 from localcloud.server.resource_arns import check_place, resource_arns, table_arn
 
@@ -275,7 +285,7 @@ def _handler(name: str, service: Handle, started: asyncio.Event) -> Handle:
 def _authorized(name: str, serve: Handle) -> Handle:
     """A handler that asks for what ministack's one check a request leaves out.
 
-    That is further resources, tagging, reading what is named in S3, and passing a role.
+    That is further resources, tagging, reading what is named in S3, and passing a role; then `limits`.
     """
 
     async def handle(
@@ -283,15 +293,20 @@ def _authorized(name: str, serve: Handle) -> Handle:
     ) -> Answer:
         request = requests.current.get()
         if request is not None and request.query is query:  # else a service calls, not a client
-            for action, arn, context in islice(checks(request, router.extract_region(headers, query)), 1, None):
+            region = router.extract_region(headers, query)
+            for action, arn, context in islice(checks(request, region), 1, None):
                 if refused := refusal(Asked(name, headers, query), action, arn, context):
                     return refused
+            try:
+                limits.check(request, headers, region)
+            except requests.BadRequest as error:
+                return malformed(name, headers, error)
         return await serve(method, path, headers, body, query)
 
     return handle
 
 
-def checks(request: requests.Request, region: str) -> Iterator[beside.Need]:
+def checks(request: requests.Request, region: str) -> Iterator[dependent_actions.Need]:
     """All that a request to any service but S3 needs, its own action on its main resource first."""
     namespace = iam_actions.SERVICE_TO_IAM_NAMESPACE[request.service]
     resources = _resources(request, region, responses.get_account_id())
@@ -307,8 +322,8 @@ def checks(request: requests.Request, region: str) -> Iterator[beside.Need]:
         passed = {"iam:PassedToService": f"{request.service}.amazonaws.com"}
         yield from (("iam:PassRole", arn, passed) for arn in authorization.passed_roles(request))
     else:
-        yield from beside.needs(request.service, request.members)
+        yield from dependent_actions.needs(request.service, request.members)
     tags = iam_actions.request_tag_context(
         request.service, f"{namespace}:{request.action}", request.body, request.query
     )
-    yield from _guarded(lambda: [*beside.tagging(request, namespace, resources[0], tags)])
+    yield from _guarded(lambda: [*dependent_actions.tagging(request, namespace, resources[0], tags)])

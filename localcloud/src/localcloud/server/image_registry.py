@@ -21,6 +21,7 @@ from ministack.core import iam_evaluator, responses
 from ministack.core.iam_evaluator import AuthError
 from ministack.services import ecr
 
+from localcloud.server.limits import missing_layers
 from localcloud.server.platform import Answer
 from localcloud.server.tokens import Tokens
 
@@ -68,7 +69,7 @@ class ImageRegistry:
             with responses.request_scope(responses.get_account_id(), responses.get_region()):
                 caller = responses.get_account_id()
                 path = _select_registry(method, path, headers, query)
-                refusal = _refusal(key, caller, method, path)
+                refusal = _refusal(key, caller, method, path) or _incomplete(method, path, body)
                 return refusal or await answer(method, path, headers, body, query)
 
         def give_token(data: dict[str, Any]) -> Any:
@@ -119,6 +120,13 @@ def _refusal(key: str, caller: str, method: str, path: str) -> Answer | None:
     return _error(
         403, "DENIED", f"User: {denied.principal_arn} is not authorized to perform: ecr:{action} on resource: {arn}"
     )
+
+
+def _incomplete(method: str, path: str, body: bytes) -> Answer | None:
+    """The answer to a manifest whose layers were not pushed before."""
+    verb, name, _ = ecr._parse_v2_path(path) or ("", "", "")
+    text = missing_layers(name, body) if (verb, method.upper()) == ("manifest", "PUT") else ""
+    return _error(404, "BLOB_UPLOAD_UNKNOWN", text) if text else None
 
 
 def _unauthorized(host: str) -> Answer:

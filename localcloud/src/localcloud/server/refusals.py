@@ -64,5 +64,6 @@ def malformed(service: str, headers: Mapping[str, str], error: BadRequest) -> An
         service, "", "", str(uuid.uuid4()), error_code=error.code, message=str(error), headers=dict(headers)
     )
     if "json" in answered["Content-Type"]:
-        answered = {**answered, "x-amzn-ErrorType": error.code}
+        others = {name: value for name, value in answered.items() if name.lower() != "x-amzn-errortype"}
+        answered = {**others, "x-amzn-ErrorType": error.code}
     return error.status, answered, body

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import time
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import combinations, takewhile
 from typing import Any
 
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch_logs, lambda_svc, s3, sqs, sts
+from ministack.services import cloudwatch_logs, dynamodb, lambda_svc, s3, sqs, sts
 
 from localcloud.server.durability import failures
 from localcloud.server.platform import Datum
@@ -45,6 +47,21 @@ Meter = Callable[[tuple[str, str, str], str, float, str], None]
 """Takes the account, the region and the name of a function, and a metric, its value and unit."""
 
 
+def qualify_listed_versions() -> None:
+    """ListVersionsByFunction gives the unpublished version's ARN without its qualifier, `$LATEST`."""
+    list_versions = lambda_svc._list_versions
+
+    def qualified(name: str, query_params: Any) -> Any:
+        status, headers, body = list_versions(name, query_params)
+        found = json.loads(body)
+        for version in found.get("Versions", []):
+            if version["Version"] == "$LATEST" and not version["FunctionArn"].endswith(":$LATEST"):
+                version["FunctionArn"] += ":$LATEST"
+        return status, headers, json.dumps(found).encode()
+
+    lambda_svc._list_versions = qualified
+
+
 def report_failed_object_writes() -> None:
     """S3 logs an object that it cannot write to disk and answers 200: note the failure for the answer."""
     write = s3._atomic_write
@@ -59,6 +76,39 @@ def report_failed_object_writes() -> None:
             raise
 
     s3._atomic_write = atomic_write
+
+
+def refuse_overlapping_updates() -> None:
+    """DynamoDB refuses an update of two paths of which one is part of the other, or the same."""
+    apply = dynamodb._apply_update_expression
+
+    def apply_update(item: Any, expression: str, values: Any, names: Any, *more: Any) -> Any:
+        paths: list[tuple[Any, ...]] = []
+        clause: list[Any] = []
+        for token in [*dynamodb._tokenize(expression), ("IDENT", "SET")]:
+            if token[0] == "IDENT" and token[1].upper() in {"SET", "REMOVE", "ADD", "DELETE"}:
+                parts = [list(takewhile(_in_path, part)) for part in dynamodb._split_by_comma(clause)]
+                paths += [tuple(dynamodb._parse_path_from_tokens(part, names)) for part in parts if part]
+                clause = []
+            elif token[0] != "EOF":
+                clause.append(token)
+        for one, other in combinations(paths, 2):
+            if one[: len(other)] == other[: len(one)]:
+                raise ValueError(
+                    "Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one "
+                    f"of these paths; path one: {_shown(one)}, path two: {_shown(other)}"
+                )
+        return apply(item, expression, values, names, *more)
+
+    dynamodb._apply_update_expression = apply_update
+
+
+def _in_path(token: Any) -> bool:
+    return token[0] not in {"EQ", "VALUE_REF"}
+
+
+def _shown(path: tuple[Any, ...]) -> str:
+    return f"[{', '.join(f'[{part}]' if isinstance(part, int) else str(part) for part in path)}]"
 
 
 def count_loopback_as_secure() -> None:

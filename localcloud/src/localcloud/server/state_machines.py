@@ -21,7 +21,7 @@ from ministack import app
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import stepfunctions, sts
 
-from localcloud.server.beside import Need
+from localcloud.server.dependent_actions import Need
 from localcloud.server.gateway import checks
 from localcloud.server.platform import Answer, RoleRefused
 from localcloud.server.refusals import Asked, refusal

@@ -80,13 +80,14 @@ class Cloud:
         token: str | None = None,
         *,
         account: str | None = None,
+        region: str = "us-east-1",
     ) -> Any:
         """A boto3 client of an account's root unless keys are given; made once, as most calls take less."""
         root = self.keys_of(account)
         access_key, secret = access_key or root.access_key_id, secret or root.secret_access_key
-        wanted = (service, access_key, secret, token or "")
+        wanted = (service, access_key, secret, token or "", region)
         if wanted not in self._clients:
-            session = boto3.Session(access_key, secret, token, region_name="us-east-1")
+            session = boto3.Session(access_key, secret, token, region_name=region)
             self._clients[wanted] = session.client(service, endpoint_url=self.url)
         return self._clients[wanted]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from platforms.kubernetes.autoscaled import HELD, LEAST
-from platforms.kubernetes.kinds import AUTOSCALER, LEASE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONTROLLER
+from platforms.kubernetes.kinds import AUTOSCALER, ENDPOINT_SLICE, LEASE, ROLLOUT, ROUTE
+from platforms.kubernetes.names import CONTROLLER, ENDPOINT
 from platforms.kubernetes.program import process
 from platforms.kubernetes.program.counts import Counts
 from platforms.kubernetes.program.process import Process
@@ -102,12 +102,36 @@ def test_a_route_that_somebody_changes_is_looked_at(start: Start) -> None:
     api = with_rollouts("a")
     works = start(api)[1]
     until(lambda: "tick a" in works.done)
-    until(lambda: len(api.watchers) == 2)
+    until(lambda: len(api.watchers) == 3)
     works.done.clear()
     api.put(ROUTE, "a", spec={"rules": 1})
     until(lambda: works.done == ["tick a"])
     api.put(ROUTE, "a", spec={"rules": 1}, status={"seen": True})
     api.put(ROUTE, "other", spec={})
+    time.sleep(0.2)
+    assert works.done == ["tick a"]
+
+
+def test_an_endpoint_is_looked_at_when_a_workload_gets_its_first_ready_pod_loses_its_last_or_is_deleted(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "WAKE_SECONDS", 0.0)
+    api = with_rollouts("a")
+    works = start(api)[1]
+    until(lambda: "tick a" in works.done)
+    until(lambda: len(api.watchers) == 3)
+    labels, ready = {"labels": {ENDPOINT: "a"}}, {"conditions": {"ready": True}}
+    for endpoints, looked in (([], True), ([ready], True), ([ready, ready], False), ([], True)):
+        works.done.clear()
+        api.put(ENDPOINT_SLICE, "a-1-x", metadata=labels, endpoints=endpoints)
+        if looked:
+            until(lambda: "tick a" in works.done)
+        time.sleep(0.2)
+        assert works.done == ["tick a"] * looked
+    works.done.clear()
+    api.delete(ENDPOINT_SLICE, "a-1-x")
+    until(lambda: works.done == ["tick a"])
+    api.put(ENDPOINT_SLICE, "other-x", metadata={"labels": {}}, endpoints=[ready])
     time.sleep(0.2)
     assert works.done == ["tick a"]
 

@@ -47,7 +47,7 @@ def working(world: World, **parts: Any) -> Working:
     outage = Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock))
     controller = parts.get("controller") or world.controller()
     worker = Worker("endpoint", controller, journal, outage, parts.get("recorder"))
-    endpoint = DrivenRollout(worker, 5.0, parts.get("ringing") or rings(world))
+    endpoint = DrivenRollout(worker, 5.0, parts.get("ringing") or rings(world), parts.get("show", lambda *_: None))
     found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
     found.learn({"metadata": {"name": "endpoint"}, "spec": SPEC.as_dict()})
     return found
@@ -66,6 +66,20 @@ def test_a_trial_is_carried_to_its_end_look_by_look() -> None:
     assert 'modelstack_rollout_phase{endpoint="endpoint",phase="idle",namespace="models"} 1.0' in text
     assert f'modelstack_controller_ticks_total{{endpoint="endpoint",namespace="models"}} {looks + 1}.0' in text
     assert "failures" not in text
+
+
+def test_each_look_shows_whether_the_champion_serves_and_a_failure_to_show_it_stops_no_trial() -> None:
+    world, shown = challenged(seconds=0), list[tuple[int, Any]]()
+
+    def show(state: RolloutState, live: Any) -> None:
+        shown.append((state.revision, live))
+        raise Unreachable("the API server does not answer")
+
+    work = working(world, show=show)
+    assert work.tick("endpoint") is not None
+    assert shown == [(world.state.revision, world.live())]
+    assert 'error="Unreachable",work="show"' in work.counts.text()
+    assert work.well("endpoint")
 
 
 def test_a_wake_takes_back_what_rings() -> None:

@@ -112,6 +112,7 @@ def _read_table(s: Scope, k: Props) -> Props:
             _read_index(i, listed=i["IndexName"] in listed) for i in live.get("GlobalSecondaryIndexes", [])
         ],
         "serverSideEncryption": _read_encryption(live.get("SSEDescription", {})),
+        "tableClass": live.get("TableClassSummary", {}).get("TableClass", "STANDARD"),
         "deletionProtectionEnabled": live.get("DeletionProtectionEnabled", False),
         "pointInTimeRecovery": _read_recovery(client, k["name"]),
         "ttl": _read_ttl(client, k["name"]),
@@ -235,7 +236,7 @@ TABLE = Resource(
         "deletionProtectionEnabled": Prop(default=False),
     },
     ident="name",
-    outputs=("arn",),
+    outputs=("arn", "tableClass"),
     name=Name(limit=255),
     tags=_TAGS,
     required=("attributes", "hashKey"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from localcloud.awsplugin.cloud import Scope
@@ -62,7 +63,7 @@ def _read(s: Scope, k: Props) -> Props:
         "uuid": live["UUID"],
         "arn": live["EventSourceMappingArn"],
         "functionArn": function,
-        "lastModified": live["LastModified"].isoformat(),
+        "lastModified": live["LastModified"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lastProcessingResult": live.get("LastProcessingResult"),
         "state": live["State"],
         "stateTransitionReason": live.get("StateTransitionReason"),

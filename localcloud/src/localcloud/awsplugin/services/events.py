@@ -32,7 +32,8 @@ def _settle_rule(s: Scope, k: Props, p: Props) -> None:
 
 def _read_rule(s: Scope, k: Props) -> Props:
     live = s("events").describe_rule(Name=k["name"], EventBusName=_bus(k))
-    return {"arn": live["Arn"], "eventBusName": _bus(k), **RULE.state(live, *_RULE)}
+    enabled = live.get("State") != "DISABLED"
+    return {"arn": live["Arn"], "eventBusName": _bus(k), "isEnabled": enabled, **RULE.state(live, *_RULE)}
 
 
 def _delete_rule(s: Scope, k: Props) -> None:
@@ -76,10 +77,11 @@ EVENT_RULE = Resource(
     ident=lambda k: k["name"] if _bus(k) == "default" else f"{_bus(k)}/{k['name']}",
     parse=_parse_rule,
     identity=("eventBusName",),
-    outputs=("arn",),
+    outputs=("arn", "isEnabled"),
     name=Name(limit=64, prefix="namePrefix"),
     tags=_TAGS,
     check=_check_rule,
+    moves={"state": ("isEnabled",)},
     create=_put_rule,
     settle=_settle_rule,
     read=_read_rule,

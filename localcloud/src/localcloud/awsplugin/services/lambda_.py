@@ -78,7 +78,8 @@ def _read_function(s: Scope, k: Props) -> Props:
     arn = live["FunctionArn"]
     sha = live["CodeSha256"]
     untouched = k.get("codeSha256") in {None, sha}  # else somebody else put code there, and ours is to be put back
-    invoke = f"arn:{s.partition}:apigateway:{s.region}:lambda:path/2015-03-31/functions"
+    gateway = f"arn:{s.partition}:apigateway:{s.region}:lambda:path"
+    invoke = f"{gateway}/2015-03-31/functions"
     version = live["Version"]
     found = FUNCTION.state(live, "name", *_SETTINGS, "architectures", "packageType")
     if not found.get("deadLetterConfig", {}).get("targetArn"):
@@ -91,6 +92,7 @@ def _read_function(s: Scope, k: Props) -> Props:
         "reservedConcurrentExecutions": answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1),
         "arn": arn,
         "invokeArn": f"{invoke}/{arn}/invocations",
+        "responseStreamingInvokeArn": f"{gateway}/2021-11-15/functions/{arn}/response-streaming-invocations",
         "qualifiedArn": f"{arn}:{version}",
         "qualifiedInvokeArn": f"{invoke}/{arn}:{version}/invocations",
         "version": version,
@@ -151,7 +153,7 @@ RESOURCE_FUNCTION = Resource(
         "skipDestroy": Prop(local=True, default=False),
     },
     ident="name",
-    outputs=("arn", "invokeArn", *_CODE_OUTPUTS),
+    outputs=("arn", "invokeArn", "responseStreamingInvokeArn", *_CODE_OUTPUTS),
     name=Name(limit=64),
     tags=_TAGS,
     check=_check_function,

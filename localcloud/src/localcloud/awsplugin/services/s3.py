@@ -83,6 +83,7 @@ def _read_bucket(s: Scope, k: Props) -> Props:
         "bucket": bucket,
         "arn": f"arn:{s.partition}:s3:::{bucket}",
         "bucketDomainName": f"{bucket}.s3.amazonaws.com",
+        "bucketNamespace": "global",
         "bucketRegion": s.region,
         "bucketRegionalDomainName": f"{bucket}.s3.{s.region}.amazonaws.com",
         "hostedZoneId": _HOSTED_ZONES.get(s.region),
@@ -133,7 +134,9 @@ BUCKET = Resource(
         "forceDestroy": Prop(local=True, default=False),
     },
     ident="bucket",
-    outputs=("arn", "bucketDomainName", "bucketRegion", "bucketRegionalDomainName", "hostedZoneId"),
+    outputs=(
+        *("arn", "bucketDomainName", "bucketNamespace", "bucketRegion", "bucketRegionalDomainName", "hostedZoneId"),
+    ),
     name=Name("bucket", limit=63, lower=True, prefix="bucketPrefix"),
     tags=_TAGS,
     create=_create_bucket,
@@ -155,7 +158,7 @@ def _put_versioning(s: Scope, p: Props) -> None:
 def _read_versioning(s: Scope, k: Props) -> Props:
     live = s("s3").get_bucket_versioning(Bucket=k["bucket"])
     found = VERSIONING.state({"VersioningConfiguration": live}, "versioningConfiguration")["versioningConfiguration"]
-    return {"bucket": k["bucket"], "versioningConfiguration": {"status": "Disabled", **found}}
+    return {"bucket": k["bucket"], "versioningConfiguration": {"status": "Disabled", "mfaDelete": "Disabled", **found}}
 
 
 def _suspend_versioning(s: Scope, k: Props) -> None:
@@ -228,7 +231,12 @@ def _put_lifecycle(s: Scope, p: Props) -> None:
 
 def _read_lifecycle(s: Scope, k: Props) -> Props:
     live = s("s3").get_bucket_lifecycle_configuration(Bucket=k["bucket"])
-    return {"bucket": k["bucket"], **LIFECYCLE.state(live, "rules")}
+    smallest = live.get("TransitionDefaultMinimumObjectSize", "all_storage_classes_128K")
+    return {
+        "bucket": k["bucket"],
+        "transitionDefaultMinimumObjectSize": smallest,
+        **LIFECYCLE.state(live, "rules"),
+    }
 
 
 BUCKET_LIFECYCLE = Resource(
@@ -244,6 +252,7 @@ BUCKET_LIFECYCLE = Resource(
     },
     ident="bucket",
     identity=("bucket",),
+    outputs=("transitionDefaultMinimumObjectSize",),
     create=_put_lifecycle,
     read=_read_lifecycle,
     update=lambda s, k, p, _: _put_lifecycle(s, p),

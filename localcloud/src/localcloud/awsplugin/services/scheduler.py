@@ -19,6 +19,7 @@ _PROPS = (
     "flexibleTimeWindow",
     "target",
     "state",
+    "actionAfterCompletion",
 )
 _OTHER_TARGETS = (
     "ecsParameters",
@@ -76,6 +77,7 @@ RESOURCES = (
                 without=_OTHER_TARGETS,
             ),
             "state": Prop(default="ENABLED", one_of=("ENABLED", "DISABLED")),
+            "actionAfterCompletion": Prop(default="NONE", one_of=("NONE", "DELETE")),
         },
         ident=lambda k: f"{_group(k)}/{k['name']}",
         parse=_parse,

@@ -45,6 +45,7 @@ def _read_queue(s: Scope, k: Props) -> Props:
         "url": k["url"],
         "name": live["QueueArn"].rpartition(":")[2],
         "arn": live["QueueArn"],
+        "kmsDataKeyReusePeriodSeconds": 300,
         **{name: int(live[a]) for name, a in _INTEGERS.items() if a in live},
         **{name: live[a].lower() == "true" for name, a in _BOOLEANS.items() if a in live},
         **{name: live[a] for name, a in _TEXTS.items() if live.get(a)},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.server.beside import needs
+from localcloud.server.dependent_actions import needs
 
 from .shared import OTHER, OWNER, SOURCE, document
 
