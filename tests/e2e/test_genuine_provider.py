@@ -61,6 +61,16 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
 }
 """Changes that the genuine provider makes in place."""
 
+DEFAULTS = {
+    "aws_s3_bucket_notification",
+    "aws_s3_bucket_server_side_encryption_configuration",
+    "aws_s3_bucket_versioning",
+}
+"""What each bucket has: to delete it restores S3's default, or suspends the versions."""
+
+_SHORTEST_ID = 8
+"""A shorter output is no id that AWS gave."""
+
 Resource = dict[str, Any]
 
 
@@ -117,7 +127,7 @@ class Life:
         config, state = self.converted(resource, "inputs"), self.states.get(resource["urn"])
         if ignoring and state:
             ignored = [snake(path) for path in resource.get("ignoreChanges", ()) if path != "*"]
-            config |= {name: state[name] for name in ignored}
+            config |= {name: _set(state[name]) for name in ignored}
         return self.call("plan", resource, config | changes)
 
     def create(self, resource: Resource) -> None:
@@ -127,8 +137,10 @@ class Life:
             state = self.call("apply", resource).value
             declared = self.converted(resource, "inputs")
             for name, old in self.converted(resource, "outputs").items():
-                if name not in declared and isinstance(old, str) and isinstance(state[name], str) and len(old) > 8 and old != state[name]:
-                    self._renewed[old] = state[name]
+                new = state[name]
+                both = isinstance(old, str) and isinstance(new, str)
+                if both and name not in declared and len(old) > _SHORTEST_ID and old != new:
+                    self._renewed[old] = new
 
     def delete(self, resource: Resource) -> None:
         """Delete a resource, and see that it is gone."""
@@ -138,8 +150,7 @@ class Life:
             assert self.call("apply", resource).value is None
             self.call("adopt", resource, state)
             left = self.call("read", resource).value
-            # S3 answers a bucket without notifications with an empty configuration.
-            assert left is None or kind_of(resource["type"]) == "aws_s3_bucket_notification", f"{resource['urn']} is still there"
+            assert left is None or kind_of(resource["type"]) in DEFAULTS, f"{resource['urn']} is still there"
 
     def changed(self) -> dict[str, list[str]]:
         """What plans change that were not requested, by resource."""
@@ -172,6 +183,15 @@ class Life:
                 done[resource["urn"]] = pool.submit(run, resource)
         for future in done.values():
             future.result()
+
+
+def _set(value: Any) -> Any:
+    """A state's value as a config has it: without what the provider sets to zero where nothing is declared."""
+    if isinstance(value, list):
+        return [_set(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _set(item) for name, item in value.items() if item or isinstance(item, list)}
+    return value
 
 
 def _dependencies(resource: Resource) -> Iterator[str]:

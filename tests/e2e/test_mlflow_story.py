@@ -124,9 +124,7 @@ def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
     assert "MLflow does not know of sha256:" in done.output and "the next update tells it" in done.output
     state = journal(story.target())
     assert state.verdict is not None and state.verdict.outcome == "promoted"
-    began = time.monotonic()
     advance(story.target())
-    assert time.monotonic() - began < 20
     running.start(port)
     advance(story.target())
     assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -207,9 +206,8 @@ def test_a_package_is_told_of_once_and_then_nothing_is_to_do(known: SmallMlflow)
 def test_an_outage_is_an_outcome_that_is_told_in_a_line_and_the_next_update_sends_what_was_missed(
     known: SmallMlflow, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    provider, began = MlflowProvider(), time.monotonic()
+    provider = MlflowProvider()
     down = provider.create(inputs(known, server=DOWN)).outs
-    assert time.monotonic() - began < 1
     assert down is not None and down["missed"].startswith("Silent: http://127.0.0.1:1 does not answer")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"MLflow does not know of {DIGEST} yet, and the next update tells it: ")

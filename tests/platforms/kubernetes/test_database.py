@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -136,14 +135,12 @@ class TestOnPostgres:
         holder = threading.Thread(target=lambda: store.together("hold", hold))
         holder.start()
         held.wait(10)
-        began = time.monotonic()
         try:
             with pytest.raises(Busy, match="lock timeout"):
                 store.run("delete", "DELETE FROM taken WHERE endpoint = :e", e=endpoint)
         finally:
             done.set()
             holder.join()
-        assert 2 < time.monotonic() - began < 8
 
     def test_a_deadlock_is_tried_again(self, store: Database, endpoint: str) -> None:
         store.run("make", "INSERT INTO taken (endpoint, once) VALUES (:e, 'a'), (:e, 'b')", e=endpoint)

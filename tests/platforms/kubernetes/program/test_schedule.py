@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from platforms.kubernetes.program.schedule import Schedule
 from tests.platforms.kubernetes.world import TestClock
@@ -65,9 +64,7 @@ def test_many_that_ask_within_the_spacing_get_one_more_turn_after_it() -> None:
 def test_one_that_waits_is_told_of_what_is_added() -> None:
     schedule = Schedule()
     threading.Timer(0.1, schedule.add, ["a"]).start()
-    begun = time.monotonic()
-    assert schedule.take(most=10) == "a"
-    assert time.monotonic() - begun < 5
+    assert schedule.take(most=1e9) == "a"
 
 
 def test_what_is_held_is_not_due_until_it_is_let_go() -> None:
@@ -103,9 +100,7 @@ def test_after_the_end_nothing_is_due_and_nobody_waits() -> None:
     schedule = Schedule()
     schedule.add("a")
     schedule.close()
-    begun = time.monotonic()
-    assert schedule.take(most=10) is None
-    assert time.monotonic() - begun < 5
+    assert schedule.take(most=1e9) is None
 
 
 def test_it_tells_for_how_long_something_has_been_due() -> None:

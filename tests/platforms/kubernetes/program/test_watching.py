@@ -12,7 +12,7 @@ from platforms.kubernetes.program.watching import Watching
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 
-def until(true: Any, seconds: float = 10.0) -> None:
+def until(true: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it does not come true"
