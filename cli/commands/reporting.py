@@ -33,8 +33,9 @@ def pr_report(asked: TargetOptions, out: Path | None, config: Path | None) -> No
     and its cost; in the model and its decisions; in the training data; which policies fail; and how long the rollout
     takes at today's traffic. Nothing in the cloud is changed. What cannot be found out is missing with its reason.
 
-    Exits with 1 when the preview fails, or when the model cannot be built or is below its gates. The comment is written
-    in any case.
+    Exits with 1 when a policy or the program refuses the change, when the model cannot be built or is below its gates,
+    and when its release is rejected on this stack; with 2 when the stack's config is wrong, and 3 when Pulumi's state,
+    the cloud or the champion cannot be read. The comment is written in any case, and its first lines name the cause.
     """
     from cli.local.stack import Stack  # noqa: PLC0415 - only this command needs them
     from cli.report.gather import gather  # noqa: PLC0415
@@ -51,4 +52,4 @@ def pr_report(asked: TargetOptions, out: Path | None, config: Path | None) -> No
         out.write_text(page(facts))
     else:
         say(page(facts), nl=False)
-    sys.exit(0 if facts.good else 1)
+    sys.exit(facts.exit_code)

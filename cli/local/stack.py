@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from cli.errors import OperatorError
-from cli.local.yaml_file import read
+from cli.errors import UNKNOWN, OperatorError
+from cli.local.yaml_file import Malformed, read
 from cli.signals import terminate
 from cli.target import ROOT
 
@@ -68,7 +68,7 @@ class Stack:
             )
         except FileNotFoundError as error:
             raise OperatorError(
-                "the pulumi command is not on PATH", 'Run `make setup`, then: eval "$(make -s env)"', 2
+                "the pulumi command is not on PATH", 'Run `make setup`, then: eval "$(make -s env)"', UNKNOWN
             ) from error
         lines: list[str] = []
         assert process.stdout is not None  # noqa: S101 - asked for above
@@ -128,7 +128,7 @@ class Stack:
         return content, inner
 
     def written(self) -> dict[str, Any]:
-        """The content of the stack's config file, empty without one; OperatorError if it is malformed."""
+        """The content of the stack's config file, empty without one; Malformed if it is wrong."""
         path = self.config or self.root / "stacks" / f"Pulumi.{self.name}.yaml"
         content = (read(path) if path.exists() else None) or {}
         outer = content
@@ -136,5 +136,5 @@ class Stack:
             outer = (outer.get(key) if key else outer) or {}
             if not isinstance(outer, dict):
                 name = key or "the whole file"
-                raise OperatorError(f"{path.name}: {name} is {outer!r}, and is to hold fields, each as `name: value`")
+                raise Malformed(f"{path.name}: {name} is {outer!r}, and is to hold fields, each as `name: value`")
         return content

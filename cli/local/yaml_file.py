@@ -8,33 +8,40 @@ from typing import Any
 
 import yaml
 
-from cli.errors import OperatorError
+from cli.errors import WRONG_USE, OperatorError
 from cli.target import ROOT
 
 
+class Malformed(OperatorError):
+    """A file that is wrong."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=WRONG_USE)
+
+
 def read(path: Path) -> Any:
-    """The content of a YAML file; OperatorError with file and line if it is malformed or has an infinite number."""
+    """The content of a YAML file; Malformed with file and line if it is malformed or has an infinite number."""
     shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     try:
         content = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise OperatorError(f"{shown} cannot be read: {error.strerror}") from error
+        raise Malformed(f"{shown} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise OperatorError(_broken(shown, line, f"it is not UTF-8 ({error.reason})")) from error
+        raise Malformed(_broken(shown, line, f"it is not UTF-8 ({error.reason})")) from error
     try:
         return yaml.load(content, Loader=_Loader)  # noqa: S506 - a safe loader
     except _NotFinite as error:
         where = f"{shown}, line {error.problem_mark.line + 1}" if error.problem_mark else str(shown)
-        raise OperatorError(f"{where}: {error.problem}; allowed are finite numbers. Nothing was changed") from error
+        raise Malformed(f"{where}: {error.problem}; allowed are finite numbers. Nothing was changed") from error
     except yaml.MarkedYAMLError as error:
         begun, mark = error.context_mark, error.problem_mark or error.context_mark
         since = f" that begins in line {begun.line + 1}" if begun and mark and begun.line != mark.line else ""
         told = f"{error.context}{since}, {error.problem}" if error.context else str(error.problem)
-        raise OperatorError(_broken(shown, mark.line + 1 if mark else None, told)) from error
+        raise Malformed(_broken(shown, mark.line + 1 if mark else None, told)) from error
     except yaml.reader.ReaderError as error:
         line = content.count("\n", 0, error.position) + 1
-        raise OperatorError(_broken(shown, line, f"{error.reason}: {chr(error.character)!r}")) from error
+        raise Malformed(_broken(shown, line, f"{error.reason}: {chr(error.character)!r}")) from error
 
 
 def _broken(shown: Path, line: int | None, told: str) -> str:

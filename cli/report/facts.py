@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.errors import REFUSED
 from cli.report.compared import Compared
 from cli.report.duration import Foreseen, Traffic
 from cli.report.infrastructure import Prices
@@ -16,10 +17,15 @@ from rollout.core.restored import Restored
 
 @dataclass(frozen=True)
 class Missing:
-    """A part that is not known, with a reason; `failed` says that the pull request caused it."""
+    """A part that is not known, with a reason; `code` is an exit code: 1 if the pull request caused it."""
 
     why: str
-    failed: bool = False
+    code: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the pull request caused it."""
+        return self.code == REFUSED
 
 
 @dataclass(frozen=True)
@@ -94,11 +100,15 @@ class Facts:
         return self.same_model and self.preview.code == 0 and not self.preview.changes and not stopped
 
     @property
-    def good(self) -> bool:
-        """Whether the preview succeeds, and the pull request caused no failure."""
-        parts = (self.challenger, self.compared, self.latency, self.rollout)
-        return (
-            self.preview.code == 0
-            and not self.gates
-            and not any(isinstance(part, Missing) and part.failed for part in parts)
-        )
+    def problems(self) -> list[tuple[int, str]]:
+        """Each cause that keeps the answer from being yes, with its exit code; the first one has the command's."""
+        seen, parts = self.preview, (self.challenger, self.champion, self.rollout)
+        found = [(seen.exit_code, f"the preview fails: {seen.cause}")] if seen.exit_code else []
+        found += [(REFUSED, self.gates)] if self.gates else []
+        found += [(part.code, part.why) for part in parts if isinstance(part, Missing) and part.code]
+        return sorted(dict.fromkeys(found), key=lambda one: one[0])
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing stands against the change; 1: something does; 2: wrong config; 3: it could not be found out."""
+        return self.problems[0][0] if self.problems else 0

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError
+from cli.errors import REFUSED, UNKNOWN, OperatorError
 from cli.local.stack import Stack
 from cli.report import preview as previews
 from cli.report.compared import Compared
@@ -94,7 +94,7 @@ def _live(stack: Stack) -> Live:
         state = journal_state(target)
         return Live(target, state.champion, restored=state.restored, rejected=tuple(state.rejected.values()))
     except OperatorError as error:
-        return Live(None, None, Missing(f"what serves is not known: {error}"))
+        return Live(None, None, Missing(f"what serves is not known: {error}", UNKNOWN))
 
 
 def _champion(live: Live, workdir: Path) -> ComparedVersion | Missing:
@@ -103,7 +103,7 @@ def _champion(live: Live, workdir: Path) -> ComparedVersion | Missing:
     try:
         return fetched(live.champion.as_dict(), workdir / "champion", partial(bring, live.target))
     except OperatorError as error:
-        return Missing(f"the champion cannot be read: {error}")
+        return Missing(f"the champion cannot be read: {error}", UNKNOWN)
 
 
 def _challenger(
@@ -124,9 +124,9 @@ def _challenger(
         model = inputs or (stack.written().get("config") or {}).get("modelstack:model") or {}
         return built(stack.root, model.get("parameters") or {}, model.get("gates") or {}, folder, say)
     except OperatorError as error:
-        return Missing(f"the package cannot be read: {error}"), "", 0.0
+        return Missing(f"the package cannot be read: {error}", error.exit_code), "", 0.0
     except REFUSALS as error:
-        return Missing(str(error), failed=True), "", 0.0
+        return Missing(str(error), REFUSED), "", 0.0
 
 
 def _compared(
@@ -181,21 +181,21 @@ def expected(
     if declared is None:
         return Missing("not known, as the preview did not come so far")
     if why := _no_trial(declared.new, live, challenger):
-        return Missing(why)
+        return why
     if isinstance(traffic, Missing):
         return traffic
     return foreseen(Plan.from_dict(declared.new["plan"]), traffic)
 
 
-def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion | Missing) -> str:
+def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion | Missing) -> Missing | None:
     if not inputs.get("start_trial"):
-        for verdict in live.rejected:
-            if isinstance(challenger, ComparedVersion) and verdict.package_digest == challenger.package.digest:
-                return (
-                    f"none: release {verdict.release} is rejected ({verdict.reason.text}); it is not tried again until "
-                    f"its recipe or image changes, or `modelstack clear {verdict.release}`"
-                )
-        return "none: no other release would serve"
+        digest = challenger.package.digest if isinstance(challenger, ComparedVersion) else ""
+        for verdict in live.rejected if live.champion is None or live.champion.package_digest != digest else ():
+            if verdict.package_digest == digest:
+                why = f"release {verdict.release} is rejected ({verdict.reason.text}); it is not tried again"
+                clear = f"modelstack clear {verdict.release}"
+                return Missing(f"{why} until its recipe or image changes, or `{clear}`", REFUSED)
+        return Missing("none: no other release would serve")
     if live.champion is None:
-        return "none: the first release serves at once"
-    return "" if inputs.get("trial_config") else "no trial: the same model moves to other instances"
+        return Missing("none: the first release serves at once")
+    return None if inputs.get("trial_config") else Missing("no trial: the same model moves to other instances")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.errors import UNKNOWN
 from cli.report import model_section, stack_section
 from cli.report.facts import Facts, Missing, PackageFacts
 from cli.report.markdown import code, document, table, text
@@ -15,8 +16,8 @@ def marker(stack: str) -> str:
 
 def page(facts: Facts) -> str:
     """The comment as Markdown, within GitHub's limit."""
-    top = [marker(facts.stack), "", *_restored(facts)]
-    if facts.unchanged:
+    top = [marker(facts.stack), "", *_problems(facts), *_restored(facts)]
+    if facts.unchanged and not facts.exit_code:
         recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, PackageFacts) else ""
         same = f"no resource, and the same model (recipe {code(recipe)})"
         line = f"**Nothing changes on stack {code(facts.stack)}**: {same}."
@@ -26,6 +27,14 @@ def page(facts: Facts) -> str:
     return document(
         [*top, f"## What this changes on stack {code(facts.stack)}", "", *_short(facts), "", _made(facts)], sections
     )
+
+
+def _problems(facts: Facts) -> list[str]:
+    """Each cause that keeps the change from being released, or this from being known."""
+    lines: list[str] = []
+    for number, why in facts.problems:
+        lines += [f"{'❔ Not known' if number == UNKNOWN else '❌ No'}: {text(' '.join(why.split()), 400)}", ""]
+    return lines
 
 
 def _restored(facts: Facts) -> list[str]:
@@ -53,8 +62,7 @@ def _preview(facts: Facts) -> str:
     seen = facts.preview
     if seen.code == 0:
         return "✅ succeeds"
-    said = f": {text(seen.errors[0].splitlines()[0])}" if seen.errors else ""
-    return f"❌ fails with exit code {seen.code}{said}"
+    return f"❌ fails with exit code {seen.code}: {text(seen.cause, 300)}"
 
 
 def _made(facts: Facts) -> str:

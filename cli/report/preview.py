@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cli.errors import REFUSED, WRONG_USE
+from cli.errors import UNKNOWN as NOT_KNOWN
 from cli.report.markdown import plain
 
 Kind = Literal["create", "update", "replace", "delete", "same"]
@@ -26,6 +28,15 @@ _KINDS: Mapping[str, Kind] = {
     "same": "same",
     **dict.fromkeys(("replace", "create-replacement", "delete-replaced", "import-replacement"), "replace"),
 }
+_CONFIG = re.compile(r"is not valid; nothing was changed:|^modelstack:|^getting stack configuration: invalid ")
+"""What the program says of the stack's config, and Pulumi of its file."""
+_AWAY = re.compile(
+    r"is not known[,:]|does not answer|AWS does not say whose|AccessDenied|ExpiredToken|InvalidClientTokenId"
+    r"|valid credential|connection refused|no such host|timed out|^botocore\.exceptions\.",
+    re.IGNORECASE,
+)
+"""What the program and the providers say where a cloud does not answer or refuses the credentials."""
+_PREVIEW_FAILED = "preview failed"  # what the engine says of any failure
 _COLORS = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 
 
@@ -57,13 +68,45 @@ class PolicyViolation:
 
 @dataclass(frozen=True)
 class Preview:
-    """A preview; `resources` has only those managed in the cloud, `code` is Pulumi's exit code."""
+    """A preview; `resources` has only those managed in the cloud, `code` is Pulumi's exit code.
+
+    `began` says whether the program ran.
+    """
 
     code: int
     resources: tuple[Resource, ...] = ()
     findings: tuple[PolicyViolation, ...] = ()
     errors: tuple[str, ...] = ()
     packs: tuple[str, ...] = ()
+    began: bool = False
+
+    @property
+    def cause(self) -> str:
+        """Why it failed, in a line: a policy's finding, or the first error; the last line of a traceback."""
+        for item in self.findings:
+            if item.stops:
+                return f"policy {item.policy}: {item.message}"
+        said = next((text for text in self.errors if text != _PREVIEW_FAILED), "pulumi gave no reason")
+        first, *more = [line.strip().removeprefix("- ") for line in said.splitlines() if line.strip()]
+        if "Traceback" in said:
+            return more[-1]
+        return f"{first} {'; '.join(more)}" if first.endswith(":") else first
+
+    @property
+    def exit_code(self) -> int:
+        """0 where it succeeded; 1 if the checkout is refused, 2 for the stack's config, 3 if that is not known.
+
+        Where the program did not run, Pulumi did not reach its state.
+        """
+        if self.code == 0:
+            return 0
+        if any(item.stops for item in self.findings):
+            return REFUSED
+        if _AWAY.search(self.cause):
+            return NOT_KNOWN
+        if _CONFIG.search(self.cause):
+            return WRONG_USE
+        return REFUSED if self.began else NOT_KNOWN
 
     @property
     def changes(self) -> list[Resource]:
@@ -81,12 +124,14 @@ def read(lines: Iterable[str], code: int) -> Preview:
     findings: dict[PolicyViolation, None] = {}
     errors: dict[str, None] = {}
     packs: dict[str, None] = {}
+    began = False
     for line in lines:
         event = _event(line)
         if event is None:
             if line.startswith("error:"):
                 errors[line.removeprefix("error:").strip()] = None
             continue
+        began = True
         if step := event.get("resourcePreEvent"):
             _take(step["metadata"], resources)
         elif said := event.get("policyEvent"):
@@ -96,8 +141,8 @@ def read(lines: Iterable[str], code: int) -> Preview:
             errors[_uncolored(said.get("message", ""))] = None
         elif summary := event.get("summaryEvent"):
             packs |= dict.fromkeys(name.partition("|")[0] for name in summary.get("PolicyPacks") or {})
-    told = tuple(text for text in errors if text)
-    return Preview(code, tuple(resources.values()), tuple(findings), told, tuple(name for name in packs if name))
+    told, ran = tuple(text for text in errors if text), tuple(name for name in packs if name)
+    return Preview(code, tuple(resources.values()), tuple(findings), told, ran, began)
 
 
 def _event(line: str) -> Mapping[str, Any] | None:

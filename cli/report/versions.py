@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError, explained
+from cli.errors import UNKNOWN, OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.report.compared import Answered, Compared, NotComparable, compared
 from cli.report.facts import Missing, PackageFacts
@@ -91,7 +91,9 @@ def fetched(
         try:
             fetch(release, path)
             found = opened(path, digest, folder / "sealed")
-        except (RegistryError, archive.ArchiveError) as error:
+        except RegistryError as error:
+            raise OperatorError(str(error), exit_code=UNKNOWN) from error
+        except archive.ArchiveError as error:
             raise OperatorError(str(error)) from error
     if release.get("manifest_sha256", found.manifest.sha256) != found.manifest.sha256:
         raise OperatorError(f"{release['archive_uri']}: its manifest has another sha256 than the release")

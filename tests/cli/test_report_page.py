@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from cli.errors import REFUSED, UNKNOWN
 from cli.report.compared import compared
 from cli.report.duration import Traffic, foreseen
 from cli.report.facts import Facts, Latency, Missing, PackageFacts
@@ -26,7 +27,7 @@ from rollout.judge.metrics import Metric
 from rollout.reason import Reason
 from tests.cli.test_report_compared import answered
 from tests.cli.test_report_preview import CONFIG, ROLE, allow, config, policy, step
-from tests.rollout.worlds import wish
+from tests.rollout.worlds import release, wish
 
 PRICES = Prices({"ml.m5.large": 0.115}, 730, "2026-11-28")
 PROFILE = Profile({"origin": Categorical(("EWR", "JFK"), (600, 400, 0), 0, frozenset())}, 1000)
@@ -123,7 +124,7 @@ def test_nothing_at_all_is_one_line() -> None:
         *("<!-- modelstack pr-report dev -->", ""),
         f"**Nothing changes on stack `dev`**: no resource, and the same model (recipe `{'1' * 12}`).",
     ]
-    assert same.good
+    assert same.exit_code == 0
 
 
 def test_that_another_release_is_restored_is_said_first_also_where_nothing_changes() -> None:
@@ -137,51 +138,57 @@ def test_that_another_release_is_restored_is_said_first_also_where_nothing_chang
 
 
 FIRST = Missing("nothing serves yet, so this is the first release: nothing to compare with")
-AWAY = Missing("what serves is not known: no AWS credentials")
+AWAY = Missing("what serves is not known: no AWS credentials", UNKNOWN)
 NONE = Missing("there is no challenger")
-FAILS = Missing('train failed: ZeroDivisionError: division by zero\n  File "model/training.py", line 12', failed=True)
+FAILS = Missing('train failed: ZeroDivisionError: division by zero\n  File "model/training.py", line 12', REFUSED)
 STOPS = PolicyViolation("captured", "solo-b", "data capture is off", stops=True)
 BELOW = "the model is below its gates:\n  auc  0.6800  min 0.9"
 SLOW = Traffic(0.01)
-CASES: dict[str, tuple[dict[str, Any], bool, list[str], list[str]]] = {
+CASES: dict[str, tuple[dict[str, Any], int, list[str], list[str]]] = {
     "the same model on other resources": (
-        {"challenger": CHAMPION, "compared": Missing("both are the same package")}, True,
+        {"challenger": CHAMPION, "compared": Missing("both are the same package")}, 0,
         ["| **Model** | the same package as the one that serves |", "### Infrastructure"], ["### Model", "### Data"],
     ),
     "a first release": (
         {"champion": FIRST, "champion_config": None, "compared": FIRST, "latency": (None, Latency(1.1, 2.5)),
-         "traffic": FIRST, "rollout": Missing("none: the first release serves at once")}, True,
+         "traffic": FIRST, "rollout": Missing("none: the first release serves at once")}, 0,
         ["| **Model** | nothing serves yet", "| latency p50 | - | 1.10 ms |", "| **Cost** | 168 USD a month |",
          "| **Rollout** | none: the first release serves at once |"], ["### Data"],
     ),
     "a policy stops the preview": (
-        {"preview": replace(read(LINES, 255), findings=(STOPS,), errors=("preview failed",))}, False,
-        ["| **Preview** | ❌ fails with exit code 255: preview failed |",
+        {"preview": replace(read(LINES, 255), findings=(STOPS,), errors=("preview failed",))}, 1,
+        ["\n❌ No: the preview fails: policy captured: data capture is off\n",
+         "| **Preview** | ❌ fails with exit code 255: policy captured: data capture is off |",
          "| **Policies** | ❌ `captured` would stop an update |", "| `captured` | `solo-b` | data capture is off |"],
         [],
     ),
     "a preview that says nothing": (
-        {"preview": Preview(1, errors=("no stack named 'dev' found",))}, False,
-        ["not known, as the preview fails"], ["### Infrastructure"],
+        {"preview": Preview(6, errors=("no stack named 'dev' found",))}, 3,
+        ["\n❔ Not known: the preview fails: no stack named 'dev' found\n", "not known, as the preview fails"],
+        ["### Infrastructure"],
     ),
     "the training fails": (
-        {"challenger": FAILS, "compared": NONE, "latency": NONE}, False,
-        ["| **Model** | ❌ train failed: ZeroDivisionError: division by zero |",
+        {"challenger": FAILS, "compared": NONE, "latency": NONE}, 1,
+        ["\n❌ No: train failed: ZeroDivisionError: division by zero File",
+         "| **Model** | ❌ train failed: ZeroDivisionError: division by zero |",
          "```text\ntrain failed: ZeroDivisionError: division by zero\n"], [],
     ),
     "the challenger is below the gates": (
-        {"gates": BELOW}, False, ["❌ below its gates", "min 0.9", "On the same 2,000 rows"], [],
+        {"gates": BELOW}, 1,
+        ["\n❌ No: the model is below its gates: auc 0.6800 min 0.9\n", "❌ below its gates", "min 0.9",
+         "On the same 2,000 rows"], [],
     ),
     "the champion is below the gates": (
-        {"challenger": CHAMPION, "gates": BELOW}, False,
+        {"challenger": CHAMPION, "gates": BELOW}, 1,
         ["❌ below its gates", "### Model\n\n```text\nthe model is below its gates:\nauc  0.6800  min 0.9\n```"], [],
     ),
     "no credentials, for which no pull request is to blame": (
-        {"champion": AWAY, "compared": AWAY, "latency": (None, Latency(1, 2)), "traffic": AWAY, "rollout": AWAY}, True,
-        ["| **Model** | what serves is not known: no AWS credentials |"], [],
+        {"champion": AWAY, "compared": AWAY, "latency": (None, Latency(1, 2)), "traffic": AWAY, "rollout": AWAY}, 3,
+        ["\n❔ Not known: what serves is not known: no AWS credentials\n",
+         "| **Model** | what serves is not known: no AWS credentials |"], [],
     ),
     "too little traffic": (
-        {"traffic": SLOW, "rollout": foreseen(PLAN, SLOW)}, True,
+        {"traffic": SLOW, "rollout": foreseen(PLAN, SLOW)}, 0,
         ["| **Rollout** | ⚠️ does not end within 30 min at today's traffic, and is then rolled back |"], [],
     ),
 }  # fmt: skip
@@ -189,12 +196,13 @@ CASES: dict[str, tuple[dict[str, Any], bool, list[str], list[str]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_comment_is_whole_whatever_is_known_and_fails_the_check_only_for_what_is_wrong(case: str) -> None:
-    given, good, told, left_out = CASES[case]
+    given, code, told, left_out = CASES[case]
     made = facts(**given)
     shown = page(made)
     assert [part for part in told if part not in shown] == []
     assert [part for part in left_out if part in shown] == []
-    assert made.good is good
+    assert code == 0 or re.match("<!-- .* -->\n\n[❌❔] ", shown), "the cause is the first line that a person sees"
+    assert made.exit_code == code
 
 
 EVIL = "<img src=x>|`@all`\n## owned [x](http://evil) </details><!--"
@@ -253,7 +261,10 @@ def test_a_rejected_release_is_said_to_be_rejected(tmp_path: Path) -> None:
     live = Live(None, None, rejected=(verdict,))
     found = expected(read([declared], 0), live, Traffic(3.0, 0.001), challenger)
     assert isinstance(found, Missing)
-    assert found.why.startswith("none: release b is rejected (looks odd); it is not tried again until its recipe")
-    assert "none: release b is rejected" in page(facts(rollout=found))
+    assert found.why.startswith("release b is rejected (looks odd); it is not tried again until its recipe")
+    made = facts(rollout=found)
+    assert (made.exit_code, page(made).splitlines()[2][:35]) == (1, "❌ No: release b is rejected \\(looks"), page(made)
     other = expected(read([declared], 0), replace(live, rejected=()), Traffic(3.0, 0.001), challenger)
-    assert other == Missing("none: no other release would serve")
+    serves = replace(live, champion=replace(release("a"), package_digest=CHALLENGER.digest))
+    again = expected(read([declared], 0), serves, Traffic(3.0, 0.001), challenger)
+    assert other == again == Missing("none: no other release would serve"), "it serves with another image"

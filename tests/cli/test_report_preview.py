@@ -242,3 +242,44 @@ def test_what_the_program_declares_is_found_by_its_type() -> None:
     assert seen.only(PACKAGE).new == {"recipe": "ab"}
     assert seen.only(ROLLOUT) is None
     assert read([], 1) == Preview(1)
+
+
+def diagnostic(message: str) -> str:
+    return json.dumps({"diagnosticEvent": {"severity": "error", "message": message}})
+
+
+SERVES = "what is live on flight-delay-dev is not known, so nothing was changed: read journal: ExpiredToken"
+TRACEBACK = 'Program failed with an unhandled exception:\nTraceback (most recent call last):\n  File "x.py"\n{}\n\n'
+FAILURES = {
+    "a policy": ([json.dumps({"policyEvent": {"policyName": "captured", "enforcementLevel": "mandatory",
+        "message": "capture is off"}}), diagnostic("preview failed")], 1, "policy captured: capture is off"),
+    "the config": ([diagnostic("stacks/Pulumi.dev.yaml is not valid; nothing was changed:\n"
+        "  - modelstack:serving.x = 1: no such field\n  - modelstack:y is missing\n")], 2,
+        "stacks/Pulumi.dev.yaml is not valid; nothing was changed: modelstack:serving.x = 1: no such field; "
+        "modelstack:y is missing"),
+    "the config's file": (["error: getting stack configuration: invalid YAML file: yaml: line 1"], 2,
+        "getting stack configuration: invalid YAML file: yaml: line 1"),
+    "the program": ([diagnostic(TRACEBACK.format("ZeroDivisionError: a bug"))], 1, "ZeroDivisionError: a bug"),
+    "a program that the cloud does not answer": (
+        [diagnostic(TRACEBACK.format("botocore.exceptions.ReadTimeoutError: Read timeout"))], 3,
+        "botocore.exceptions.ReadTimeoutError: Read timeout"),
+    "a refusal": ([diagnostic("the model has no recipe, so nothing was changed: no lock")], 1,
+        "the model has no recipe, so nothing was changed: no lock"),
+    "the journal": ([diagnostic(SERVES)], 3, SERVES),
+    "a local cloud that is down": (
+        [diagnostic("the local cloud at http://127.0.0.1:9 does not answer, so nothing was changed. Start it")], 3,
+        "the local cloud at http://127.0.0.1:9 does not answer, so nothing was changed. Start it"),
+    "no stack": (["error: no stack named 'dev' found"], 3, "no stack named 'dev' found"),
+    "a wrong passphrase": (["error: get stack secrets manager: incorrect passphrase"], 3,
+        "get stack secrets manager: incorrect passphrase"),
+    "nothing said": ([], 3, "pulumi gave no reason"),
+}  # fmt: skip
+"""What Pulumi writes in each case, the exit code of the command, and the cause that it names."""
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failed_preview_names_its_cause_and_whether_the_checkout_has_it(case: str) -> None:
+    lines, code, cause = FAILURES[case]
+    seen = read(lines, 1)
+    assert (seen.exit_code, seen.cause) == (code, cause)
+    assert read(lines, 0).exit_code == 0

@@ -78,8 +78,9 @@ def test_a_pull_request_that_a_policy_stops_is_told_with_its_model(story: Bed, f
     changed = first.with_parameters(story.folder, max_iter=6)
     code, said = reported(having(changed, QUICK, capture_percent=0, instance_type="ml.m5.4xlarge"))
     assert code == 1, said
+    assert re.match(r"<!-- .* -->\n\n❌ No: the preview fails: policy (captured|cost-ceiling): ", said), said
     for part in (
-        "| **Preview** | ❌ fails with exit code 1",
+        "| **Preview** | ❌ fails with exit code 1: policy ",
         "| **Policies** | ❌ `captured`, `cost-ceiling` would stop an update |",
         "data capture is off.",
         "On the same 2,591 rows of 3 days, which neither has seen: `log_loss` **",
