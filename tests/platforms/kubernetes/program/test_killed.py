@@ -106,6 +106,11 @@ class Stage:
         rollout = assembled(self.world.api, ENDPOINT, spec, by="pulumi").controller
         rollout.release(self._release(name), pair_config, PLAN, beside=beside)
 
+    def hold(self, pod: str, seconds: int) -> None:
+        """Let a pod hold the Lease, or nobody."""
+        spec = {"holderIdentity": pod, "leaseDurationSeconds": seconds}
+        self.world.api.apply(LEASE, {"metadata": {"name": names.CONTROLLER}, "spec": spec}, "test", force=True)
+
     def _release(self, name: str) -> Release:
         return replace(plain(name), version=f"{self.world.api.namespace}/{name}")
 
@@ -163,6 +168,7 @@ def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_a
     stage.release("b", pair_config=PAIR.name, beside=A.name)
     until(lambda: stage.state.step_started_at is not None, 60)
     stage.pods.kill("one")
+    stage.hold("one", 3600)  # so that nobody leads
     stage.prometheus.fail("v-b")
     access_token.make(stage.world.api, ENDPOINT, {})
     token = {"authorization": f"Bearer {access_token.read(stage.world.api, ENDPOINT)}"}
@@ -170,12 +176,13 @@ def test_a_wake_is_answered_by_one_that_does_not_lead_and_the_champion_has_all_a
     assert httpx.post(wake).status_code == 401
     assert httpx.post(wake, headers=token).status_code == 202
     until(lambda: stage.world.weights().get("solo-b", 0) == 0, 60)
+    told = f'action="rolled back",endpoint="{ENDPOINT}",namespace="{stage.world.api.namespace}"'
+    line = f"modelstack_controller_alarms_total{{{told}}} 1.0"
+    until(lambda: line in httpx.get(f"http://127.0.0.1:{port}/metrics").text, 60)
+    stage.hold("", 1)
     until(lambda: stage.over, 60)
     assert stage.state.verdict is not None
     assert (stage.state.verdict.outcome, stage.state.verdict.reason.source) == ("rolled_back", "alarm")
-    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    told = f'action="rolled back",endpoint="{ENDPOINT}",namespace="{stage.world.api.namespace}"'
-    assert f"modelstack_controller_alarms_total{{{told}}} 1.0" in metrics
 
 
 @pytest.mark.needs("postgresql")
