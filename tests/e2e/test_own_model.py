@@ -100,7 +100,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def story(checkout: Checkout) -> Iterator[tuple[Bed, Checkout]]:
     """An empty local cloud and stack of that checkout."""
     with bed(checkout.root) as made:
-        # test_policies.py is about policies.
+        # test_release_story.py is about policies.
         environment = {**made.environment, "PYTHONPATH": str(checkout.root), POLICY_PACK: ""}
         yield made, Checkout(checkout.root, environment)
 

@@ -1,28 +1,40 @@
-"""The life of a stack, by the real engine on a real local cloud: each test goes on where the one before ended."""
+"""The life of a stack under its policies: what a pull request and a merge say of it, a good and a faulty release.
+
+By the real engine on a real local cloud: each test goes on where the one before ended.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
+import subprocess
+import threading
 import time
+from dataclasses import replace
+from typing import Any
 from urllib.request import urlopen
 
 import httpx
 import pytest
 import yaml
+from rich.console import Console
 
 from bench.bed import Bed
 from cli.console.pages import Pages
 from cli.console.serve import ConsoleServer
+from cli.local.progress import follow
 from cli.local.stack import Stack
 from cli.replay import Report
 from cli.target import ROOT
 from cli.view.snapshot import take
 from tests.e2e.acting import as_role
-from tests.e2e.conftest import QUICK, advance, having, package, said, shares, succeeded, typed, unpreviewed
+from tests.e2e.conftest import QUICK, TOKEN, advance, having, package, said, shares, succeeded, typed, unpreviewed
 from tests.infra.recorded import LOCAL
 from tests.needed import used
 from tests.small import SMALL
+from tests.test_comment import Forge
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -39,15 +51,20 @@ OUTPUTS = {
 }
 
 
+TRIAL: dict[str, Any] = {
+    **QUICK,
+    "strategy": {"kind": "steps", "steps": [{"weight": weight, "bake_seconds": 5} for weight in (30, 60)]},
+}
+EXEMPT = "own-key is not asked of documents, journal until "
+
+
 @pytest.fixture(scope="module")
 def versions(story: Bed) -> dict[str, Stack]:
     """Three versions of the model, small so that training is quick: a first, a good and a faulty one.
 
     They are released with the rights of the role that CI takes.
     """
-    steps = [{"weight": weight, "bake_seconds": 5} for weight in (30, 60)]
-    trial = {**QUICK, "strategy": {"kind": "steps", "steps": steps}}
-    first = having(as_role(story.stack, "deploy").with_parameters(story.folder, **SMALL), trial)
+    first = having(as_role(story.stack, "deploy").with_parameters(story.folder, **SMALL), TRIAL)
     good = first.with_parameters(story.folder, max_iter=6)
     faulty = good.with_parameters(story.folder, max_iter=7, fault="errors")
     left_to_its_alarm(faulty)
@@ -64,26 +81,53 @@ def left_to_its_alarm(stack: Stack) -> None:
     stack.config.write_text(yaml.safe_dump(content))
 
 
-def test_wrong_values_are_listed_with_what_is_allowed_before_anything_changes(story: Bed) -> None:
-    content = yaml.safe_load((ROOT / "stacks/Pulumi.local.yaml").read_text())
-    content["config"]["modelstack:serving"]["instance_count"] = 0
-    content["config"]["modelstack:rollout"]["strategy"]["steps"] = [
-        {"weight": 50, "bake_seconds": 1},
-        {"weight": 10, "bake_seconds": 1},
-    ]
-    content["config"]["modelstack:montoring"] = {"period_seconds": 10}
-    wrong = story.folder / "Pulumi.wrong.yaml"
-    wrong.write_text(yaml.safe_dump(content))
-    done = Stack("local", story.environment, config=wrong).up()
-    assert done.code != 0
-    assert "Traceback" not in done.output
-    for part in ("instance_count", "0", "[50, 10]", "montoring", "monitoring"):
-        assert part in done.output
-    assert story.stack.outputs() == {}
+def reported(stack: Stack) -> tuple[int, str]:
+    """How `modelstack pr-report` ends, and the comment."""
+    done = typed("--stack", "local", "pr-report", "--config-file", str(stack.config))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
 
 
-def test_the_first_update_trains_registers_and_serves(story: Bed, versions: dict[str, Stack]) -> None:
-    succeeded(versions["first"].up())
+def step(workflow: str, job: str, name: str, stack: Stack, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a workflow's step, on stack `local` for the one that they name."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"]
+    (found,) = [item for item in jobs[job]["steps"] if item.get("name") == name]
+    commands = re.sub(rf"\b{job}\b", "local", found["run"])
+    environment = {**os.environ, **stack.environment, "PULUMI_OPTION_CONFIG_FILE": str(stack.config), **more}
+    asked = ["bash", "-e", "-o", "pipefail", "-c", commands]
+    return subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_pack_runs_by_itself_and_passes_the_first_preview(versions: dict[str, Stack]) -> None:
+    said = succeeded(versions["first"].preview()).output
+    assert "modelstack@v0.1.0" in said
+    assert "[advisory]  exemptions" in said and EXEMPT in said
+    assert "[mandatory]" not in said
+
+
+def test_make_up_says_which_policy_stops_it_and_nothing_is_made(story: Bed, versions: dict[str, Stack]) -> None:
+    bad = having(versions["first"], TRIAL, capture_percent=0)
+    words = ("up", "--yes", "--stack", "local", *bad.options())
+    outcome = follow(Console(file=io.StringIO()), bad, *words, log=story.folder / "up.log")
+    assert outcome.code != 0
+    (said,) = [text for text in outcome.errors if text.startswith("policy ")]
+    assert re.fullmatch(
+        r"policy captured: Requests and answers of each variant are captured.\n"
+        r"\S+: data capture is off. Set modelstack:serving.capture_percent to 1 or more.",
+        said,
+    )
+    listed = succeeded(story.stack.pulumi("stack", "export", "--stack", "local")).output
+    assert not json.loads(listed)["deployment"].get("resources")
+
+
+def test_the_first_update_passes_its_policies_trains_registers_and_serves(
+    story: Bed, versions: dict[str, Stack]
+) -> None:
+    first = versions["first"]
+    judged = succeeded(first.pulumi("up", "--yes", "--skip-preview", "--stack", "local", *first.options())).output
+    assert "modelstack@v0.1.0" in judged and "[mandatory]" not in judged
+    done = succeeded(first.pulumi("policy", "analyze", "--stack", "local"))
+    assert EXEMPT in done.output and "[mandatory]" not in done.output, "nor what stands"
     outputs = story.stack.outputs()
     assert set(outputs) >= OUTPUTS
     assert outputs["champion"] == outputs["package_digest"]
@@ -109,11 +153,58 @@ def test_the_endpoint_answers_the_example_request(story: Bed) -> None:
     assert all(0 <= item["probability"] <= 1 for item in predictions)
 
 
-def test_nothing_changes_when_nothing_changed(story: Bed, versions: dict[str, Stack]) -> None:
-    config = ("--config-file", str(versions["first"].config))
-    previewed_and_updated = story.stack.pulumi("up", "--yes", "--expect-no-changes", "--stack", "local", *config)
-    assert "created" not in succeeded(previewed_and_updated).output
+def test_a_pull_request_that_changes_nothing_is_told_in_one_line(story: Bed, versions: dict[str, Stack]) -> None:
+    code, said = reported(versions["first"])
+    assert code == 0, said
+    assert len(said.splitlines()) == 3, said
+    marker, _, line = said.splitlines()
+    assert marker == "<!-- modelstack pr-report local -->"
+    assert line.startswith("**Nothing changes on stack `local`**: no resource, and the same model (recipe `")
     succeeded(story.stack.pulumi("refresh", "--yes", "--expect-no-changes", "--stack", "local"))
+
+
+def test_a_pull_request_that_a_policy_stops_is_told_with_its_model(versions: dict[str, Stack]) -> None:
+    code, said = reported(having(versions["good"], TRIAL, capture_percent=0, instance_type="ml.m5.4xlarge"))
+    assert code == 1, said
+    assert re.match(r"<!-- .* -->\n\n❌ No: the preview fails: policy (captured|cost-ceiling): ", said), said
+    for part in (
+        "| **Preview** | ❌ fails with exit code 1: policy ",
+        "| **Policies** | ❌ `captured`, `cost-ceiling` would stop an update |",
+        "data capture is off.",
+        "On the same 2,591 rows of 3 days, which neither has seen: `log_loss` **",
+        "| `max_iter` | `5` | `6` |",
+        "| **Data** | the same training set, feature by feature |",
+    ):
+        assert part in said, f"{part}\n{said}"
+    assert re.search(r"\| latency p50 \| \d+\.\d\d ms \| \d+\.\d\d ms \|", said)
+
+
+def test_the_workflow_of_a_pull_request_comments_on_it_and_trains_nothing_twice(
+    story: Bed, versions: dict[str, Stack]
+) -> None:
+    forge = Forge()
+    threading.Thread(target=forge.serve_forever, daemon=True).start()
+    place = {"GITHUB_API_URL": forge.url, "GITHUB_REPOSITORY": "o/r", "GITHUB_TOKEN": TOKEN, "NUMBER": "12"}
+    done = step("preview.yml", "dev", "Report", replace(versions["good"], environment=story.environment), **place)
+    forge.shutdown()
+    forge.server_close()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (comment,) = forge.comments
+    assert forge.asked == [("GET", "/repos/o/r/issues/12/comments"), ("POST", "/repos/o/r/issues/12/comments")]
+    for part in ("✅ succeeds", "84 → 84 USD a month", "; nothing had to be trained."):
+        assert part in comment["body"], comment["body"]
+    assert re.search("nothing asked the champion|does not end within 15 min at today's traffic", comment["body"])
+
+
+def test_the_workflow_of_a_merge_updates_with_the_policies_and_promotes_what_a_stack_takes(
+    versions: dict[str, Stack],
+) -> None:
+    done = step("promote.yml", "dev", "Release", versions["first"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "modelstack@v0.1.0" in done.stdout and "unchanged" in done.stdout
+    for job in ("staging", "prod"):
+        done = step("promote.yml", job, "Release", versions["first"])
+        assert done.returncode == 2 and "stack local takes its releases from no other" in done.stderr
 
 
 def test_a_good_release_takes_over_in_steps_and_loses_no_request(
