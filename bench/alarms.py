@@ -52,25 +52,25 @@ def _beyond(counted: Counted, tolerated: float) -> bool:
     return counted.bad > least(counted.requests, tolerated, _NATS)
 
 
-def _rings(source: Random, windows: Sequence[Window], slow: float) -> tuple[bool, bool]:
-    """Whether an alarm rolls the challenger back, and whether one ever rings."""
-    back = rang = False
-    before = False  # in which state the alarm on failures is: it acts when it begins to ring
+def _fires(source: Random, windows: Sequence[Window], slow: float) -> tuple[bool, bool]:
+    """Whether an alarm rolls the challenger back, and whether one ever fires."""
+    back = fired = False
+    before = False  # in which state the alarm on failures is: it acts when it begins to fire
     slows = [False, False]
     counted = [(_counted(window.challenger["errors"]), _counted(window.champion["errors"])) for window in windows]
     for at, (challenger, champion) in enumerate(counted[-_LOOKS:], len(counted) - _LOOKS):
-        rings = _beyond(challenger, FAILING)
-        if rings:
-            rang |= not before
+        fires = _beyond(challenger, FAILING)
+        if fires:
+            fired |= not before
             seen = counted[max(0, at - _BEFORE) : at + 1]
-            back |= not fails_alike(compared(seen, 1, FAILING, champion_rings=_beyond(champion, FAILING)))
-        before = rings
+            back |= not fails_alike(compared(seen, 1, FAILING, champion_fires=_beyond(champion, FAILING)))
+        before = fires
         slows.append(
             _beyond(Counted(source.binomial(int(challenger.requests), slow), challenger.requests), MAY_BE_SLOW)
         )
         if sum(slows[-3:]) >= 2:  # 2 of 3; the champion is not slow
-            back = rang = True
-    return back, rang
+            back = fired = True
+    return back, fired
 
 
 def _ended(source: Random, windows: Sequence[Window], slow: float) -> Ended:
@@ -78,7 +78,7 @@ def _ended(source: Random, windows: Sequence[Window], slow: float) -> Ended:
     starts = tuple(window.start for window in seen[::_STEP])
     metrics = [metric for metric in METRICS if metric.name in seen[0].champion]
     worse = judge(seen, metrics=metrics, alpha=ALPHA, starts=starts, segments=len(WEIGHTS)).answer == "worse"
-    return Ended(worse, *_rings(source, windows, slow))
+    return Ended(worse, *_fires(source, windows, slow))
 
 
 def _equal(source: Random, model: Model) -> list[Window]:

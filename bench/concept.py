@@ -44,13 +44,13 @@ class Kind:
     Attributes:
         name: Its name in rows.
         unit: What one item of a flow is.
-        horizon: Items within which each detector rings falsely with a probability of at most `ALPHA`.
+        horizon: Items within which each detector fires falsely with a probability of at most `ALPHA`.
         before: Items before labels are turned.
         most: Items after that; a change that is not told within these counts as told after them.
         trials: Streams in which labels are turned.
         runs: Quiet streams, of half the horizon, by which ADWIN's delta is chosen.
         windows: Items that the two-sample test may take together; it gets what suits it best. (Means of fewer than ten
-            days are not normal enough for a t-test to keep the promise: of single days it rings in most years.)
+            days are not normal enough for a t-test to keep the promise: of single days it fires in most years.)
     """
 
     name: str
@@ -71,7 +71,7 @@ def rows() -> list[Row]:
     """Everything that is measured of a moved concept."""
     quiet = {keep: quiet_days(keep=keep, runs=sized(40)) for keep in (1, 3)}
     asked = MonitoringSettings().concept_false_alarms
-    told = "; ".join(f"{n} in a row kept together: {rung} of {runs} years rang" for n, (rung, runs) in quiet.items())
+    told = "; ".join(f"{n} in a row kept together: {fired} of {runs} years fired" for n, (fired, runs) in quiet.items())
     alarms = real_year()
     return [
         Row("concept_false_alarms", max(a / b for a, b in quiet.values()), "share of years", f"<= {asked}", told),
@@ -93,7 +93,7 @@ def against(kind: Kind) -> list[Row]:
     adwin, falsely = adwin_delays(kind, streams)
     return [
         _against(kind, "delay_vs_two_sample", "two-sample test", ours, min(by_size, key=statistics.fmean)),
-        _against(kind, "delay_vs_adwin", f"ADWIN, which rang in {falsely:.0%} of quiet streams", ours, adwin),
+        _against(kind, "delay_vs_adwin", f"ADWIN, which fired in {falsely:.0%} of quiet streams", ours, adwin),
     ]
 
 
@@ -188,7 +188,7 @@ def two_sample_delay(kind: Kind, size: int, known: Flow, later: Flow) -> int:
 
 
 def adwin_delays(kind: Kind, streams: Sequence[tuple[Flow, Flow]]) -> tuple[list[int], float]:
-    """Items until River's ADWIN tells it, with the largest delta that keeps the promise; how often that rang falsely.
+    """Items until River's ADWIN tells it, with the largest delta that keeps the promise; how often that fired falsely.
 
     It is told losses scaled to 0 to 1, and starts on the last of the evaluation. Only a rise counts.
     """
@@ -234,14 +234,14 @@ def _delay(kind: Kind, told: int | None) -> int:
 
 
 def quiet_days(keep: int, runs: int = 40) -> tuple[int, int]:
-    """In how many years of days in random order, `keep` of them together, the alarm rang by default; of how many."""
+    """In how many years of days in random order, `keep` of them together, the alarm fired by default; of how many."""
     _, loss, days = _year()
-    settings, rung = MonitoringSettings(), 0
+    settings, fired = MonitoringSettings(), 0
     for run in range(runs):
         flow = [loss[places] for places in shuffled_days(days, run, keep)]
         tolerated = _by_default(flow[:FIRST_DAYS], settings)
-        rung += our_told(tolerated, flow[FIRST_DAYS:]) is not None
-    return rung, runs
+        fired += our_told(tolerated, flow[FIRST_DAYS:]) is not None
+    return fired, runs
 
 
 def _by_default(known: Flow, settings: MonitoringSettings) -> Tolerated:

@@ -36,39 +36,39 @@ class Quiet:
     Attributes:
         runs: Runs of `windows` each, every one started anew.
         windows: Windows a run.
-        rung: In how many runs it rang at least once.
+        fired: In how many runs it fired at least once.
     """
 
     runs: int
     windows: int
-    rung: int
+    fired: int
 
 
 def on_shuffled_rows(runs: int, alpha: float = ALPHA, seed: int = 1) -> Quiet:
     """Flights in random order, in windows of 25, for all features at once."""
-    rung = done = 0
+    fired = done = 0
     while done < runs:
         known, later = shuffled(seed + done)
         profile, null = sealed(known)
         for stretch, _ in zip(windows(later, WINDOWS * ROWS), range(runs - done), strict=False):
             watcher = Ours(profile, null, Promise(alpha, WINDOWS))
-            rung += any(watcher.update(window) for window in windows(stretch, ROWS))
+            fired += any(watcher.update(window) for window in windows(stretch, ROWS))
             done += 1
-    return Quiet(runs, WINDOWS, rung)
+    return Quiet(runs, WINDOWS, fired)
 
 
 def on_shuffled_days(runs: int, alpha: float = ALPHA, seed: int = 1, keep: int = 1) -> Quiet:
     """Days in random order, `keep` of them together: 59 to train on, and the other days of the year."""
     columns, times = flights()
-    days, rung = by_day(times), 0
+    days, fired = by_day(times), 0
     for run in range(runs):
         order = shuffled_days(days, seed + run, keep)
         known, later = order[:59], order[59:]
         asked: Any = np.repeat(np.arange(59) * DAY, [len(day) for day in known])
         profile, null = sealed(picked(columns, np.concatenate(known)), asked)
         watcher = Ours(profile, null, Promise(alpha, YEAR / null.cut.span))
-        rung += any(watcher.update(picked(columns, day)) for day in later if len(day) >= null.cut.rows)
-    return Quiet(runs, len(days) - 59, rung)
+        fired += any(watcher.update(picked(columns, day)) for day in later if len(day) >= null.cut.rows)
+    return Quiet(runs, len(days) - 59, fired)
 
 
 def real_year(train_until: str = "2013-03-01", alpha: float = ALPHA) -> list[Alarm]:
@@ -122,10 +122,10 @@ def rows() -> list[Row]:
     quiet, days = on_shuffled_rows(sized(40)), on_shuffled_days(sized(40))
     false_alarms = Row(
         "false_alarms_per_1000",
-        quiet.rung / quiet.runs,
-        "runs of 1,000 windows that rang",
+        quiet.fired / quiet.runs,
+        "runs of 1,000 windows that fired",
         f"<= {ALPHA}",
-        f"{quiet.rung} of {quiet.runs} runs on shuffled flights, all features; whole days shuffled: {days.rung} of "
+        f"{quiet.fired} of {quiet.runs} runs on shuffled flights, all features; whole days shuffled: {days.fired} of "
         f"{days.runs} years; on the real year, with the log-loss of the two weeks after: {beside_losses(real_year())}",
     )
     return [*monitor.rows(), *drift_cost.rows(), false_alarms, *drift_delay.rows()]

@@ -106,7 +106,7 @@ def adwin_delays(trials: int = TRIALS, most: int = MOST, runs: int = 20) -> Mapp
     """Rows until River's ADWIN tells each change, with the largest delta that keeps our promise.
 
     It is told values scaled by training's range, codes as their rank by frequency, and starts on the last 5,000 rows of
-    training. Whether it rings falsely is tried on streams half as long as ours, for half the probability.
+    training. Whether it fires falsely is tried on streams half as long as ours, for half the probability.
     """
     (known, later), (_, other) = shuffled(7), shuffled(8)
     scale = _scale(known)

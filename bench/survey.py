@@ -79,8 +79,8 @@ class Survey:
             raise ValueError(f"{self.name}: got no blocks to calibrate on")
         return Tolerated.of(found, share=LOSS_RISE, false_alarms=FALSE_ALARMS, late_days=1, every=3600)
 
-    def rung(self, source: np.random.Generator, tolerated: Tolerated) -> int | None:
-        """After how many labels the alarm rings; None when it never does. All labels of a year come after it."""
+    def fired(self, source: np.random.Generator, tolerated: Tolerated) -> int | None:
+        """After how many labels the alarm fires; None when it never does. All labels of a year come after it."""
         bets, asked = Bets(), 0
         for place in range(self.quiet + self.moved):
             shift = 1 + self.weather * source.standard_normal()
@@ -127,12 +127,12 @@ def _share(survey: Survey, runs: int, *, edge: bool = False) -> float:
         runs: How many.
         edge: Whether all of the tolerated rise is used up: the most that the promise is about.
     """
-    rang = 0
+    fired = 0
     for seed in range(runs):
         source = np.random.default_rng(seed)
         tolerated = survey.sealed(source)
-        rang += survey.rung(source, replace(tolerated, rise=0.0) if edge else tolerated) is not None
-    return round(rang / runs / survey.quiet, 4)
+        fired += survey.fired(source, replace(tolerated, rise=0.0) if edge else tolerated) is not None
+    return round(fired / runs / survey.quiet, 4)
 
 
 def _seen(runs: int) -> Sequence[Row]:
@@ -143,7 +143,7 @@ def _seen(runs: int) -> Sequence[Row]:
         for seed in range(runs):
             source = np.random.default_rng(1000 + seed)
             tolerated = survey.sealed(source)
-            delays.append(survey.rung(source, tolerated) or survey.people * survey.moved)
+            delays.append(survey.fired(source, tolerated) or survey.people * survey.moved)
             blocks = told(tolerated, RISEN)
             if blocks is not None:
                 computed.append(round(blocks * survey.people / tolerated.means.blocks))

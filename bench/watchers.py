@@ -51,7 +51,7 @@ class TwoSample:
     Args:
         training: What windows are compared with.
         rows: Rows of a window.
-        horizon: Rows over which it may ring falsely with a probability of alpha.
+        horizon: Rows over which it may fire falsely with a probability of alpha.
         alpha: That probability.
     """
 

@@ -69,7 +69,7 @@ def judged(baseline: Baseline) -> str:
     usual = baseline.usual
     if usual is None:
         return (
-            "a moved concept is not judged, so its alarm never rings: evaluation has fewer than "
+            "a moved concept is not tested, so its alarm cannot fire: evaluation has fewer than "
             f"{FEWEST} days of rows or, where rows have no times or those of waves, than {FEWEST * ROWS} rows"
         )
     days = usual.cut.span / DAY

@@ -72,6 +72,6 @@ def judged(reference: Reference) -> str:
     if blocks:
         return f"drift is judged against {max(blocks)} blocks of training"
     return (
-        f"drift is told and not judged, so its alarm never rings: training has fewer than {FEWEST} days of rows or, "
-        f"where rows have no times, than {FEWEST * ROWS} rows"
+        f"drift is reported but not tested, so its alarm cannot fire: training has fewer than {FEWEST} days of rows "
+        f"or, where rows have no times, than {FEWEST * ROWS} rows"
     )

@@ -97,10 +97,10 @@ def _named(alarm: Declared, asked: list[Any]) -> bool:
 
 def _way_back(resources: Sequence[Declared]) -> Iterator[Finding]:
     acts = any(each.get("protocol") == "lambda" for each in of_type(resources, tokens.SUBSCRIPTION))
-    rings = any(_tells(alarm) for alarm in of_type(resources, tokens.METRIC_ALARM))
+    fires = any(_tells(alarm) for alarm in of_type(resources, tokens.METRIC_ALARM))
     for endpoint in of_type(resources, tokens.ENDPOINT):
         guarded = endpoint.get("deploymentConfig", "autoRollbackConfiguration", "alarms")
-        if not guarded and not (acts and rings):
+        if not guarded and not (acts and fires):
             yield endpoint, "nothing takes a bad release back: no function hears of alarms, and no alarm guards it"
 
 

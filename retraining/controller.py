@@ -78,7 +78,7 @@ class RetrainingController:
                     self.world.stop(act.job)
             elif isinstance(act, Stop):
                 self.world.stop(act.job)
-            return self._told(written)
+            return self._reported(written)
         raise Moved(f"the record of {self.endpoint}'s retraining was written by others {_ATTEMPTS} times")
 
     def _wanted(self, started: Start) -> bool:
@@ -86,9 +86,9 @@ class RetrainingController:
         now = self.book.read()
         return now.job == started.job and not now.stopping
 
-    def _told(self, record: RetrainingRecord) -> RetrainingRecord:
-        if not record.untold:
+    def _reported(self, record: RetrainingRecord) -> RetrainingRecord:
+        if not record.not_reported:
             return record
-        for entry in record.history[-record.untold :]:
+        for entry in record.history[-record.not_reported :]:
             self.tell(entry)
-        return self.book.write(replace(record, untold=0)) or record
+        return self.book.write(replace(record, not_reported=0)) or record

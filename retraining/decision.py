@@ -43,7 +43,7 @@ class RetrainingObservation:
         now: Epoch seconds.
         day: The newest day of the requests, `YYYY-MM-DD`.
         champion: None before the first release.
-        ringing: The champion's firing alarms that request a retraining.
+        firing: The champion's firing alarms that request a retraining.
         job: The record's job; None when it has none.
     """
 
@@ -51,7 +51,7 @@ class RetrainingObservation:
     day: str
     champion: Release | None
     on_trial: str = ""
-    ringing: tuple[Trigger, ...] = ()
+    firing: tuple[Trigger, ...] = ()
     job: JobSeen | None = None
 
     @property
@@ -160,7 +160,7 @@ def forget(record: RetrainingRecord, seen: RetrainingObservation, reason: str) -
 def _wish(record: RetrainingRecord, seen: RetrainingObservation, rules: Rules) -> Trigger | None:
     if record.requested is not None:
         return record.requested
-    for one in seen.ringing:
+    for one in seen.firing:
         if one.kind in rules.on:
             return one
     last = max((start for start in record.starts if start <= seen.day), default=record.since)

@@ -63,7 +63,7 @@ class Trigger:
             return f"{days:.0f} days since {self.since}, by schedule after {every:.0f}"
         evidence = self.numbers.get("evidence")
         said = self.said if evidence is None else f"evidence {evidence:.4g}, 1 is enough"
-        return f"{self.alarm} rang: {said}" if self.alarm else said
+        return f"{self.alarm} fired: {said}" if self.alarm else said
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class RetrainingRecord:
         since: The first observed day; a schedule counts from it.
         accepted: Candidates, newest first.
         history: Events, oldest first.
-        untold: How many of the newest events are not sent yet.
+        not_reported: How many of the newest events are not sent yet.
     """
 
     revision: int = 0
@@ -197,12 +197,12 @@ class RetrainingRecord:
     accepted: tuple[Candidate, ...] = ()
     held: Held | None = None
     history: tuple[RetrainingEvent, ...] = ()
-    untold: int = 0
+    not_reported: int = 0
 
     def noted(self, entry: RetrainingEvent) -> RetrainingRecord:
         """The record with one more event, not sent yet."""
         history = (*self.history, entry)[-_HISTORY:]
-        return replace(self, history=history, untold=min(self.untold + 1, len(history)))
+        return replace(self, history=history, not_reported=min(self.not_reported + 1, len(history)))
 
     def begun(self, day: str) -> RetrainingRecord:
         """The record with one more start."""
@@ -220,13 +220,15 @@ class RetrainingRecord:
 
     def to_json(self) -> str:
         """The record as JSON."""
-        return json.dumps({**asdict(self), "phase": self.phase.value}, sort_keys=True)
+        fields = asdict(self)
+        return json.dumps(fields | {"phase": self.phase.value, "untold": fields.pop("not_reported")}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> RetrainingRecord:
         """Read back what `to_json` wrote, ignoring unknown fields of a newer version. ValueError if it is none."""
         try:
-            return read(cls, json.loads(text), newer=True, whole=True)
+            fields = json.loads(text)
+            return read(cls, {**fields, "not_reported": fields["untold"]}, newer=True, whole=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None
 

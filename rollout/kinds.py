@@ -81,7 +81,7 @@ class Kind(StrEnum):
     # An alarm
     ALARM = "alarm"
     SHARED_OUTAGE = "shared_outage"
-    STILL_RINGS = "alarm_still_rings"
+    STILL_FIRING = "alarm_still_rings"
     ALARMS_UNREACHABLE = "alarms_unreachable"
 
     # A person

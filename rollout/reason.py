@@ -368,7 +368,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Reason], list[str]]] = {
     Kind.OTHER_SETTINGS: "it is tried again with other settings",
     Kind.ALARM: _alarm,
     Kind.SHARED_OUTAGE: _shared_outage,
-    Kind.STILL_RINGS: "alarm {name} fires: the challenger gets no more traffic until it stops",
+    Kind.STILL_FIRING: "alarm {name} fires: the challenger gets no more traffic until it stops",
     Kind.ALARMS_UNREACHABLE: "the alarms cannot be read, so the challenger gets no more traffic: {said}",
     Kind.TAKEN_BACK: "asked for by {name}: {said}",
     Kind.APPROVED: lambda given: [f"{given.name}: {given.said}" if given.said else f"by {given.name}"],

@@ -10,7 +10,7 @@ from monitoring.alarms.alarm import Alarm, Measure
 from monitoring.alarms.alike import Numbers, compared
 from monitoring.alarms.outage import alike
 from rollout.core.failing import FAILED, Counted
-from rollout.core.ringing import Ringing
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.state import RolloutState
 from rollout.judge.metrics import Tally
 from services.counters import Alarms, CountedWindow, Counters, CountQuery
@@ -28,10 +28,10 @@ class JudgedAlarms:
     alarms: Alarms
     counters: Counters
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
         """The firing alarms of champion and challenger; an outage that both share is left to the judge."""
         return tuple(
-            Ringing(alarm.variant, alarm.reason, alarm.at)
+            VariantAlarm(alarm.variant, alarm.reason, alarm.at)
             for alarm, evaluated in self._firing(state)
             if alarm.variant is not None and alarm.at is not None
             # By the counts of its last evaluation, not of when it began to fire.
@@ -59,9 +59,9 @@ class JudgedAlarms:
         windows = self.counters.counts(query)
         counted = [(_counted(window, alarm.variant, name), _counted(window, champion, name)) for window in windows]
         recent = sum(window.start + rule.step > start for window in windows)
-        return compared(counted, recent, rule.tolerated, champion_rings=rules[counterpart].fires)
+        return compared(counted, recent, rule.tolerated, champion_fires=rules[counterpart].fires)
 
-    def firing(self, state: RolloutState) -> tuple[Alarm, ...]:
+    def all_firing(self, state: RolloutState) -> tuple[Alarm, ...]:
         """The firing alarms of champion and challenger, including those on a shared outage."""
         return tuple(alarm for alarm, _ in self._firing(state))
 

@@ -20,9 +20,9 @@ from rollout.core.decision import TrialObservations
 from rollout.core.errors import Busy, Conflict, Unreachable
 from rollout.core.event import Event
 from rollout.core.failing import FAILED
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
-from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.core.verdict import Outcome
 from rollout.judge.metrics import Tally, Window
@@ -166,8 +166,8 @@ class _Traffic:
         if challenger is None or champion is None or endpoint.rates.get(champion.variant, 0.0) >= BAD:
             return  # an outage of both is the judge's
         gained = endpoint.going.get(challenger.variant, 0.0) > 0 >= before.get(challenger.variant, 0.0)
-        if gained and endpoint.ringing.get(challenger.variant, float("inf")) <= self.looked[0]:
-            self.world.wrong.append(f"{challenger.variant} got traffic while its alarm rang")
+        if gained and endpoint.firing.get(challenger.variant, float("inf")) <= self.looked[0]:
+            self.world.wrong.append(f"{challenger.variant} got traffic while its alarm fired")
 
 
 @dataclass
@@ -175,14 +175,14 @@ class _Alarms:
     world: World
     looked: list[float]
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        return self.world.network.call("alarms", lambda: self._ringing(state))
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
+        return self.world.network.call("alarms", lambda: self._firing(state))
 
-    def _ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def _firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
         self.looked[0] = self.world.timeline.time()
-        rings = self.world.endpoint.ringing.items()
+        fires = self.world.endpoint.firing.items()
         return tuple(
-            Ringing(name, alarm_on(name), at) for name, at in rings if not self.world.left_to_judge(state, name)
+            VariantAlarm(name, alarm_on(name), at) for name, at in fires if not self.world.left_to_judge(state, name)
         )
 
 

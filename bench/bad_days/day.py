@@ -89,7 +89,7 @@ class BadDay:
     def __init__(self, seed: int, tell: Callable[[str], None] = lambda _: None) -> None:
         self.random = random.Random(seed)
         self.timeline = Timeline()
-        endpoint = Endpoint(self.timeline, self.random, CONFIGS, "solo-a", rings=self._rings)
+        endpoint = Endpoint(self.timeline, self.random, CONFIGS, "solo-a", fires=self._fires)
         self.world = World(self.timeline, endpoint, Network(self.timeline, self.random), tell=self._tell)
         self._to, self._begun, self._deep = tell, self.timeline.time(), 0
         self._updating, self._made = False, set[str]()
@@ -245,9 +245,9 @@ class BadDay:
         self._tell(f"the {part} is {self.world.network.down[part]} for {lasts:.0f} s")
         self.timeline.after(lasts, lambda: self.world.network.down.pop(part, None))
 
-    def _rings(self, variant: str) -> None:
+    def _fires(self, variant: str) -> None:
         """An alarm goes to ALARM: its topic calls the function, which is called twice more when it fails."""
-        self._tell(f"{variant} rings")
+        self._tell(f"{variant} fires")
         at = self.timeline.time()
 
         def deliver(left: int) -> None:
@@ -346,22 +346,22 @@ class BadDay:
         return []
 
     def _of_alarms(self) -> list[str]:
-        """A champion whose alarm began to ring in its watch time, though the one before it could come back.
+        """A champion whose alarm began to fire in its watch time, though the one before it could come back.
 
-        One that rang before the promotion was left to the judge: both versions failed, and it was not worse.
+        One that fired before the promotion was left to the judge: both versions failed, and it was not worse.
         """
         world, state = self.world, self.world.state
         champion, previous, plan = state.champion, state.previous, state.plan
-        if champion is None or previous is None or plan is None or champion.variant not in world.endpoint.ringing:
+        if champion is None or previous is None or plan is None or champion.variant not in world.endpoint.firing:
             return []
-        since = world.endpoint.ringing[champion.variant]
+        since = world.endpoint.firing[champion.variant]
         within = 0 < since - state.promoted_at <= plan.watch_seconds
         if (
             within
             and previous.variant not in world.endpoint.unstartable
             and not self.world.endpoint.failed[previous.config_name]
         ):
-            return [f"{champion.id} rings since {since - state.promoted_at:.0f} s after its promotion and still serves"]
+            return [f"{champion.id} fires since {since - state.promoted_at:.0f} s after its promotion and still serves"]
         return []
 
     def _next_release(self) -> list[str]:

@@ -21,7 +21,7 @@ from itertools import count
 from rollout.core.errors import Busy, RolloutError
 from rollout.core.live import Live, Variant
 
-BAD = 0.3  # from this share of failures on, a variant's alarm rings
+BAD = 0.3  # from this share of failures on, a variant's alarm fires
 _PING = (
     "The primary container for production variant {} did not pass the ping health check. Please check CloudWatch logs "
     "for this endpoint."
@@ -83,12 +83,12 @@ class Endpoint:
         unstartable: Variants of which no new instance comes up, though those that serve go on.
         deleted: Configs that are not there any more.
         no_capacity: Whether no new instance comes up at all, and nobody is named, or not even a reason.
-        rings: Called with a variant when its alarm goes to ALARM.
+        fires: Called with a variant when its alarm goes to ALARM.
         weights: Variant -> the weight that routes now.
         going: Variant -> the weight that was asked for.
         failure: FailureReason.
         failed: Config -> how often it did not come up since it last did.
-        ringing: Variant -> since when its alarm is in ALARM.
+        firing: Variant -> since when its alarm is in ALARM.
     """
 
     timeline: Timeline
@@ -99,7 +99,7 @@ class Endpoint:
     unstartable: set[str] = field(default_factory=set[str])
     deleted: set[str] = field(default_factory=set[str])
     no_capacity: bool = False
-    rings: Callable[[str], None] = lambda _: None
+    fires: Callable[[str], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.weights = dict(self.configs[self.serving].weights)
@@ -108,7 +108,7 @@ class Endpoint:
         self.modified = 0.0
         self.failure = ""
         self.failed = Counter[str]()
-        self.ringing: dict[str, float] = {}
+        self.firing: dict[str, float] = {}
         self.history: list[tuple[float, str, dict[str, float]]] = [(0.0, self.serving, self.shares())]
         self.rate_history: list[tuple[float, dict[str, float]]] = [(0.0, dict(self.rates))]
         self._names_the_new_one = self.random.random() < 0.5
@@ -130,7 +130,7 @@ class Endpoint:
         return Live(status, name, variants, said, shadows, self.failure, self.modified)
 
     def update(self, config: str, *, guarded: bool = False) -> None:
-        """UpdateEndpoint; a guarded one takes the same variants on both sides, and goes back when an alarm rings."""
+        """UpdateEndpoint; a guarded one takes the same variants on both sides, and goes back when an alarm fires."""
         self._refuse_while_updating()
         if config not in self.configs or config in self.deleted:
             raise RolloutError(f"Could not find endpoint configuration {config}")
@@ -171,7 +171,7 @@ class Endpoint:
             why = _PING.format(down[0]) if down else self.random.choice([_CAPACITY, ""])
             self.timeline.after(self.random.choice([300, 1200]), lambda: self._go_back(config, why))
             return
-        if guarded and self.configs[config].variants & self.ringing.keys():
+        if guarded and self.configs[config].variants & self.firing.keys():
             self._go_back(config, _TURNED_BACK)
             return
         self.pending, self.serving = None, config
@@ -196,13 +196,13 @@ class Endpoint:
 
     def _watch(self) -> None:
         """CloudWatch looks once a minute; an alarm whose variant has no data any more is OK soon after."""
-        for variant in sorted({*self.rates, *self.ringing}):  # in an order that a seed alone decides
-            if self.breaches(variant) != (variant in self.ringing):
+        for variant in sorted({*self.rates, *self.firing}):  # in an order that a seed alone decides
+            if self.breaches(variant) != (variant in self.firing):
                 self.timeline.after(self.random.choice([20, 60, 120]), lambda name=variant: self._look(name))
 
     def _look(self, variant: str) -> None:
-        if self.breaches(variant) and variant not in self.ringing:
-            self.ringing[variant] = self.timeline.time()
-            self.rings(variant)
+        if self.breaches(variant) and variant not in self.firing:
+            self.firing[variant] = self.timeline.time()
+            self.fires(variant)
         elif not self.breaches(variant):
-            self.ringing.pop(variant, None)
+            self.firing.pop(variant, None)

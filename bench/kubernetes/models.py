@@ -91,7 +91,7 @@ class Model:
         rollout.release(release, pair.name, plan, beside=before.config_name)
 
     def _watch(self, *releases: Release) -> None:
-        """The alarms: no trial takes a step while nobody can say whether they ring."""
+        """The alarms: no trial takes a step while nobody can say whether they fire."""
         clusters = {one.variant: (cluster(self.place.api.namespace, one.config_name),) for one in releases}
         watched = Watched(
             self.place.api.namespace, self.name, clusters, every_seconds=EVERY, period_seconds=_PERIOD_S,

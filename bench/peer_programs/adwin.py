@@ -1,8 +1,8 @@
 """Rows until River's ADWIN tells a drift, by stream: `python adwin.py FILE`; see bench.peers.
 
 The file has `warm`, shape (rows, columns), on which each detector starts; `quiet`, shape (streams, rows, columns), by
-which the largest delta is chosen that rings in at most the share `alpha` of them; and `moved:<name>` of the same shape.
-NaN is no value. With `rises` only changes upward ring.
+which the largest delta is chosen that fires in at most the share `alpha` of them; and `moved:<name>` of the same shape.
+NaN is no value. With `rises` only changes upward fire.
 """
 
 import json
@@ -25,8 +25,8 @@ def warmed(delta, warm):
     return detectors
 
 
-def rings(detectors, stream):
-    """The row at which one of the columns rings first; None if none does."""
+def fires(detectors, stream):
+    """The row at which one of the columns fires first; None if none does."""
     detectors = deepcopy(detectors)
     for place, row in enumerate(stream.tolist()):
         for detector, value in zip(detectors, row, strict=True):
@@ -43,11 +43,11 @@ RISES = "rises" in given.files
 quiet, alpha = given["quiet"], float(given["alpha"])
 for delta in DELTAS:
     ready = warmed(delta, given["warm"])
-    falsely = sum(rings(ready, stream) is not None for stream in quiet)
+    falsely = sum(fires(ready, stream) is not None for stream in quiet)
     if falsely <= alpha * len(quiet):
         break
 told = {
-    key.partition(":")[2]: [rings(ready, stream) for stream in given[key]]
+    key.partition(":")[2]: [fires(ready, stream) for stream in given[key]]
     for key in given.files
     if key.startswith("moved:")
 }

@@ -56,7 +56,7 @@ def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
         page().print(Group(*render.situation(found), render.snapshot(seen)))
     else:
         page().print(render.Brief(seen, found))
-    sys.exit(0 if seen.status in SERVES and not seen.ringing else 1)
+    sys.exit(0 if seen.status in SERVES and not seen.firing else 1)
 
 
 @click.command(cls=Command)

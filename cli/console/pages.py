@@ -260,7 +260,7 @@ def _versions(state: RolloutState, *more: str) -> dict[str, Version]:
 
 def _said(seen: Snapshot, found: situation.Situation) -> str:
     """The text that screen readers announce when it changes."""
-    firing = ", ".join(alarm.name for alarm in seen.ringing)
+    firing = ", ".join(alarm.name for alarm in seen.firing)
     where = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial else ""
     return f"{seen.phase.replace('_', ' ')}{where}; {f'in alarm: {firing}' if firing else found.what}"
 

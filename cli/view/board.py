@@ -184,7 +184,7 @@ def value(row: MetricView, number: float, count: int) -> str:
 
 
 def _alarms(seen: Snapshot) -> RenderableType:
-    if not seen.ringing:
+    if not seen.firing:
         unknown = sum(alarm.state == "INSUFFICIENT_DATA" for alarm in seen.alarms)
         without = f", {unknown} of them without data" if unknown else ""
         told = f"{len(seen.alarms)}, none in alarm{without}"
@@ -195,7 +195,7 @@ def _alarms(seen: Snapshot) -> RenderableType:
             alarm.name.removeprefix(f"{seen.endpoint}-"),
             f": {brief(alarm.brief)}",
         )
-        for alarm in seen.ringing
+        for alarm in seen.firing
     ]
     return Group(*(_line(line) for line in lines))
 

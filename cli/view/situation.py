@@ -46,7 +46,7 @@ class Situation:
 
 def read(target: Target, seen: Snapshot) -> Situation:
     """The situation, with the requests that failed since an alarm on them began to fire."""
-    began = min((alarm.since for alarm in seen.ringing if alarm.since and _on_answers(alarm, seen)), default="")
+    began = min((alarm.since for alarm in seen.firing if alarm.since and _on_answers(alarm, seen)), default="")
     if not began:
         return situation(seen)
     end = datetime.fromisoformat(seen.at)
@@ -60,7 +60,7 @@ def read(target: Target, seen: Snapshot) -> Situation:
 
 def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "") -> Situation:
     """The situation; `counted` are the requests of each variant from `start` on. Pure."""
-    firing = sorted(seen.ringing, key=lambda item: (item.severity != "page", not _on_answers(item, seen), item.name))
+    firing = sorted(seen.firing, key=lambda item: (item.severity != "page", not _on_answers(item, seen), item.name))
     unknown = [_short(item, seen) for item in seen.alarms if item.state == "INSUFFICIENT_DATA"]
     down = _down(seen)
     failing = _failing(seen, firing, counted, start)

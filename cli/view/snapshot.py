@@ -142,7 +142,7 @@ class Snapshot:
         return about in present or not about.startswith("v-")
 
     @property
-    def ringing(self) -> tuple[AlarmView, ...]:
+    def firing(self) -> tuple[AlarmView, ...]:
         """The alarms that are in ALARM."""
         return tuple(alarm for alarm in self.alarms if alarm.state == "ALARM")
 
@@ -160,8 +160,8 @@ def take(
     state = journal_state(target) if state is None else state
     serves = platform.endpoint()
     found = tuple(item.view for item in newest(platform.versions(), _PACKAGES)) if packages is None else packages
-    rings = platform.alarms() if alarms is None else alarms
-    return seen_at(time.time(), target, serves, state, decision, alarms=rings, packages=found)
+    shown = platform.alarms() if alarms is None else alarms
+    return seen_at(time.time(), target, serves, state, decision, alarms=shown, packages=found)
 
 
 def seen_at(

@@ -19,12 +19,12 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Alarm:
-    """One time that an alarm rang.
+    """One time that an alarm fired.
 
     Attributes:
         kind: `drift`, `concept`, or the end of another alarm's name.
         variant: Of which variant; empty for one of the whole endpoint.
-        began: When it began to ring.
+        began: When it began to fire.
         ended: When it was silent again; None if it never was.
     """
 
@@ -124,7 +124,7 @@ class Year:
         counts: What was sent.
         days: The mean losses of each day by policy.
         gains: Policies against each other, over all days.
-        alarms: Each time that one rang, in order.
+        alarms: Each time that one fired, in order.
         retrainings: Each training job, in order.
         rollouts: Each release after the first, in order.
         evidence: Curve -> its points, time and value.

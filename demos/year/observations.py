@@ -111,7 +111,7 @@ class Seen:
 
 
 def alarms(target: Target, since: float, clock: Clock) -> list[Alarm]:
-    """Each time that an alarm of the endpoint rang from `since` (epoch seconds) on, in order.
+    """Each time that an alarm of the endpoint fired from `since` (epoch seconds) on, in order.
 
     Raises:
         OperatorError: CloudWatch does not answer.
@@ -125,11 +125,11 @@ def alarms(target: Target, since: float, clock: Clock) -> list[Alarm]:
             AlarmTypes=["MetricAlarm"],
         )
         items = [item for page in asked for item in page["AlarmHistoryItems"]]
-    return list(rang(items, f"{target.endpoint}-", clock))
+    return list(fired(items, f"{target.endpoint}-", clock))
 
 
-def rang(items: Iterable[Mapping[str, Any]], prefix: str, clock: Clock) -> Iterator[Alarm]:
-    """When alarms rang, by the history of their states, oldest first.
+def fired(items: Iterable[Mapping[str, Any]], prefix: str, clock: Clock) -> Iterator[Alarm]:
+    """When alarms fired, by the history of their states, oldest first.
 
     Args:
         items: Of DescribeAlarmHistory.

@@ -84,8 +84,8 @@ def _told(form: str) -> Callable[..., str]:
 
 
 def because(one: Retraining) -> str:
-    """Why a retraining was begun; of an alarm that rang, its own part of its name."""
-    return f"{one.asked} rang" if one.asked else one.why
+    """Why a retraining was begun; of an alarm that fired, its own part of its name."""
+    return f"{one.asked} fired" if one.asked else one.why
 
 
 def _span(year: Year) -> Span:
@@ -150,15 +150,15 @@ def _marks(year: Year) -> Iterator[Mark]:
 
 def _happened(year: Year) -> Figure:
     lanes = (
-        Lane("drift", tuple(_ringing(year.alarms, "drift"))),
-        Lane("concept", tuple(_ringing(year.alarms, "concept"))),
+        Lane("drift", tuple(_firing(year.alarms, "drift"))),
+        Lane("concept", tuple(_firing(year.alarms, "concept"))),
         Lane("training", tuple(map(_trained, year.retrainings))),
         Lane("trial", tuple(map(_tried, year.rollouts))),
     )
     return Figure("Alarms, trainings and trials", _span(year), lanes=lanes)
 
 
-def _ringing(alarms: Sequence[Alarm], kind: str) -> list[Bar]:
+def _firing(alarms: Sequence[Alarm], kind: str) -> list[Bar]:
     return [
         Bar(one.began, one.ended, f"{kind} of {one.variant}: {day(one.began)} to {day(one.ended)}", "5")
         for one in alarms

@@ -27,18 +27,18 @@ class MlflowProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """A change is another package or place, or a package that is not logged yet."""
         other = any(olds.get(name) != news.get(name) for name in ASKED)
-        return DiffResult(changes=other or bool(_untold(olds)))
+        return DiffResult(changes=other or bool(_not_logged(olds)))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Log the package."""
-        return CreateResult(props["model"], self._told(props, ()))
+        return CreateResult(props["model"], self._logged(props, ()))
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Log the packages that were missed, and the present one."""
-        return UpdateResult(self._told(news, _untold(olds)))
+        return UpdateResult(self._logged(news, _not_logged(olds)))
 
-    def _told(self, props: Values, untold: Iterable[Values]) -> dict[str, Any]:
-        waiting = {one["package_digest"]: one for one in (*untold, *_present(props))}
+    def _logged(self, props: Values, not_logged: Iterable[Values]) -> dict[str, Any]:
+        waiting = {one["package_digest"]: one for one in (*not_logged, *_present(props))}
         try:
             missed = tell(props, waiting.values())
         except Exception as error:  # no update fails because of MLflow
@@ -56,7 +56,7 @@ def _present(props: Values) -> list[Values]:
     return [{name: props.get(name) for name in PACKAGE}] if props.get("archive_uri") else []
 
 
-def _untold(state: Values) -> list[Values]:
+def _not_logged(state: Values) -> list[Values]:
     """A state of an old version only says that the last package was missed."""
     kept = state.get("untold")
     return kept if kept is not None else _present(state) if state.get("missed") else []

@@ -20,18 +20,18 @@ from rollout.core.state import RolloutState
 class Numbers:
     """The requests of both variants that are compared; see `compared`.
 
-    `tolerated` is the alarm's share of bad requests; `champion_rings` is whether the champion's alarm of the same
+    `tolerated` is the alarm's share of bad requests; `champion_fires` is whether the champion's alarm of the same
     measure is in ALARM.
     """
 
     tolerated: float
     challenger: Counted
     champion: Counted
-    champion_rings: bool
+    champion_fires: bool
 
 
 def compared(
-    windows: Sequence[tuple[Counted, Counted]], recent: int, tolerated: float, *, champion_rings: bool
+    windows: Sequence[tuple[Counted, Counted]], recent: int, tolerated: float, *, champion_fires: bool
 ) -> Numbers:
     """Compare the challenger's bad windows with the champion in them, or with its worst ones of as long a time before.
 
@@ -42,7 +42,7 @@ def compared(
         windows: Requests of challenger and champion in consecutive windows.
         recent: How many of the last windows the alarm may have counted.
         tolerated: The alarm's share of bad requests.
-        champion_rings: Whether the champion's alarm of the same measure is in ALARM.
+        champion_fires: Whether the champion's alarm of the same measure is in ALARM.
     """
     bad = [at for at in range(len(windows) - recent, len(windows)) if windows[at][0].share > tolerated]
     while bad and bad[0] > 0 and windows[bad[0] - 1][0].share > tolerated:
@@ -50,8 +50,8 @@ def compared(
     challenger, same = (_total(windows[at][side] for at in bad) for side in (0, 1))
     before = [champion for _, champion in windows[: bad[0]]] if bad else []
     stretches = [_total(before[at : at + len(bad)]) for at in range(len(before) - len(bad) + 1)]
-    champion = same if champion_rings else max([same, *stretches], key=lambda counted: counted.share)
-    return Numbers(tolerated, challenger, champion, champion_rings)
+    champion = same if champion_fires else max([same, *stretches], key=lambda counted: counted.share)
+    return Numbers(tolerated, challenger, champion, champion_fires)
 
 
 def _total(counts: Iterable[Counted]) -> Counted:
@@ -84,7 +84,7 @@ def fails_alike(numbers: Numbers) -> bool:
     challenger, champion, tolerated = numbers.challenger, numbers.champion, numbers.tolerated
     if not challenger.requests or not champion.requests:
         return False
-    if not numbers.champion_rings and champion.share <= tolerated:
+    if not numbers.champion_fires and champion.share <= tolerated:
         return False
     return not clearly_worse(challenger, champion, tolerated)
 

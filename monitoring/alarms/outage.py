@@ -52,8 +52,8 @@ class Outage:
             for event in state.history
             if (event.rollout_id, event.kind) == (state.rollout_id, LEFT) and event.reason is not None
         }
-        rang_before = given is not None and given.rollout_id == state.rollout_id and (alarm.at or 0.0) <= given.at
-        return alarm.at is not None and rang_before and alarm.name in left
+        fired_before = given is not None and given.rollout_id == state.rollout_id and (alarm.at or 0.0) <= given.at
+        return alarm.at is not None and fired_before and alarm.name in left
 
     def _state(self, alarm: Alarm) -> RolloutState | None:
         try:

@@ -138,7 +138,7 @@ class Bets:
         blocks: Number of judged blocks.
         until: With waves, the day since the epoch up to which units were staked; None before the first block.
         learned: Later blocks by cell, which further ones are ranked among.
-        rung: Whether the alarm is firing.
+        fired: Whether the alarm is firing.
         wealth: Of each bet of `SHIFTS`, with one more unit staked at each block.
         runs: CUSUM of each bet.
         began: Of each bet, the start of the block at which its CUSUM last restarted, epoch seconds.
@@ -148,7 +148,7 @@ class Bets:
     blocks: int = 0
     until: float | None = None
     learned: list[int] = field(default_factory=lambda: [0] * CELLS)
-    rung: bool = False
+    fired: bool = False
     wealth: list[float] = field(default_factory=lambda: [0.0] * len(SHIFTS))
     runs: list[float] = field(default_factory=lambda: [0.0] * len(SHIFTS))
     began: list[float] = field(default_factory=lambda: [0.0] * len(SHIFTS))
@@ -177,12 +177,12 @@ class Bets:
                 self.runs[place], self.began[place] = 1.0, block.since
             self.runs[place] = min(self.runs[place] * paid, most)
         self.blocks += 1
-        if not self.rung:
+        if not self.fired:
             self.learned[cell] += 1
-        rings = self.evidence(tolerated) >= 1
-        if rings != self.rung:
-            self.rung, self.learned = rings, [0] * CELLS
-            self.wealth = [most if rings else 0.0] * len(SHIFTS)
+        fires = self.evidence(tolerated) >= 1
+        if fires != self.fired:
+            self.fired, self.learned = fires, [0] * CELLS
+            self.wealth = [most if fires else 0.0] * len(SHIFTS)
 
     def _staked(self, tolerated: Tolerated, block: Block) -> float:
         if tolerated.wave is None:
@@ -209,7 +209,7 @@ class Bets:
             "blocks": self.blocks,
             "until": self.until,
             "learned": sparse(self.learned),
-            "rung": self.rung,
+            "rung": self.fired,
             **{"wealth": [*self.wealth], "runs": [*self.runs], "began": [*self.began]},
         }
 

@@ -98,7 +98,7 @@ class AwsWorld:
             day=self.day_of(champion.variant if champion else ""),
             champion=champion,
             on_trial=state.challenger.id if state.challenger else "",
-            ringing=self._ringing(champion) if champion else (),
+            firing=self._firing(champion) if champion else (),
             job=self.trainer.seen(record) if record.job else None,
         )
 
@@ -108,7 +108,7 @@ class AwsWorld:
     def stop(self, job: str) -> None:
         self.trainer.stop(job)
 
-    def _ringing(self, champion: Release) -> tuple[Trigger, ...]:
+    def _firing(self, champion: Release) -> tuple[Trigger, ...]:
         names: dict[str, Kind] = {f"{self.endpoint}-{champion.variant}-{one}": one for one in _MEASURES}
         with calling("read the champion's alarms"):
             answer = self.clients("cloudwatch").describe_alarms(AlarmNames=list(names))

@@ -75,15 +75,15 @@ class GuardedMoves:
             of=pods_of(self.store, new.workload),
             lacking="" if ready[new.workload] else lacking(api, new).words,
             gateway=route.not_yet,
-            ringing=self._ringing(state, move) if wanted and move is not None and move.alarms else (),
+            firing=self._firing(state, move) if wanted and move is not None and move.alarms else (),
         )
 
-    def _ringing(self, state: RolloutState, move: Move) -> tuple[str, ...] | None:
+    def _firing(self, state: RolloutState, move: Move) -> tuple[str, ...] | None:
         try:
-            ringing = self.alarms.ringing(state)
+            firing = self.alarms.firing(state)
         except RolloutError:
             return None
-        return tuple(sorted({alarm.reason.name for alarm in ringing if alarm.reason.name in move.alarms}))
+        return tuple(sorted({alarm.reason.name for alarm in firing if alarm.reason.name in move.alarms}))
 
 
 def pods_of(store: RouteStore, workload: str) -> int:

@@ -100,7 +100,7 @@ class MoveStatus:
     Attributes:
         lacking: Why no new pod is ready; empty if one is.
         gateway: What the gateway has not applied yet; empty if nothing.
-        ringing: The firing alarms; None if unknown.
+        firing: The firing alarms; None if unknown.
     """
 
     wanted: bool
@@ -109,7 +109,7 @@ class MoveStatus:
     of: int
     lacking: str = ""
     gateway: str = ""
-    ringing: tuple[str, ...] | None = ()
+    firing: tuple[str, ...] | None = ()
 
 
 def decided(move: Move, seen: MoveStatus, now: float) -> Move | Ending:
@@ -124,9 +124,9 @@ def decided(move: Move, seen: MoveStatus, now: float) -> Move | Ending:
         return replace(move, failure=seen.lacking or "no new pod is ready") if back else move
     if not back:
         return _alone(move, seen, now, late=late)
-    if seen.ringing:
-        rings = ", ".join(seen.ringing)
-        why = f"One or more alarms are in ALARM state: {rings}. The move to {move.config} was rolled back."
+    if seen.firing:
+        fires = ", ".join(seen.firing)
+        why = f"One or more alarms are in ALARM state: {fires}. The move to {move.config} was rolled back."
         return replace(move, failure=why)
     why = _waits(move, seen, now)
     if why and late:
@@ -139,7 +139,7 @@ def _waits(move: Move, seen: MoveStatus, now: float) -> str:
         return seen.gateway
     if seen.new < seen.of:
         return f"{seen.new} of {seen.of} new pods are ready"
-    if seen.ringing is None:
+    if seen.firing is None:
         return "nobody can say whether an alarm fires"
     return "baking was not over" if move.step >= 0 and now - move.at < move.bake_seconds else ""
 
@@ -154,4 +154,4 @@ def _alone(move: Move, seen: MoveStatus, now: float, *, late: bool) -> Move | En
     last = len(move.steps) - 1
     if move.step < last:
         return replace(move, step=last, at=now)
-    return "arrived" if late or not (seen.ringing or _waits(move, seen, now)) else move
+    return "arrived" if late or not (seen.firing or _waits(move, seen, now)) else move

@@ -18,12 +18,12 @@ from rollout.core import endings, restoring, transitions
 from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
 from rollout.core.endings import Ignored
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
 from rollout.core.live import Live
 from rollout.core.lost import LostJournal, refuse_lost
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.restored import Restored
-from rollout.core.ringing import Ringing, heard, matters, withheld
 from rollout.core.state import Phase, RolloutState
 from rollout.kinds import Kind
 from rollout.reason import Reason
@@ -181,12 +181,12 @@ class Controller:
         after = change(self._journal, lambda state: heard(state, firing, self._clock.time()), self._write_or_shift)
         return withheld(after, firing)
 
-    def _firing(self, state: RolloutState) -> tuple[tuple[Ringing, ...], Reason | None]:
+    def _firing(self, state: RolloutState) -> tuple[tuple[VariantAlarm, ...], Reason | None]:
         """The firing alarms, where one would change anything; and why they are unknown."""
         if not matters(state, self._clock.time()):
             return (), None
         try:
-            return self._alarms.ringing(state), None
+            return self._alarms.firing(state), None
         except RolloutError as error:
             return (), Reason("alarm", "levels", str(error), kind=Kind.ALARMS_UNREACHABLE)
 

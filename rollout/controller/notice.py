@@ -70,7 +70,7 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
         "look why its instances are gone: `{modelstack} status` shows the reason",
         "`{pulumi_up} --refresh` makes again what was deleted",
     ),
-    "untold": ("`{modelstack} explain` tells of the last rollouts",),
+    "untold": ("`{modelstack} explain` shows the last rollouts",),
     "superseded": ("nothing to do: `{modelstack} watch` follows the release that came after it",),
     "cleared": ("`{pulumi_up}` tries it again",),
     "skip_trial": ("`{pulumi_up}` lets it take over without a trial",),

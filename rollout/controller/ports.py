@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from rollout.core.event import Event
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.live import Approval, Live
 from rollout.core.plan import Guard
-from rollout.core.ringing import Ringing
 from rollout.core.state import Pivot, Replayed, RolloutState
 from rollout.judge.metrics import Metric
 
@@ -92,7 +92,7 @@ class Signals(Protocol):
 class Alarms(Protocol):
     """The alarms on champion and challenger."""
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
         """Those that fire now, but not on a challenger whose champion fails alike. RolloutError if unreadable."""
 
 

@@ -99,6 +99,6 @@ _WHAT: Mapping[str, str | Callable[[Event], str]] = {
     "restore_lifted": "{0.release} counts no more, and the config does again",
     "stranded": "{0.champion} has all traffic, beside {0.release} without any",
     "not_serving": "champion {0.release} has no ready instance",
-    "untold": "{0.numbers[events]:.0f} older events could not be told in time",
+    "untold": "{0.numbers[events]:.0f} older events could not be reported in time",
     "left_to_judge": "{0.release} is left to the judge, as both versions fail",
 }

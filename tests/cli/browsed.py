@@ -64,7 +64,7 @@ PACKAGE = {
     },
     "CustomerMetadataProperties": {"recipe": "abc", "package_digest": "sha256:9", "metric.auc": "0.7"},
 }  # fmt: skip
-RINGS = {
+FIRES = {
     "AlarmName": "endpoint-v-b-5xx", "StateValue": "ALARM", "StateUpdatedTimestamp": datetime(2026, 3, 1, tzinfo=UTC),
     "StateReason": "0.5 > 0.05", "AlarmDescription": "Severity: page. Fails. Runbook: docs/how-to/runbook.md#5xx",
     "TreatMissingData": "notBreaching", "Dimensions": [{"Name": "EndpointName", "Value": "endpoint"}],
@@ -116,8 +116,8 @@ class CloudWatch:
         if self.problem:
             raise OperatorError(self.problem, "Type something.", 3)
         if operation == "describe_alarms":
-            others = {**RINGS, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
-            return Paginator({"MetricAlarms": [RINGS, others]})
+            others = {**FIRES, "AlarmName": "endpoint-year-v-b-5xx", "Dimensions": []}
+            return Paginator({"MetricAlarms": [FIRES, others]})
         return Metrics(self.now)
 
     def describe_alarm_history(self, **_: Any) -> dict[str, Any]:

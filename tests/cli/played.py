@@ -42,5 +42,5 @@ def look(world: World, *alarms: AlarmView) -> Snapshot:
     status = "Updating" if live.status == "changing" else "InService"
     serves = EndpointState(status, replace(live, variants=variants, shadows=shadows))
     target, now = Target("local", "endpoint", "", {}), world.clock.time()
-    rings = alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),)
-    return seen_at(now, target, serves, progress.state, progress.decision, alarms=rings)
+    fires = alarms or (AlarmView("endpoint-v-b-5xx", "OK", ""),)
+    return seen_at(now, target, serves, progress.state, progress.decision, alarms=fires)

@@ -55,7 +55,7 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
 
 
-def test_an_alarm_that_rings_is_told_by_the_value_that_made_it_ring() -> None:
+def test_an_alarm_that_fires_is_told_by_the_value_that_made_it_fire() -> None:
     words = "Threshold Crossed: 3 datapoints were received for 5 periods and 2 missing datapoints were treated as "
     item = {
         "AlarmName": "e-functions-failing",

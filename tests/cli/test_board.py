@@ -29,7 +29,7 @@ NUMBERS = {
     "margin": 0.02, "champion_count": 405, "champion_rate": 0.0025, "challenger_count": 45, "challenger_rate": 0,
     "evidence_worse": 0.9, "evidence_needed_worse": 60, "evidence_not_worse": 2.3, "evidence_needed_not_worse": 20,
 }  # fmt: skip
-RINGS = AlarmView("endpoint-v-b-5xx", "ALARM", "Threshold Crossed: 1 datapoint [0.5] was greater than the threshold")
+FIRES = AlarmView("endpoint-v-b-5xx", "ALARM", "Threshold Crossed: 1 datapoint [0.5] was greater than the threshold")
 
 
 def drawn(seen: Snapshot, problem: str = "", *, terminal: bool = False, no_color: bool = False) -> str:
@@ -53,7 +53,7 @@ def test_the_picture_fits_an_80_by_24_terminal(begin: Begin) -> None:
     world = begin(plan(Step(50, 30, shadow=True), Step(20, 20, approve=True), metrics=METRICS, replay=ReplayGate()))
     for _ in range(20):
         world.controller().follow(10)
-        lines = drawn(look(world, RINGS), "the network is down").splitlines()
+        lines = drawn(look(world, FIRES), "the network is down").splitlines()
         assert len(lines) <= 24
         assert any("cannot look: the network is down" in line for line in lines), "a look that failed keeps the rest"
         assert all(len(line) <= 80 for line in lines)
@@ -79,10 +79,10 @@ def test_evidence_is_a_bar_between_worse_and_not_worse(begin: Begin) -> None:
         assert bar in drawn(replace(seen, trial=replace(seen.trial, evidence=(so,))))
 
 
-def test_an_alarm_that_rings_is_shown_with_its_numbers_or_else_with_its_words(begin: Begin) -> None:
+def test_an_alarm_that_fires_is_shown_with_its_numbers_or_else_with_its_words(begin: Begin) -> None:
     world = begin(seconds=20)
-    assert "v-b-5xx: Threshold Crossed: 1 datapoint [0.5] was greater than the" in drawn(look(world, RINGS))
-    numbers = replace(RINGS, value=0.5, threshold=0.05)
+    assert "v-b-5xx: Threshold Crossed: 1 datapoint [0.5] was greater than the" in drawn(look(world, FIRES))
+    numbers = replace(FIRES, value=0.5, threshold=0.05)
     assert "v-b-5xx: 50% of requests fail, 5% may\n" in drawn(look(world, numbers)).replace(" \n", "\n")
 
 
@@ -112,7 +112,7 @@ def test_the_bake_and_what_is_waited_for_go_by_one_clock(begin: Begin) -> None:
 
 
 def test_without_colour_there_are_no_escapes(begin: Begin) -> None:
-    seen = look(begin(seconds=40), RINGS)
+    seen = look(begin(seconds=40), FIRES)
     assert "\x1b" not in drawn(seen)
     assert "\x1b[1;31m" in drawn(seen, terminal=True)
     assert "31m" not in drawn(seen, terminal=True, no_color=True)
@@ -192,12 +192,12 @@ def test_the_first_look_tells_what_stands_and_the_next_nothing_when_nothing_chan
     assert changes(SEEN, replace(SEEN, at="later", config="other")) == []
 
 
-def test_an_alarm_is_told_when_it_begins_to_ring_by_its_numbers_and_when_it_stops() -> None:
+def test_an_alarm_is_told_when_it_begins_to_fire_by_its_numbers_and_when_it_stops() -> None:
     words = "Threshold Crossed: 1 datapoint was received for 2 periods and 1 missing one was treated as [NonBreaching]"
-    ringing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", words, "page", 0.48012, 0.05),))
-    assert changes(SEEN, ringing) == ["alarm    e-5xx fires: 48% of requests fail, 5% may"]
-    assert changes(ringing, ringing) == []
-    assert changes(ringing, SEEN) == ["alarm    e-5xx is ok again"]
+    firing = replace(SEEN, alarms=(AlarmView("e-5xx", "ALARM", words, "page", 0.48012, 0.05),))
+    assert changes(SEEN, firing) == ["alarm    e-5xx fires: 48% of requests fail, 5% may"]
+    assert changes(firing, firing) == []
+    assert changes(firing, SEEN) == ["alarm    e-5xx is ok again"]
 
 
 def test_a_line_that_is_too_short_for_a_reason_still_has_the_evidence() -> None:

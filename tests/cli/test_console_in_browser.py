@@ -63,7 +63,7 @@ def test_a_page_shows_what_changes_and_keeps_what_is_open_and_in_focus(
     assert browser.switch_to.active_element.tag_name == "summary"
 
 
-def test_an_alarm_that_rings_leads_to_its_history(browser: webdriver.Chrome, address: str) -> None:
+def test_an_alarm_that_fires_leads_to_its_history(browser: webdriver.Chrome, address: str) -> None:
     browser.get(address)
     browser.find_element(By.CSS_SELECTOR, "a.pill.alarm").click()
     wait(browser, lambda browser: here(browser) == "Alarms")

@@ -29,7 +29,7 @@ from tests.simulator.platform import World
 Begin = Callable[..., World]
 ADA = Reason("person", "ada", "customers complain", kind=Kind.TAKEN_BACK)
 WORDS = "Threshold Crossed: 1 datapoint [0.48012345 (05/01/26)] was greater than the threshold (0.05)"
-RINGS = Reason("alarm", "v-b-5xx", WORDS, {"value": 0.48012345, "threshold": 0.05}, Kind.ALARM)
+FIRES = Reason("alarm", "v-b-5xx", WORDS, {"value": 0.48012345, "threshold": 0.05}, Kind.ALARM)
 
 
 def story(world: World, rollout: str | None = None) -> Story:
@@ -109,12 +109,12 @@ def test_a_metric_of_ones_own_is_said_not_to_be_compared_while_requests_are_only
     assert text not in read(world)
 
 
-@pytest.mark.parametrize("numbers", [RINGS.numbers, {}], ids=["with numbers", "without"])
+@pytest.mark.parametrize("numbers", [FIRES.numbers, {}], ids=["with numbers", "without"])
 def test_a_rollback_by_an_alarm_tells_value_and_threshold_if_there_are_any(
     begin: Begin, numbers: dict[str, float]
 ) -> None:
     world = begin(seconds=20)
-    take_back(world, replace(RINGS, numbers=numbers), variant="v-b")
+    take_back(world, replace(FIRES, numbers=numbers), variant="v-b")
     found, text = story(world), read(world)
     assert (found.alarm.name, found.alarm.value, found.alarm.threshold) == (
         "v-b-5xx",
@@ -125,7 +125,7 @@ def test_a_rollback_by_an_alarm_tells_value_and_threshold_if_there_are_any(
     assert WORDS in text
 
 
-@pytest.mark.parametrize("reason", [ADA, RINGS], ids=lambda item: item.source)
+@pytest.mark.parametrize("reason", [ADA, FIRES], ids=lambda item: item.source)
 def test_what_was_known_when_a_person_or_an_alarm_ended_the_trial_is_kept(begin: Begin, reason: Reason) -> None:
     world = begin(plan(Step(50, 600), metrics=METRICS), 100)
     known = {item.metric: item.challenger_count for item in story(world).evidence}

@@ -71,8 +71,8 @@ class Told:
 ADA = Reason("person", "ada", "looks odd", kind=Kind.TAKEN_BACK)
 APPROVED = Reason("person", "ada", "fine", kind=Kind.APPROVED)
 SKIPPED = Reason("person", "ada", "the archive is lost", kind=Kind.TRIAL_SKIPPED)
-ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
-WORSE = Numbers(0.05, Counted(20, 20), Counted(0, 180), champion_rings=False)
+ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_fires=True)
+WORSE = Numbers(0.05, Counted(20, 20), Counted(0, 180), champion_fires=False)
 MINUTES = Metric("minutes", "mean", 0.1, metric="Minutes")
 PAUSED, HELD = plan(Step(20, 20, approve=True), Step(50, 20)), {"max_seconds": 100, "on_timeout": "hold"}
 SHADOWED = plan(Step(50, 60, shadow=True), Step(20, 20), metrics=METRICS[:2])
@@ -80,7 +80,7 @@ REPLAYED = Replayed(100, 0, 30, 1.5, ("late is true, was false",), {"no JSON": 2
 Act = Callable[[World, Told], object]
 
 
-def rings(numbers: Numbers) -> Act:
+def fires(numbers: Numbers) -> Act:
     def act(world: World, told: Told) -> None:
         outage = Outage(lambda *_: numbers, Outbox(MemoryJournal(world), MemoryNotify(world), world.clock))
         said, now = Said("1 datapoint [0.5 (x)]", 0.5, 0.05), world.clock.time()
@@ -111,8 +111,8 @@ STORIES: dict[str, tuple[dict[str, Any], Plan, float, tuple[Act, ...]]] = {
     "judged": ({"correct": {"v-b": 0.1}}, plan(metrics=METRICS), 600, ()),
     "promoted and taken back": ({}, SHADOWED, 900, (goes_back,)),
     "better": ({"error_rates": {"v-a": 0.2}}, plan(promote_when="better"), 600, ()),
-    "an alarm of the challenger": ({}, plan(Step(50, 600)), 40, (rings(WORSE),)),
-    "an alarm of both": ({}, plan(Step(50, 600)), 40, (rings(ALIKE),)),
+    "an alarm of the challenger": ({}, plan(Step(50, 600)), 40, (fires(WORSE),)),
+    "an alarm of both": ({}, plan(Step(50, 600)), 40, (fires(ALIKE),)),
     "replayed": ({"replays": {"v-b": REPLAYED}}, plan(replay=ReplayGate()), 60, ()),
     "too few to replay": (
         *({"replays": {"v-b": Replayed(3, 0, 0, None)}}, plan(replay=ReplayGate(), max_seconds=100), 300),
@@ -148,7 +148,7 @@ def retrained() -> Told:
     """A retraining that waits, is agreed to, fails, and one that is declined."""
     told, rules = Told(), Rules()
     drift = Trigger("drift", alarm="e-v-a-drift", variant="v-a", numbers={"evidence": 1.2})
-    seen = decision.RetrainingObservation(1e9, "2013-05-01", make_release("a"), ringing=(drift,))
+    seen = decision.RetrainingObservation(1e9, "2013-05-01", make_release("a"), firing=(drift,))
     record, _ = decision.decide(RetrainingRecord(), seen, rules, "e")
     record = decision.approve(record, seen, "anna: yes")
     record, _ = decision.decide(record, seen, rules, "e")

@@ -141,7 +141,7 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
     found = platform_of(target(cluster)).alarms_in_full()
     assert [(item.alarm.name, item.alarm.state, item.alarm.severity) for item in found] == [
         (f"{NAME}-v-a-5xx", "ALARM", "page"),
-        (f"{NAME}-probe-silent", "ALARM", "page"),  # of two rules of one name, the one that rings
+        (f"{NAME}-probe-silent", "ALARM", "page"),  # of two rules of one name, the one that fires
         (f"{NAME}-slo-page", "INSUFFICIENT_DATA", "ticket"),
     ]
     assert found[0].alarm.brief == "48% of requests fail, 5% may"
@@ -160,7 +160,7 @@ def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -
     assert found.text == "It answers … of its requests with a 5XX"
 
 
-def test_a_prometheus_that_is_down_rings_and_hides_nothing_else(cluster: Cluster) -> None:
+def test_a_prometheus_that_is_down_fires_and_hides_nothing_else(cluster: Cluster) -> None:
     cluster.blind = True
     platform = platform_of(target(cluster))
     (alarm,) = platform.alarms()
@@ -170,7 +170,7 @@ def test_a_prometheus_that_is_down_rings_and_hides_nothing_else(cluster: Cluster
     assert platform.delay() == 0.0
 
 
-def test_rules_that_are_not_loaded_ring_once_something_serves(cluster: Cluster) -> None:
+def test_rules_that_are_not_loaded_fire_once_something_serves(cluster: Cluster) -> None:
     platform = platform_of(target(cluster))
     assert platform.alarms() == ()
     on_trial(cluster, plan())

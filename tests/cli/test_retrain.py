@@ -31,7 +31,7 @@ from tests.rollout.worlds import wish
 TARGET = Target("dev", "flight-delay-dev", "us-east-1", {"journal_table": "t"})
 COMMANDS = Commands.of_stack("dev")
 CANDIDATE = Candidate("2013-06-16", "b" * 64, "b" * 12, {}, "drift")
-DRIFT = Trigger("drift", "flight-delay-dev-v-drift rings: 1.2")
+DRIFT = Trigger("drift", "flight-delay-dev-v-drift fires: 1.2")
 TRAINING = RetrainingRecord(
     phase=Phase.TRAINING, trigger=DRIFT, job="flight-delay-dev-20130616-3", through="2013-06-16"
 )
@@ -41,7 +41,7 @@ def shown(seen: Retraining) -> str:
     return printed(told(seen, COMMANDS))
 
 
-REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", "b" * 12, "r", "p", 0.0)
+REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx fires"), "1", "b" * 12, "r", "p", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ REJECTED = Verdict("rolled_back", Reason("alarm", "v-b-5xx", "5xx rings"), "1", 
     [
         ({"champion": make_release("a"), "challenger": make_release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb is on trial"),
         ({"champion": make_release("b" * 12)}, CANDIDATE, "bbbbbbbbbbbb serves"),
-        ({"rejected": {"b" * 12: REJECTED}}, CANDIDATE, "bbbbbbbbbbbb was rejected: 5xx rings"),
+        ({"rejected": {"b" * 12: REJECTED}}, CANDIDATE, "bbbbbbbbbbbb was rejected: 5xx fires"),
         ({"champion": make_release("c")}, replace(CANDIDATE, served=True), "bbbbbbbbbbbb has served before"),
         (
             {"champion": make_release("c")},
@@ -107,7 +107,7 @@ def test_an_interrupted_request_says_that_it_may_be_done_all_the_same() -> None:
         ),
         (
             Retraining(RetrainingRecord(phase=Phase.ASKING, trigger=DRIFT), None, None),
-            'rings: 1.2; type: modelstack --stack dev retrain approve --reason "..."',
+            'fires: 1.2; type: modelstack --stack dev retrain approve --reason "..."',
         ),
         (
             Retraining(RetrainingRecord(accepted=(CANDIDATE,)), CANDIDATE, CANDIDATE),

@@ -25,7 +25,7 @@ from tests.simulator.platform import World
 
 Begin = Callable[..., World]
 RUNBOOK = "docs/how-to/runbook.md#what-each-alarm-means"
-RINGS = Reason("alarm", "endpoint-v-b-5xx", "0.57 > 0.05", {"value": 0.57, "threshold": 0.05}, Kind.ALARM)
+FIRES = Reason("alarm", "endpoint-v-b-5xx", "0.57 > 0.05", {"value": 0.57, "threshold": 0.05}, Kind.ALARM)
 
 
 def fires(world: World, name: str, value: float | None = 0.57, severity: str = "ticket") -> AlarmView:
@@ -66,7 +66,7 @@ def test_a_failing_champion_is_told_with_its_requests_its_age_and_the_way_back(p
 
 def test_explain_names_what_to_do_about_a_firing_alarm_and_does_not_call_the_rollback_the_end(begin: Begin) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(RINGS, variant="v-b")
+    world.controller().roll_back(FIRES, variant="v-b")
     world.controller().follow(60)
     story = explain(world.state, None, world.clock.time())
     assert "`modelstack clear b` lets the same release be tried again" in story.next
@@ -80,7 +80,7 @@ def test_explain_names_what_to_do_about_a_firing_alarm_and_does_not_call_the_rol
 
 def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin) -> None:
     world = begin(seconds=20)
-    world.controller().roll_back(replace(RINGS, name="endpoint-slo-page"))
+    world.controller().roll_back(replace(FIRES, name="endpoint-slo-page"))
     world.controller().follow(60)
 
     def done(*alarms: AlarmView) -> str:
@@ -92,7 +92,7 @@ def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin
     assert done(AlarmView("endpoint-slo-page", "OK", "")).endswith("; it no longer fires.")
     assert done(silent("slo-page")).endswith("; now it has no data.")
     world.controller().release(release("c"), "pair-ac", plan())
-    world.controller().roll_back(replace(RINGS, name="endpoint-v-c-5xx"))
+    world.controller().roll_back(replace(FIRES, name="endpoint-v-c-5xx"))
     world.controller().follow(60)
     assert "alarm v-c-5xx: then 57% of requests fail, 5% may; that version serves no more" in done()
 
@@ -100,7 +100,7 @@ def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin
 def test_alarms_of_versions_that_serve_no_more_are_hidden_and_those_of_the_challenger_are_not(begin: Begin) -> None:
     world = begin(plan(Step(50, 600)), 30)
     old = fires(world, "v-c-5xx")
-    assert [alarm.name for alarm in look(world, old, fires(world, "v-b-5xx")).ringing] == ["endpoint-v-b-5xx"]
+    assert [alarm.name for alarm in look(world, old, fires(world, "v-b-5xx")).firing] == ["endpoint-v-b-5xx"]
     seen = look(world, old)
     assert (seen.alarms, situation(seen).state) == ((), "unknown")
 
@@ -123,7 +123,7 @@ def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_ba
     assert found.what.startswith("5.2% of the requests to challenger v-b fail since ")
     assert found.what.endswith(": 52 of 1,000.")
     assert found.next[0] == '`modelstack rollback --reason "..."` gives champion a all traffic'
-    world.controller().roll_back(RINGS)
+    world.controller().roll_back(FIRES)
     found = situation(look(world, fires(world, "v-b-5xx")))
     assert found.facts[-1].startswith("Under way since ") and ": a gets 100% back: alarm" in found.facts[-1]
     assert found.next == ("`modelstack watch --until-verdict` follows the change of traffic that is under way",)

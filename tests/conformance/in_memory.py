@@ -26,9 +26,9 @@ from rollout.controller.outbox import Outbox
 from rollout.core.catalogue import KNOWN, LOSS_MOST, OWN
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.failing import Counted
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.live import Approval, Live
 from rollout.core.release import Release
-from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
 from services.invoke import Request, Response
@@ -112,7 +112,7 @@ class MemoryStage(FaultStage):
         self._declared: set[Place] = set()
         self._since: dict[Place, float] = {}
         self._forced: dict[Place, float] = {}
-        self._rang: dict[Place, str] = {}
+        self._fired: dict[Place, str] = {}
         self._subscribed = self._delivering = False
         self._queue: list[tuple[float, str]] = []
         self._copy = DocumentJournal(MemoryDocuments(), _ENDPOINT)
@@ -156,7 +156,7 @@ class MemoryStage(FaultStage):
         if place in self._since:
             return
         self._since[place] = at
-        self._rang[place] = message = json.dumps([*place, at])
+        self._fired[place] = message = json.dumps([*place, at])
         if self._subscribed:
             self._queue.append((at, message))
 
@@ -267,16 +267,16 @@ class MemoryStage(FaultStage):
     def declare_alarm(self, role: str, measure: str) -> None:
         self._declared.add((f"v-{role}", measure))
 
-    def rung(self, role: str, measure: str = "5xx") -> str:
-        return str(self.wait(lambda: self._rang.get((f"v-{role}", measure)), f"{measure} of {role} fires"))
+    def fired(self, role: str, measure: str = "5xx") -> str:
+        return str(self.wait(lambda: self._fired.get((f"v-{role}", measure)), f"{measure} of {role} fires"))
 
-    def ring(self, role: str, measure: str = "5xx") -> str:
+    def fire(self, role: str, measure: str = "5xx") -> str:
         place = (f"v-{role}", measure)
         self._since.pop(place, None)
         self._forced[place] = self.now() + _FORCED
         self._fires(place, self.now())
         self._deliver_due(self.now())
-        return self._rang[place]
+        return self._fired[place]
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
         answers = [self.wait(partial(self._tried, message), "the alarm is acted upon") for _ in range(times)]
@@ -306,14 +306,14 @@ class MemoryStage(FaultStage):
     def numbers(self, alarm: Alarm, champion: str) -> Numbers:
         measure = alarm.name.rpartition("-")[2]
         each = [Counted(*self._counts(str(variant), measure, self.now())) for variant in (alarm.variant, champion)]
-        return Numbers(TOLERATED, *each, champion_rings=(champion, measure) in self._since)
+        return Numbers(TOLERATED, *each, champion_fires=(champion, measure) in self._since)
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
         """The alarms of both versions that fire, but for those that are left to the judge."""
         variants = {one.variant for one in (state.champion, state.challenger) if one is not None}
         alarms = [self._alarm(place, at) for place, at in self._since.items() if place[0] in variants]
         return tuple(
-            Ringing(str(alarm.variant), alarm.reason, alarm.at or 0.0)
+            VariantAlarm(str(alarm.variant), alarm.reason, alarm.at or 0.0)
             for alarm in alarms
             if alike(state, self._alarm((str(alarm.variant), alarm.name[-3:]), self.now()), self.numbers) is None
         )

@@ -23,7 +23,7 @@ FAILING = {"status": 500, "share": 0.5}
 
 def _once_more(stage: FaultStage) -> None:
     stage.ran.clear()
-    stage.deliver(stage.rung("challenger"))
+    stage.deliver(stage.fired("challenger"))
     _one_rollback(stage.state())
 
 
@@ -33,28 +33,28 @@ def _one_rollback(state: RolloutState) -> None:
 
 
 def _superseded(stage: FaultStage) -> None:
-    """Another release takes the trial over; then the alarm of the first one rings."""
+    """Another release takes the trial over; then the alarm of the first one fires."""
     stage.release("next")
     superseded = stage.state().rollout_id
     champion = stage.pair("champion", "next")
     stage.controller().release(stage.releases["next"], champion, QUICK)
     stage.wait(lambda: stage.told("superseded", superseded), f"the end of {superseded} is told")
-    stage.deliver(stage.ring("challenger"))
+    stage.deliver(stage.fire("challenger"))
 
 
 def _scaled(stage: FaultStage) -> None:
     with stage.scaling("challenger"):
-        stage.ring("challenger")
+        stage.fire("challenger")
 
 
-def _rings_and_nobody_answers(stage: FaultStage) -> None:
+def _fires_and_nobody_answers(stage: FaultStage) -> None:
     stage.fault("write journal", "drop_after", 5)
     stage.fault("set weights", "throttle", 10)
-    stage.ring("challenger")
+    stage.fire("challenger")
 
 
 def _nothing_to_go_back_to(stage: FaultStage) -> None:
-    stage.deliver(stage.rung("champion"))
+    stage.deliver(stage.fired("champion"))
     with pytest.raises(RolloutError, match="there is no previous champion to bring back"):
         stage.controller().roll_back(stage.person("5XX"))
 
@@ -68,7 +68,7 @@ def _held(stage: FaultStage) -> None:
 
 def _aborted(stage: FaultStage) -> None:
     stage.controller().roll_back(stage.person("the price list was wrong"))
-    stage.ring("challenger")
+    stage.fire("challenger")
 
 
 def _tried_again(stage: FaultStage) -> None:
@@ -79,7 +79,7 @@ def _tried_again(stage: FaultStage) -> None:
     with pytest.raises(Rejected):
         stage.controller().release(stage.releases["challenger"], stage.pair("champion", "challenger"), QUICK)
     stage.controller().clear_rejection("challenger")
-    late = stage.rung("challenger")
+    late = stage.fired("challenger")
 
     def comes_late(stage: FaultStage) -> None:
         stage.deliver(late)
@@ -87,22 +87,22 @@ def _tried_again(stage: FaultStage) -> None:
     stage.trial("challenger", QUICK, during=comes_late)
 
 
-def _rings_after_all(stage: FaultStage) -> None:
+def _fires_after_all(stage: FaultStage) -> None:
     promoted = stage.state().verdict
     assert promoted is not None
     assert promoted.outcome == "promoted", promoted
-    stage.ring("challenger")
-    stage.deliver(stage.rung("challenger"))
+    stage.fire("challenger")
+    stage.deliver(stage.fired("challenger"))
 
 
-def _rings_during_the_next_trial(stage: FaultStage, row: Row) -> RolloutState:
+def _fires_during_the_next_trial(stage: FaultStage, row: Row) -> RolloutState:
     """The challenger is promoted and turns bad while another is on trial, which a person then takes back."""
     stage.trial("challenger", QUICK)
     stage.release("next")
 
     def turn(stage: FaultStage) -> None:
         stage.become("challenger", **FAILING)
-        stage.deliver(stage.rung("challenger"))
+        stage.deliver(stage.fired("challenger"))
         stage.controller().roll_back(stage.person("not this week"))
 
     stage.trial("next", row.plan, during=turn)
@@ -125,7 +125,7 @@ EVENTS: tuple[Row, ...] = (
         challenger=FAILING,
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
-        during=lambda stage: stage.deliver(stage.rung("challenger"), times=3),
+        during=lambda stage: stage.deliver(stage.fired("challenger"), times=3),
         after=_once_more,
         adapters=BOTH_ADAPTERS,
         expects=rolled_back("alarm", "v-challenger-5xx", fails=THEIRS, ignored=True),
@@ -137,7 +137,7 @@ EVENTS: tuple[Row, ...] = (
         do="Look at both.",
         plan=ALARMED,
         alarms=(("challenger", "5xx"), ("challenger", "p99")),
-        during=lambda stage: stage.at_once(*(partial(stage.ring, "challenger", name) for name in ("5xx", "p99"))),
+        during=lambda stage: stage.at_once(*(partial(stage.fire, "challenger", name) for name in ("5xx", "p99"))),
         after=lambda stage: _one_rollback(stage.state()),
         expects=rolled_back("alarm", "v-challenger-5xx", "v-challenger-p99"),
     ),
@@ -176,7 +176,7 @@ EVENTS: tuple[Row, ...] = (
         challenger=FAILING,
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
-        during=_rings_and_nobody_answers,
+        during=_fires_and_nobody_answers,
         expects=rolled_back("alarm", "v-challenger-5xx", fails=THEIRS),
     ),
     Row(
@@ -246,20 +246,20 @@ EVENTS: tuple[Row, ...] = (
         see="`rolled back` by the alarm; the previous champion serves again.",
         do="Look at the alarm; the release is rejected until it changes or is cleared.",
         alarms=(("challenger", "5xx"),),
-        after=_rings_after_all,
+        after=_fires_after_all,
         expects=rolled_back("alarm", "v-challenger-5xx"),
     ),
     Row(
         name="breach-during-next-trial",
         happens="A promoted version turns bad within its watch time, while the next release is on trial: its alarm is "
         "ignored then, so that rolling forward stays possible. The next release is taken back, and the alarm still "
-        "rings.",
+        "fires.",
         see="The event is ignored; after the end of the trial `rolled back` by the alarm, and the champion before "
         "serves again.",
         do="Look at the alarm; both releases are rejected until they change or are cleared.",
         plan=ALARMED,
         alarms=(("challenger", "5xx"),),
-        drive=_rings_during_the_next_trial,
+        drive=_fires_during_the_next_trial,
         expects=Expected(
             "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {**REJECTED, "next": "Rejected"}, fails=THEIRS,
             ignored=True, again=True,  # the rollout has two verdicts

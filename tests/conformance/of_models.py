@@ -83,7 +83,7 @@ def _next_skips_its_trial(stage: FaultStage) -> None:
 
 
 def _champions_alarm(stage: FaultStage) -> None:
-    stage.deliver(stage.ring("champion"))
+    stage.deliver(stage.fire("champion"))
 
 
 MODELS: tuple[Row, ...] = (

@@ -16,8 +16,8 @@ TOLERANT = replace(QUICK, max_failed=0.05)
 
 
 def _left_to_the_judge(stage: FaultStage) -> None:
-    """The challenger's alarm rings, people are told, and nothing is rolled back, however often it is delivered."""
-    message, trial = stage.rung("challenger"), stage.state().rollout_id
+    """The challenger's alarm fires, people are told, and nothing is rolled back, however often it is delivered."""
+    message, trial = stage.fired("challenger"), stage.state().rollout_id
     state = stage.wait(lambda: _left(stage.state()), "who is subscribed leaves it to the judge")
     assert state.on_trial, f"it is taken back: {state.decided or state.verdict}"
     stage.wait(lambda: stage.told(LEFT, trial) or not stage.deliver(message), "people are told that both fail")

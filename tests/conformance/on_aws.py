@@ -232,7 +232,7 @@ class AwsStage(FaultStage):
     def told(self, kind: str, rollout_id: str) -> list[Message]:
         return self.inbox.told(kind, rollout_id)
 
-    def rung(self, role: str, measure: str = "5xx") -> str:
+    def fired(self, role: str, measure: str = "5xx") -> str:
         wanted = {"AlarmName": self.alarm(role, measure), "NewStateValue": "ALARM"}
 
         def found() -> str | None:
@@ -240,12 +240,12 @@ class AwsStage(FaultStage):
 
         return wait_for(found, PATIENCE, f"{wanted}")
 
-    def ring(self, role: str, measure: str = "5xx") -> str:
+    def fire(self, role: str, measure: str = "5xx") -> str:
         for state in ("OK", "ALARM"):
             self.clients("cloudwatch").set_alarm_state(
                 AlarmName=self.alarm(role, measure), StateValue=state, StateReason="set by the test"
             )
-        return self.rung(role, measure)
+        return self.fired(role, measure)
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
         event = json.dumps({"Records": [{"Sns": {"Message": message}}]}).encode()

@@ -170,19 +170,19 @@ class FaultStage(Stage):
 
     @abstractmethod
     def rolls_back_on_alarm(self) -> None:
-        """Let alarms that ring wake whoever acts on them."""
+        """Let alarms that fire wake whoever acts on them."""
 
     @abstractmethod
     def declare_alarm(self, role: str, measure: str) -> None:
         """One of the alarms that infra declares for every variant, with a short period and one data point."""
 
     @abstractmethod
-    def rung(self, role: str, measure: str = "5xx") -> str:
-        """Wait until an alarm has told that it rings; the message, as whoever acts on it gets it."""
+    def fired(self, role: str, measure: str = "5xx") -> str:
+        """Wait until an alarm has told that it fires; the message, as whoever acts on it gets it."""
 
     @abstractmethod
-    def ring(self, role: str, measure: str = "5xx") -> str:
-        """Let an alarm ring now, for a moment, whatever its metric says; the message."""
+    def fire(self, role: str, measure: str = "5xx") -> str:
+        """Let an alarm fire now, for a moment, whatever its metric says; the message."""
 
     @abstractmethod
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:

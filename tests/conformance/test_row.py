@@ -16,12 +16,12 @@ from tests.conformance.stage import Message
 from tests.platforms.load import Asked
 
 EXPECTED = Expected(
-    "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {"champion": "Approved"}, says="rings",
+    "rolled_back", "alarm", ("v-challenger-5xx",), "champion", {"champion": "Approved"}, says="fires",
     fails=frozenset({"challenger"}), silent=frozenset({"next"}), ignored=True,
 )  # fmt: skip
 VERDICT = Verdict(
     "rolled_back",
-    Reason("alarm", "row-test-v-challenger-5xx", "it rings"),
+    Reason("alarm", "row-test-v-challenger-5xx", "it fires"),
     "000002-challenger",
     "challenger",
     "r",
@@ -33,7 +33,7 @@ PLAYED = Played(
     live=Live("ready", "solo", {"v-champion": Variant(1, 1, 1)}),
     configs={"champion": "solo"},
     packages={"champion": "Approved"},
-    told=[Message("", {"why": "it rings"})],
+    told=[Message("", {"why": "it fires"})],
     asked=[Asked("1", 1, 200, "v-champion"), Asked("2", 2, 500, "v-challenger"), Asked("3", 11, 200, "v-champion")],
     over=10,
     ran=[{"action": "ignored"}],
@@ -66,7 +66,7 @@ def test_another_may_have_seen_the_same_first_and_then_names_what_it_saw() -> No
         ({"asked": [*PLAYED.asked, Asked("4", 12, 200, "v-challenger")]}, "after the end 2 answers"),
         ({"asked": [*PLAYED.asked, Asked("4", 3, 200, "v-next")]}, "next answered 1 requests, expected none"),
         ({"told": [*PLAYED.told, *PLAYED.told]}, "told 2 times"),
-        ({"told": [Message("", {"why": "because"})]}, "no notification says 'it rings'"),
+        ({"told": [Message("", {"why": "because"})]}, "no notification says 'it fires'"),
         ({"ran": []}, "expected it to ignore every event"),
         ({"ran": [{"action": "rolled back"}]}, "expected it to ignore every event"),
     ],

@@ -72,13 +72,13 @@ def test_each_platform_knows_every_call_that_a_row_may_name() -> None:
     assert {*get_args(Call)} == {*on_aws._OPERATIONS} == {*stage._CALLS}
 
 
-def test_only_alarms_that_a_row_declares_can_ring() -> None:
+def test_only_alarms_that_a_row_declares_can_fire() -> None:
     rules = Rules(cast(Api, FakeApi()), "row-1", {"v-champion": "row-1-champion", "v-challenger": "row-1-challenger"})
     rules.declared.add(("v-challenger", "5xx"))
-    rules.ringing.add(("v-champion", "p99"))
+    rules.firing.add(("v-champion", "p99"))
     alerts = {rule["alert"]: rule["expr"] for rule in rules.group()["rules"] if "alert" in rule}
-    ring = {name for name, expression in alerts.items() if "> 1" not in expression or "vector" not in expression}
-    assert ring == {"row-1-v-challenger-5xx", "row-1-v-champion-p99"}
+    fire = {name for name, expression in alerts.items() if "> 1" not in expression or "vector" not in expression}
+    assert fire == {"row-1-v-challenger-5xx", "row-1-v-champion-p99"}
     assert alerts["row-1-v-champion-p99"] == "vector(1)"
     assert {f"row-1-{variant}-{measure}" for variant, measure in rules.alarms()} <= {*alerts}
 

@@ -16,7 +16,7 @@ from demos.year.clock import Clock
 from demos.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
 from demos.year.groups import MOST, Group, grouped
 from demos.year.losses import by_day, form, loss, smoothed
-from demos.year.observations import Seen, rang
+from demos.year.observations import Seen, fired
 from demos.year.picture import BEGINS, ENDS, written
 from demos.year.plan import Plan
 from model.data import Flight
@@ -118,7 +118,7 @@ def changed(name: str, at: float, state: str) -> dict[str, Any]:
     return {"AlarmName": name, "Timestamp": datetime.fromtimestamp(at, UTC), "HistoryData": data}
 
 
-def test_an_alarm_rings_from_its_state_to_the_next_and_others_endpoints_are_left_out() -> None:
+def test_an_alarm_fires_from_its_state_to_the_next_and_others_endpoints_are_left_out() -> None:
     items = [
         changed("e-v-a-drift", 3, "ALARM"),
         changed("e-two-v-b-drift", 4, "ALARM"),
@@ -126,7 +126,7 @@ def test_an_alarm_rings_from_its_state_to_the_next_and_others_endpoints_are_left
         changed("e-v-a-drift", 9, "OK"),
         changed("e-v-a-drift", 10, "INSUFFICIENT_DATA"),
     ]
-    found = list(rang(items, "e-", clock()))
+    found = list(fired(items, "e-", clock()))
     first = MARCH.timestamp()
     assert found[0] == Alarm("drift", "v-a", first + 3 * DAY, first + 9 * DAY)
     assert found[-1] == Alarm("concept", "v-a", first + 5 * DAY, None)
@@ -145,20 +145,20 @@ def test_a_retraining_is_told_with_why_its_outcome_and_the_verdict_on_its_candid
     found = seen(
         RetrainingEvent(10, "2013-03-11", "started", trigger=Trigger("drift", "value 2", "e-v-a-drift", "v-a")),
         RetrainingEvent(12, "2013-03-13", "candidate", "surely better", gained, release="b", through="2013-03-11"),
-        RetrainingEvent(40, "2013-04-10", "started", trigger=Trigger("concept", "concept rings")),
+        RetrainingEvent(40, "2013-04-10", "started", trigger=Trigger("concept", "concept fires")),
         RetrainingEvent(41, "2013-04-11", "kept", "not surely better", job="k"),
         RetrainingEvent(50, "2013-04-20", "started", trigger=Trigger("person", "anna: to see")),
         RetrainingEvent(51, "2013-04-21", "stopped", "anna: bad labels", job="s"),
-        RetrainingEvent(60, "2013-04-30", "started", trigger=Trigger("concept", "concept rings")),
+        RetrainingEvent(60, "2013-04-30", "started", trigger=Trigger("concept", "concept fires")),
         candidates=[Candidate("2013-03-11", "recipe", "b", {})],
         verdicts=[Verdict("rolled_back", Reason("judge", "log_loss", "worse"), "r1", "b", "recipe", "", 20.0)],
     ).retrainings(clock())
     told = [(one.through, one.why, one.outcome, one.release, one.verdict) for one in found]
     assert told == [
-        ("2013-03-11", "e-v-a-drift rang: value 2", "candidate", "b", "rolled_back"),
-        ("2013-04-10", "concept rings", "kept", "", ""),
+        ("2013-03-11", "e-v-a-drift fired: value 2", "candidate", "b", "rolled_back"),
+        ("2013-04-10", "concept fires", "kept", "", ""),
         ("2013-04-20", "anna: to see", "stopped", "", ""),
-        ("2013-04-30", "concept rings", "", "", ""),
+        ("2013-04-30", "concept fires", "", "", ""),
     ]
     assert [one.asked for one in found] == ["v-a-drift", "", "", ""]
     assert [one.text for one in found] == ["surely better", "not surely better", "anna: bad labels", ""]
@@ -196,7 +196,7 @@ def year() -> Year:
         (Alarm("drift", "v-a", began, None),),
         (
             Retraining(
-                began, began + DAY, "2013-04-02", "<b>rings", "candidate", "t", {"gain": 0.0125}, "b", "promoted"
+                began, began + DAY, "2013-04-02", "<b>fires", "candidate", "t", {"gain": 0.0125}, "b", "promoted"
             ),
         ),
         (Rollout("b", began + DAY, began + 5 * DAY, "promoted", "not worse"),),
@@ -218,7 +218,7 @@ def test_the_page_tells_gains_detections_retrainings_and_counts() -> None:
         "183 were answered and got a label",
     ):
         assert text in page
-    assert "&lt;b&gt;rings" in page
+    assert "&lt;b&gt;fires" in page
     assert "a: &lt;refused&gt;" in page
 
 

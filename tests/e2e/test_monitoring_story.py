@@ -97,7 +97,7 @@ def messages(target: Target, queue: str) -> int:
     return sum(int(n) for n in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
 
 
-def test_flights_of_july_ring_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
+def test_flights_of_july_fire_the_alarm_of_a_model_of_winter_and_roll_nothing_back(story: Bed) -> None:
     # All of training's days: the more there are, the surer a difference is. Few trees, as answers do not count.
     stack = story.stack.with_parameters(story.folder, max_iter=5, folds=0)
     succeeded(with_config(stack, retraining=RETRAINING, model={"gates": {"auc": {"min": 0.5}}}).up())

@@ -150,13 +150,13 @@ async def probe(watched: Watched, minutes: int, *, ok: bool | None = True) -> No
 def test_an_outage_pages_once_and_the_page_ends_soon_after_it(tell: Callable[..., None]) -> None:
     async def story(watched: Watched) -> None:
         await serve(watched, 60, 20)
-        assert await watched.ringing() == set()
+        assert await watched.firing() == set()
         await serve(watched, 60, 20, failed=20)
-        assert {"slo-page", "burn-fast", "burn-still"} <= await watched.ringing()
+        assert {"slo-page", "burn-fast", "burn-still"} <= await watched.firing()
         await serve(watched, 90, 20)
         assert len([subject for subject in watched.told() if "slo-page" in subject]) == 1, "several alarms fired"
-        assert "burn-slow" in await watched.ringing(), "the long window still has the outage in it"
-        assert "slo-page" not in await watched.ringing()
+        assert "burn-slow" in await watched.firing(), "the long window still has the outage in it"
+        assert "slo-page" not in await watched.firing()
 
     budget(tell, story)
 
@@ -175,7 +175,7 @@ def test_who_is_notified_depends_on_how_fast_the_budget_burns(
 ) -> None:
     async def story(watched: Watched) -> None:
         await serve(watched, 300, 100, failed=failed, slow=slow)
-        assert {name for name in await watched.ringing() if name.startswith("slo-")} == wanted
+        assert {name for name in await watched.firing() if name.startswith("slo-")} == wanted
 
     budget(tell, story)
 
@@ -183,7 +183,7 @@ def test_who_is_notified_depends_on_how_fast_the_budget_burns(
 def test_three_failures_of_three_requests_notify_nobody(tell: Callable[..., None]) -> None:
     async def story(watched: Watched) -> None:
         await serve(watched, 30, 1, failed=1)
-        assert {"burn-still"} <= await watched.ringing(), "their burn rate is 100"
+        assert {"burn-still"} <= await watched.firing(), "their burn rate is 100"
         assert not watched.told()
 
     budget(tell, story)
@@ -193,9 +193,9 @@ def test_three_failures_of_three_requests_notify_nobody(tell: Callable[..., None
 def test_probes_that_are_answered_notify_nobody(tell: Callable[..., None]) -> None:
     async def story(watched: Watched) -> None:
         await watched.local.advance(600)
-        assert await watched.ringing() == set(), "the endpoint is new, and no probe has run"
+        assert await watched.firing() == set(), "the endpoint is new, and no probe has run"
         await probe(watched, 60)
-        assert await watched.ringing() == set(), "a night without a request"
+        assert await watched.firing() == set(), "a night without a request"
         await probe(watched, 2, ok=False)
         await probe(watched, 10)
         assert not watched.told(), "two failures are no silence"
@@ -210,10 +210,10 @@ def test_silence_pages_whether_probes_fail_or_do_not_run(
     async def story(watched: Watched) -> None:
         await probe(watched, 10)
         await probe(watched, minutes, ok=ok)
-        assert await watched.ringing() == {SILENT, "slo-page"}
+        assert await watched.firing() == {SILENT, "slo-page"}
         assert len(watched.told()) == 1
         await probe(watched, 2)
-        assert await watched.ringing() == set()
+        assert await watched.firing() == set()
 
     budget(tell, story)
 
@@ -221,7 +221,7 @@ def test_silence_pages_whether_probes_fail_or_do_not_run(
 def test_an_endpoint_whose_first_probes_never_run_pages_when_it_had_time_to_begin(tell: Callable[..., None]) -> None:
     async def story(watched: Watched) -> None:
         await watched.local.advance(31 * 60)
-        assert await watched.ringing() == {SILENT, "slo-page"}
+        assert await watched.firing() == {SILENT, "slo-page"}
 
     budget(tell, story)
 
@@ -238,7 +238,7 @@ async def later(watched: Watched, seconds: int) -> set[str]:
     for _ in range(seconds // 30):
         watched.put_of({"FunctionName": LOCAL.function("advance")}, "AWS/Lambda", "Errors", 0)
         await watched.local.advance(30)
-    return await watched.ringing()
+    return await watched.firing()
 
 
 @pytest.mark.slow

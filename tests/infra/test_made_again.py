@@ -16,11 +16,11 @@ from tests.infra.watched import Alarm, Watched, play
 
 LIVED = 600
 """Seconds that the first stack serves, badly."""
-RING = {
+FIRING = {
     *(f"{OLD.variant}-{measure}" for measure in ("5xx", "p99", "drift", "concept")),
     *("functions-failing", "rollback-failing", "slo-page", "slo-ticket"),
 }
-"""The alarms that tell people, but for that on the probe, which rings when there are no metrics."""
+"""The alarms that tell people, but for that on the probe, which fires when there are no metrics."""
 
 
 def alarms(born: float) -> list[Alarm]:
@@ -40,27 +40,27 @@ async def serve_badly(watched: Watched, seconds: int) -> set[str]:
         for function in ("drift", "rollback"):
             watched.put_of({FUNCTION: LOCAL.function(function)}, LAMBDA, ERRORS, 1)
         await watched.local.advance(10)
-    return await watched.ringing()
+    return await watched.firing()
 
 
 @pytest.mark.slow
-def test_all_ring_in_the_stack_that_served_badly(tmp_path: Path) -> None:
+def test_all_fire_in_the_stack_that_served_badly(tmp_path: Path) -> None:
     async def story(watched: Watched) -> None:
-        assert await serve_badly(watched, LIVED) >= RING
+        assert await serve_badly(watched, LIVED) >= FIRING
 
     play(tmp_path, alarms(START - 86_400), story)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 25], ids=["at once", "a little later"])
-def test_none_rings_in_the_next_stack_before_it_serves_and_all_do_when_it_serves_badly_too(
+def test_none_fires_in_the_next_stack_before_it_serves_and_all_do_when_it_serves_badly_too(
     after: int, tmp_path: Path
 ) -> None:
     async def story(watched: Watched) -> None:
         await serve_badly(watched, LIVED)
         for _ in range(60):
-            assert not await watched.ringing(10) & RING
+            assert not await watched.firing(10) & FIRING
         assert not watched.told()
-        assert await serve_badly(watched, LIVED) >= RING - {"slo-ticket"}, "whose window is longer"
+        assert await serve_badly(watched, LIVED) >= FIRING - {"slo-ticket"}, "whose window is longer"
 
     play(tmp_path, alarms(START + LIVED + after), story)

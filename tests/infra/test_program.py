@@ -471,7 +471,7 @@ def test_functions_come_after_their_tables_and_go_before_them() -> None:
     for function in world.all(":Function"):
         tables = {"journal", "documents"}
         assert tables <= {urn.rpartition("::")[2] for urn in function.depends}, (
-            "one that runs without its table fails, and an alarm rings for the next stack of this name"
+            "one that runs without its table fails, and an alarm fires for the next stack of this name"
         )
 
 

@@ -22,7 +22,7 @@ CANDIDATE = Candidate(
     recipe="b" * 64,
     release=release_id("b" * 64, LOCAL.process_image),
     package={key: FACTS[key] for key in ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn")},
-    why="flight-delay-local-v-drift rang",
+    why="flight-delay-local-v-drift fired",
     champion=OLD.id,
 )
 RECORD = RetrainingRecord().with_candidate(CANDIDATE)

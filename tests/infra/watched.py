@@ -27,7 +27,7 @@ class Watched:
     def put_of(self, of: dict[str, str], namespace: str, metric: str, value: float) -> None:
         self.local.service.put(namespace, [Datum(metric, of, value, "None", self.local.clock.now)])
 
-    async def ringing(self, seconds: float = 0) -> set[str]:
+    async def firing(self, seconds: float = 0) -> set[str]:
         """The alarms that fire some seconds later, by their short names."""
         if seconds:
             await self.local.advance(seconds)

@@ -80,7 +80,7 @@ def test_how_days_of_the_evaluation_differ_is_sealed_when_there_are_enough_of_th
     assert judged(found).startswith(told)
     few = summed(answers, np.repeat(np.arange(10) * DAY, 200))
     assert judged(few) == (
-        "a moved concept is not judged, so its alarm never rings: evaluation has fewer than 20 days of rows or, where "
+        "a moved concept is not tested, so its alarm cannot fire: evaluation has fewer than 20 days of rows or, where "
         "rows have no times or those of waves, than 500 rows"
     )
     assert Baseline.from_dict(few.as_dict()).usual is None

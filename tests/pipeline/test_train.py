@@ -69,7 +69,7 @@ def test_training_says_of_how_many_blocks_drift_is_judged_or_that_it_is_not():
     assert judged(reference(two_months())) == "drift is judged against 60 blocks of training"
     few = reference(Rows.of({"x": np.arange(100.0)}))
     assert judged(few) == (
-        "drift is told and not judged, so its alarm never rings: training has fewer than 20 days of rows or, "
+        "drift is reported but not tested, so its alarm cannot fire: training has fewer than 20 days of rows or, "
         "where rows have no times, than 500 rows"
     )
 

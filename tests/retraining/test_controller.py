@@ -19,16 +19,16 @@ class Killed(Exception):
 
 @dataclass
 class World:
-    """An endpoint whose drift alarm rings, and the jobs that were created."""
+    """An endpoint whose drift alarm fires, and the jobs that were created."""
 
-    ringing: bool = True
+    firing: bool = True
     jobs: dict[str, JobSeen] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
     dies: bool = False
 
     def look(self, record: RetrainingRecord) -> RetrainingObservation:
         job = self.jobs.get(record.job, JobSeen("missing")) if record.job else None
-        return seen(ringing=(DRIFT,) if self.ringing else (), job=job)
+        return seen(firing=(DRIFT,) if self.firing else (), job=job)
 
     def create(self, start: Start) -> None:
         if self.dies:

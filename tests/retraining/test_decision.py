@@ -45,8 +45,8 @@ CHAMPION = Release(
     config_name="flight-delay-local-c",
     instances="1 x ml.m5.large",
 )
-DRIFT = Trigger("drift", "flight-delay-local-v-drift rang: 1.2")
-CONCEPT = Trigger("concept", "flight-delay-local-v-concept rings: 1.1")
+DRIFT = Trigger("drift", "flight-delay-local-v-drift fired: 1.2")
+CONCEPT = Trigger("concept", "flight-delay-local-v-concept fires: 1.1")
 AT_ONCE = Rules(ask=False)
 BETTER = {
     "outcome": "better",
@@ -75,8 +75,8 @@ def step(
     return decide(record, look, rules, "flight-delay-local")
 
 
-TRAINING, START = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
-ASKING, _ = step(RetrainingRecord(), seen(ringing=(DRIFT,)), Rules())
+TRAINING, START = step(RetrainingRecord(), seen(firing=(DRIFT,)))
+ASKING, _ = step(RetrainingRecord(), seen(firing=(DRIFT,)), Rules())
 
 
 def trained(report: dict[str, Any] | None = None, **job: Any) -> RetrainingRecord:
@@ -85,7 +85,7 @@ def trained(report: dict[str, Any] | None = None, **job: Any) -> RetrainingRecor
 
 
 def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_requests() -> None:
-    record, start = step(RetrainingRecord(), seen(ringing=(DRIFT,)))
+    record, start = step(RetrainingRecord(), seen(firing=(DRIFT,)))
     assert start == Start("flight-delay-local-20130501-3b9aca00", CHAMPION, "2013-05-01")
     assert (record.phase, record.job, record.through) == (Phase.TRAINING, start.job, "2013-05-01")
     assert record.history[-1].kind == "started"
@@ -93,7 +93,7 @@ def test_an_alarm_begins_a_job_from_the_champion_on_the_data_to_the_day_of_the_r
 
 
 def test_a_stack_that_was_destroyed_and_made_again_takes_no_job_of_its_first_life_for_its_own() -> None:
-    first, second = (step(RetrainingRecord(), seen(now=now, ringing=(DRIFT,)))[1] for now in (1e9, 1e9 + 90))
+    first, second = (step(RetrainingRecord(), seen(now=now, firing=(DRIFT,)))[1] for now in (1e9, 1e9 + 90))
     assert first is not None is not second
     assert first.job != second.job
     assert len(f"{'x' * LONGEST_PREFIX}{second.job.removeprefix('flight-delay-local')}") <= 63, "SageMaker's limit"
@@ -108,8 +108,8 @@ def test_without_a_wish_nothing_happens_whatever_the_day() -> None:
 @pytest.mark.parametrize(
     ("look", "why"),
     [
-        (seen(ringing=(DRIFT,), champion=None), "nothing serves"),
-        (seen(ringing=(DRIFT,), on_trial="b" * 12), "is on trial"),
+        (seen(firing=(DRIFT,), champion=None), "nothing serves"),
+        (seen(firing=(DRIFT,), on_trial="b" * 12), "is on trial"),
     ],
 )
 def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(
@@ -119,29 +119,29 @@ def test_what_cannot_be_begun_is_held_with_the_reason_and_begun_when_it_can(
     assert start is None
     assert why in held.held.text
     assert not held.history, "nobody is told of what comes by itself"
-    after, start = step(held, seen(ringing=(DRIFT,)))
+    after, start = step(held, seen(firing=(DRIFT,)))
     assert start is not None
     assert after.held is None
 
 
 def test_only_the_alarms_that_the_rules_name_ask() -> None:
     only_concept = Rules(on=("concept",), ask=False)
-    assert step(RetrainingRecord(), seen(ringing=(DRIFT,)), only_concept)[1] is None
-    record, start = step(RetrainingRecord(), seen(ringing=(DRIFT, CONCEPT)), only_concept)
+    assert step(RetrainingRecord(), seen(firing=(DRIFT,)), only_concept)[1] is None
+    record, start = step(RetrainingRecord(), seen(firing=(DRIFT, CONCEPT)), only_concept)
     assert start is not None
     assert record.trigger == CONCEPT
 
 
-def test_an_alarm_that_still_rings_after_the_cool_down_begins_the_next() -> None:
+def test_an_alarm_that_still_fires_after_the_cool_down_begins_the_next() -> None:
     record = trained({**BETTER, "outcome": "not_better", "why": "no gain"})
-    held, start = step(record, seen("2013-05-07", ringing=(DRIFT,)))
+    held, start = step(record, seen("2013-05-07", firing=(DRIFT,)))
     assert start is None
     assert "6 days before, and 7 must pass" in (held.held.text if held.held else "")
-    assert step(held, seen("2013-05-08", ringing=(DRIFT,)))[1] is not None
+    assert step(held, seen("2013-05-08", firing=(DRIFT,)))[1] is not None
 
 
 def test_an_alarm_that_ended_in_the_cool_down_asks_for_nothing_after_it() -> None:
-    held, _ = step(trained(BETTER), seen("2013-05-03", ringing=(DRIFT,)))
+    held, _ = step(trained(BETTER), seen("2013-05-03", firing=(DRIFT,)))
     record, start = step(held, seen("2013-05-20"))
     assert (record.held, start) == (None, None)
 
@@ -149,10 +149,10 @@ def test_an_alarm_that_ended_in_the_cool_down_asks_for_nothing_after_it() -> Non
 def test_budget_of_a_week_counts_what_the_cool_down_lets_pass() -> None:
     rules = Rules(cool_down_days=1, most_per_week=2, ask=False)
     record = RetrainingRecord(starts=("2013-05-01", "2013-05-03"))
-    held, start = step(record, seen("2013-05-05", ringing=(DRIFT,)), rules)
+    held, start = step(record, seen("2013-05-05", firing=(DRIFT,)), rules)
     assert start is None
     assert "2 were begun within a week" in (held.held.text if held.held else "")
-    assert step(held, seen("2013-05-08", ringing=(DRIFT,)), rules)[1] is not None
+    assert step(held, seen("2013-05-08", firing=(DRIFT,)), rules)[1] is not None
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60), st.integers(0, 20), st.integers(1, 7))
@@ -161,9 +161,9 @@ def test_never_more_than_the_budget_and_never_within_the_cool_down(
 ) -> None:
     rules = Rules(cool_down_days=cool_down, most_per_week=most, ask=False)
     record, day, begun = RetrainingRecord(), date(2013, 3, 1), []
-    for later, rings in days:
+    for later, fires in days:
         day += timedelta(later)
-        look = seen(str(day), ringing=(DRIFT,) if rings else ())
+        look = seen(str(day), firing=(DRIFT,) if fires else ())
         record, start = step(record, look, rules)
         if start:
             begun.append(day)
@@ -177,7 +177,7 @@ def test_never_more_than_the_budget_and_never_within_the_cool_down(
 
 def test_a_start_on_a_day_that_is_still_to_come_belongs_to_another_replay() -> None:
     record = RetrainingRecord(starts=("2026-11-25",))
-    assert step(record, seen("2013-03-20", ringing=(DRIFT,)))[1] is not None
+    assert step(record, seen("2013-03-20", firing=(DRIFT,)))[1] is not None
 
 
 def test_a_schedule_does_not_wait_for_days_that_are_of_another_replay_or_of_none() -> None:
@@ -211,10 +211,10 @@ def test_a_schedule_counts_from_the_first_day_that_was_seen_and_then_from_the_la
 
 
 def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_the_day_of_the_answer() -> None:
-    asking, start = step(RetrainingRecord(), seen(ringing=(DRIFT,)), Rules())
+    asking, start = step(RetrainingRecord(), seen(firing=(DRIFT,)), Rules())
     assert (asking.phase, start) == (Phase.ASKING, None)
     assert asking.history[-1].kind == "asked"
-    assert step(asking, seen("2013-05-04", ringing=(DRIFT,)), Rules()) == (asking, None), "asked once"
+    assert step(asking, seen("2013-05-04", firing=(DRIFT,)), Rules()) == (asking, None), "asked once"
     record, start = step(approve(asking, seen(), "anna: yes"), seen("2013-05-04"), Rules())
     assert start.through == "2013-05-04"
     assert not record.approved, "agreement is for one"
@@ -224,8 +224,8 @@ def test_where_a_person_must_agree_nothing_is_trained_before_and_the_data_is_of_
 def test_declined_it_asks_again_after_the_cool_down_only() -> None:
     declined = decline(ASKING, seen(), "anna: a storm")
     assert declined.history[-1].text == "retraining declined: anna: a storm"
-    assert step(declined, seen("2013-05-07", ringing=(DRIFT,)), Rules())[0].phase is Phase.IDLE
-    assert step(declined, seen("2013-05-08", ringing=(DRIFT,)), Rules())[0].phase is Phase.ASKING
+    assert step(declined, seen("2013-05-07", firing=(DRIFT,)), Rules())[0].phase is Phase.IDLE
+    assert step(declined, seen("2013-05-08", firing=(DRIFT,)), Rules())[0].phase is Phase.ASKING
 
 
 def test_an_agreement_outlives_a_trial_that_is_in_the_way() -> None:
@@ -338,7 +338,7 @@ def test_a_job_that_fails_is_told_and_the_next_may_come_after_the_cool_down(job:
     assert record.phase is Phase.IDLE
     assert record.history[-1].kind == "failed"
     assert why in record.history[-1].text
-    assert step(record, seen("2013-05-02", ringing=(DRIFT,)))[1] is None
+    assert step(record, seen("2013-05-02", firing=(DRIFT,)))[1] is None
 
 
 def test_a_job_that_was_lost_between_record_and_platform_is_created_and_a_running_one_is_left_alone() -> None:
@@ -364,7 +364,7 @@ def test_a_job_that_a_person_stops_is_stopped_until_it_has_ended_and_gives_nothi
     ended, act = step(stopping, seen(job=job))
     assert (ended.phase, ended.stopping, ended.accepted, act) == (Phase.IDLE, "", (), None)
     assert ended.history == stopping.history, "told once"
-    assert step(ended, seen("2013-05-02", ringing=(DRIFT,)))[1] is None, "the cool-down counts"
+    assert step(ended, seen("2013-05-02", firing=(DRIFT,)))[1] is None, "the cool-down counts"
 
 
 def test_a_window_is_not_forgotten_while_a_version_that_has_it_is_on_trial() -> None:
@@ -380,7 +380,7 @@ def test_a_window_is_not_forgotten_while_a_version_that_has_it_is_on_trial() -> 
 
 
 def test_the_record_is_read_back_and_what_a_newer_version_added_is_left_out() -> None:
-    asking, _ = step(trained(BETTER), seen("2013-06-01", ringing=(CONCEPT,)), Rules())
+    asking, _ = step(trained(BETTER), seen("2013-06-01", firing=(CONCEPT,)), Rules())
     record = approve(asking, seen("2013-06-01"), "anna: yes")
     assert RetrainingRecord.from_json(record.to_json()) == record
     assert RetrainingRecord.from_json(record.to_json().replace('"held"', '"later": 1, "held"', 1)) == record

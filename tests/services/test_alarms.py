@@ -79,8 +79,8 @@ def numbers(platform: Platform, alarm: Alarm = ALARM) -> Numbers | None:
     return JudgedAlarms(platform, platform).numbers(alarm, "v-a")
 
 
-def ringing(platform: Platform, state: RolloutState = STATE) -> list[str]:
-    return [one.variant for one in JudgedAlarms(platform, platform).ringing(state)]
+def firing(platform: Platform, state: RolloutState = STATE) -> list[str]:
+    return [one.variant for one in JudgedAlarms(platform, platform).firing(state)]
 
 
 OUTAGE: list[Window] = [((180, 95), (20, 10))]
@@ -88,14 +88,14 @@ OUTAGE: list[Window] = [((180, 95), (20, 10))]
 
 def test_both_are_counted_in_the_windows_in_which_the_challenger_was_bad() -> None:
     windows: list[Window] = [((90, 90), (10, 0)), ((90, 30), (10, 4)), ((90, 40), (10, 5))]
-    assert numbers(Platform(windows)) == Numbers(0.05, Counted(9, 20), Counted(70, 180), champion_rings=False)
+    assert numbers(Platform(windows)) == Numbers(0.05, Counted(9, 20), Counted(70, 180), champion_fires=False)
     fires = Platform(windows, champion_fires=True)
-    assert numbers(fires) == Numbers(0.05, Counted(9, 20), Counted(70, 180), champion_rings=True)
+    assert numbers(fires) == Numbers(0.05, Counted(9, 20), Counted(70, 180), champion_fires=True)
 
 
 def test_bad_windows_from_before_the_alarm_counted_are_not_the_challengers() -> None:
     windows: list[Window] = [((90, 0), (10, 9)), *[((90, 0), (10, 0))] * 10, ((90, 40), (10, 5))]
-    assert numbers(Platform(windows)) == Numbers(0.05, Counted(5, 10), Counted(40, 90), champion_rings=False)
+    assert numbers(Platform(windows)) == Numbers(0.05, Counted(5, 10), Counted(40, 90), champion_fires=False)
 
 
 def test_all_that_the_alarm_may_have_counted_is_read_up_to_now() -> None:
@@ -106,10 +106,10 @@ def test_all_that_the_alarm_may_have_counted_is_read_up_to_now() -> None:
 
 def test_slow_answers_are_counted_above_the_bound_at_which_counts_are_exact() -> None:
     platform = Platform(OUTAGE, SLOW)
-    assert numbers(platform) == Numbers(0.01, Counted(10, 20), Counted(95, 180), champion_rings=False)
+    assert numbers(platform) == Numbers(0.01, Counted(10, 20), Counted(95, 180), champion_fires=False)
     assert platform.queries[0].cuts == {"v-b": {"p99": 100_000.0}, "v-a": {"p99": 100_000.0}}
     beyond = numbers(Platform(OUTAGE, replace(SLOW, slower_than=200_000.0)))
-    assert beyond == Numbers(0.01, Counted(0, 0), Counted(0, 0), champion_rings=False)
+    assert beyond == Numbers(0.01, Counted(0, 0), Counted(0, 0), champion_fires=False)
 
 
 @pytest.mark.parametrize(
@@ -121,22 +121,22 @@ def test_there_are_no_numbers_of_what_counts_no_share_or_has_no_counterpart(alar
 
 
 def test_an_alarm_that_was_set_by_hand_has_nothing_behind_it() -> None:
-    assert numbers(Platform()) == Numbers(0.05, Counted(0, 0), Counted(0, 0), champion_rings=False)
-    assert ringing(Platform()) == ["v-b"]
+    assert numbers(Platform()) == Numbers(0.05, Counted(0, 0), Counted(0, 0), champion_fires=False)
+    assert firing(Platform()) == ["v-b"]
 
 
 def test_an_outage_that_both_share_is_left_to_the_judge_as_long_as_it_lasts() -> None:
     platform = Platform(OUTAGE, champion_fires=True)
-    assert ringing(platform) == ["v-a"]
-    assert [alarm.variant for alarm in JudgedAlarms(platform, platform).firing(STATE)] == ["v-a", "v-b"]
+    assert firing(platform) == ["v-a"]
+    assert [alarm.variant for alarm in JudgedAlarms(platform, platform).all_firing(STATE)] == ["v-a", "v-b"]
     assert platform.queries[0].end == NOW, "as the counts are now, not as they were when it began to fire"
     platform.windows = []
-    assert ringing(platform) == ["v-a", "v-b"]
+    assert firing(platform) == ["v-a", "v-b"]
 
 
-def test_a_challenger_that_is_clearly_worse_rings() -> None:
-    assert ringing(Platform([((180, 18), (20, 10))], champion_fires=True)) == ["v-a", "v-b"]
+def test_a_challenger_that_is_clearly_worse_fires() -> None:
+    assert firing(Platform([((180, 18), (20, 10))], champion_fires=True)) == ["v-a", "v-b"]
 
 
 def test_an_alarm_decides_where_nobody_can_say_how_the_champion_does() -> None:
-    assert ringing(Platform(OUTAGE, problem="no answer", champion_fires=True)) == ["v-a", "v-b"]
+    assert firing(Platform(OUTAGE, problem="no answer", champion_fires=True)) == ["v-a", "v-b"]

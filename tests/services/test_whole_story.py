@@ -155,7 +155,7 @@ class Training:
         alarm = self.stack.alarm()
         job = self.jobs.get(record.job, JobSeen("missing")) if record.job else None
         return RetrainingObservation(
-            self.stack.world.clock.time(), DAY, self.stack.champion, ringing=(alarm,) if alarm else (), job=job
+            self.stack.world.clock.time(), DAY, self.stack.champion, firing=(alarm,) if alarm else (), job=job
         )
 
     def create(self, start: Start) -> None:

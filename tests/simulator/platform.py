@@ -23,9 +23,9 @@ from rollout.core.catalogue import KNOWN
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from rollout.core.event import Event
 from rollout.core.failing import FAILED, UNANSWERED
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.live import Approval, Live, Variant
 from rollout.core.plan import ERRORS, Guard
-from rollout.core.ringing import Ringing
 from rollout.core.state import Replayed, RolloutState
 from rollout.judge.metrics import Metric, Tally
 from services.counters import COUNTED, CountedWindow, Counters, CountQuery
@@ -104,7 +104,7 @@ class World:
     shown_after: float = 0.0
     unstartable: set[str] = field(default_factory=set[str])
     last_words: dict[str, str] = field(default_factory=dict[str, str])
-    ringing: tuple[Ringing, ...] = ()
+    firing: tuple[VariantAlarm, ...] = ()
     unanswered: dict[str, float] = field(default_factory=dict[str, float])
     metrics_problem: str = ""
     metrics_known_until: float | None = None
@@ -317,8 +317,8 @@ class MemoryCounters(Counters):
 class MemoryAlarms:
     world: World
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        return self.world.ringing
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
+        return self.world.firing
 
 
 @dataclass

@@ -94,12 +94,12 @@ def test_prometheus_scrapes_pods_that_ask_for_it(cluster: Box, app: str) -> None
     eventually(scraped, "Prometheus scrapes the two pods and the gateway's Envoy")
 
 
-def test_a_rule_in_the_folder_rings_at_alertmanager(cluster: Box) -> None:
+def test_a_rule_in_the_folder_fires_at_alertmanager(cluster: Box) -> None:
     rule = {"alert": "Always", "expr": "vector(1)"}
     (cluster.layout.rules / "one.yml").write_text(json.dumps({"groups": [{"name": "one", "rules": [rule]}]}))
     prometheus = "import urllib.request as u; u.urlopen(u.Request('http://10.99.0.1:9090/-/reload', method='POST'))"
     assert cluster.run("python3", "-c", prometheus).returncode == 0
-    eventually(lambda: "Always" in cluster.ask("get", "http://10.99.0.1:9093/api/v2/alerts"), "the alert rings")
+    eventually(lambda: "Always" in cluster.ask("get", "http://10.99.0.1:9093/api/v2/alerts"), "the alert fires")
 
 
 def test_the_database_takes_its_user_and_nobody_without_the_password(cluster: Box) -> None:

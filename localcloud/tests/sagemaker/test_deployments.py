@@ -127,7 +127,7 @@ def test_an_alarm_while_a_part_bakes_gives_all_traffic_back(inside, variant, gua
     run(scenario())
 
 
-def test_an_alarm_that_rings_already_ends_the_deployment_before_any_traffic(inside, variant):
+def test_an_alarm_that_fires_already_ends_the_deployment_before_any_traffic(inside, variant):
     async def scenario():
         inside.aws.alarms["errors"] = "ALARM"
         async with inside.faster(SCALE).running():

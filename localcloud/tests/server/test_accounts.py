@@ -127,22 +127,22 @@ def test_an_alarm_tells_a_topic_and_a_bus_of_its_own_account(mortal, eventually)
     queues = {}
     for account in (OWN, OTHER):
         sns, sqs = mortal.client("sns", account=account), mortal.client("sqs", account=account)
-        topic = sns.create_topic(Name="rings")["TopicArn"]
-        queue = sqs.create_queue(QueueName="rings")["QueueUrl"]
-        arn = f"arn:aws:sqs:us-east-1:{account}:rings"
+        topic = sns.create_topic(Name="fires")["TopicArn"]
+        queue = sqs.create_queue(QueueName="fires")["QueueUrl"]
+        arn = f"arn:aws:sqs:us-east-1:{account}:fires"
         takes = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [takes]})
         sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
         events = mortal.client("events", account=account)
-        events.put_rule(Name="rings", EventPattern=json.dumps({"source": ["aws.cloudwatch"]}))
-        events.put_targets(Rule="rings", Targets=[{"Id": "q", "Arn": arn}])
+        events.put_rule(Name="fires", EventPattern=json.dumps({"source": ["aws.cloudwatch"]}))
+        events.put_targets(Rule="fires", Targets=[{"Id": "q", "Arn": arn}])
         mortal.client("cloudwatch", account=account).put_metric_alarm(
-            AlarmName="rings", Namespace="rings", MetricName="m", AlarmActions=[topic], **ALARM
+            AlarmName="fires", Namespace="fires", MetricName="m", AlarmActions=[topic], **ALARM
         )
         queues[account] = (sqs, queue)
     mortal.client("cloudwatch", account=OTHER).put_metric_data(
-        Namespace="rings", MetricData=[{"MetricName": "m", "Value": 1, "StorageResolution": 1}]
+        Namespace="fires", MetricData=[{"MetricName": "m", "Value": 1, "StorageResolution": 1}]
     )
     heard: list[str] = []
 

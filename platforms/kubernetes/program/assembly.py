@@ -72,7 +72,7 @@ class Assembly:
             recorder = Recorder(found.journal, records)
         worker = Worker(name, found.controller, found.journal, found.outage, recorder)
         show = ServingCheck(self.api, name, found.outage.outbox).show
-        return DrivenRollout(worker, float(spec.period_seconds), found.alarms.firing, show)
+        return DrivenRollout(worker, float(spec.period_seconds), found.alarms.all_firing, show)
 
     def probes(self, member: Member, known: Known) -> Probes:
         """The probes of the endpoints."""

@@ -18,8 +18,8 @@ from platforms.kubernetes.spec import RolloutSpec
 from rollout.controller.loop import POLL, Progress
 from rollout.controller.outbox import CLAIM_SECONDS
 from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from rollout.core.firing_alarms import matters
 from rollout.core.live import Live
-from rollout.core.ringing import matters
 from rollout.core.state import Phase, RolloutState
 from services.worker import Worker
 

@@ -31,14 +31,14 @@ Alarm = tuple[str, str]  # variant and measure
 class Rules:
     """The rules of one endpoint, in a ConfigMap. Every variant has its rules, or nobody knows whether it fires.
 
-    Only `declared` alarms fire by their metric; the others tolerate everything, but those in `ringing` always fire.
+    Only `declared` alarms fire by their metric; the others tolerate everything, but those in `firing` always fire.
     """
 
     api: Api
     endpoint: str
     workloads: dict[str, str] = field(default_factory=dict[str, str])
     declared: set[Alarm] = field(default_factory=set[Alarm])
-    ringing: set[Alarm] = field(default_factory=set[Alarm])
+    firing: set[Alarm] = field(default_factory=set[Alarm])
     _turn: Lock = field(default_factory=Lock)
 
     def write(self) -> None:
@@ -66,7 +66,7 @@ class Rules:
             return rule
         ids = {alarm_name(self.endpoint, *alarm): alarm for alarm in self.alarms()}
         alarm = ids.get(rule["alert"])
-        if alarm in self.ringing:
+        if alarm in self.firing:
             return {**rule, "expr": "vector(1)"}
         return rule if alarm in self.declared else {**rule, "expr": _NEVER}
 
@@ -89,7 +89,7 @@ class Alertmanager:
         return answer.json()
 
     def call(self, alarm: Alarm) -> str | None:
-        """What its webhook would be told of an alarm that rings; None of one that does not."""
+        """What its webhook would be told of an alarm that fires; None of one that does not."""
         name = alarm_name(self.endpoint, *alarm)
         found = [one for one in self.firing() if one["labels"].get("alertname") == name]
         alerts = [{"status": "firing", "labels": one["labels"], "annotations": one["annotations"]} for one in found]

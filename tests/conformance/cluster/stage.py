@@ -80,7 +80,7 @@ class ClusterStage(FaultStage):
         self.alertmanager = Alertmanager(world.shared.alertmanager, self.endpoint)
         self._made: set[str] = set()
         self._faults: list[Fault] = []
-        self._rang: dict[Alarm, str] = {}
+        self._fired: dict[Alarm, str] = {}
         self._beside = ExitStack()
         self._timeout = TIMEOUT
         self.spec = RolloutSpec(
@@ -206,35 +206,35 @@ class ClusterStage(FaultStage):
     def answer(self) -> tuple[AlarmResponse, ...]:
         made = self.assembled()
         worker = Worker(self.endpoint, made.controller, made.journal, made.outage)
-        firing = made.alarms.firing(made.journal.read())
+        firing = made.alarms.all_firing(made.journal.read())
         return worker.answer(firing, patience=lambda: ACT_SECONDS, each=lambda _: None)
 
     def declare_alarm(self, role: str, measure: str) -> None:
         self.rules.declared.add((f"v-{role}", measure))
         self.rules.write()
 
-    def rung(self, role: str, measure: str = "5xx") -> str:
+    def fired(self, role: str, measure: str = "5xx") -> str:
         """What Alertmanager's webhook would tell."""
         alarm = (f"v-{role}", measure)
 
-        def rings() -> str | None:
-            return self._rang.get(alarm) or self.alertmanager.call(alarm)
+        def fires() -> str | None:
+            return self._fired.get(alarm) or self.alertmanager.call(alarm)
 
-        self._rang[alarm] = message = wait_for(rings, PATIENCE, f"{alarm} rings")
+        self._fired[alarm] = message = wait_for(fires, PATIENCE, f"{alarm} fires")
         return message
 
-    def ring(self, role: str, measure: str = "5xx") -> str:
-        """Let its rule ring until a wake was answered."""
+    def fire(self, role: str, measure: str = "5xx") -> str:
+        """Let its rule fire until a wake was answered."""
         alarm = (f"v-{role}", measure)
-        self._rang.pop(alarm, None)
-        self.rules.ringing.add(alarm)
+        self._fired.pop(alarm, None)
+        self.rules.firing.add(alarm)
         self.rules.write()
-        message = self.rung(role, measure)
+        message = self.fired(role, measure)
         with suppress(RolloutError):
             self.answer()
-        self.rules.ringing.discard(alarm)
+        self.rules.firing.discard(alarm)
         self.rules.write()
-        wait_for(lambda: not self._forced(), PATIENCE, f"{alarm} rings no more")
+        wait_for(lambda: not self._forced(), PATIENCE, f"{alarm} fires no more")
         return message
 
     def _forced(self) -> bool:
@@ -242,12 +242,12 @@ class ClusterStage(FaultStage):
         return any(rule["query"] == "vector(1)" for one in groups for rule in one["rules"])
 
     def deliver(self, message: str, times: int = 1) -> list[dict[str, Any]]:
-        """Wake, as often at once; what was answered of the alarms that the message names, else that nothing rings."""
+        """Wake, as often at once; what was answered of the alarms that the message names, else that nothing fires."""
         named = {alert["labels"]["alertname"] for alert in json.loads(message)["alerts"]}
 
         def call(_: int) -> dict[str, Any]:
             given = [one.as_dict() for one in self._answered() if one.alarm in named]
-            return given[0] if given else {"action": "ignored", "why": "it does not ring"}
+            return given[0] if given else {"action": "ignored", "why": "it does not fire"}
 
         with ThreadPoolExecutor(times) as pool:
             answers = list(pool.map(call, range(times)))

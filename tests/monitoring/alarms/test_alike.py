@@ -27,9 +27,9 @@ TRIAL = RolloutState(
 
 
 def numbers(
-    challenger: tuple[int, int], champion: tuple[int, int], *, rings: bool = False, tolerated: float = 0.05
+    challenger: tuple[int, int], champion: tuple[int, int], *, fires: bool = False, tolerated: float = 0.05
 ) -> Numbers:
-    return Numbers(tolerated, Counted(*challenger), Counted(*champion), rings)
+    return Numbers(tolerated, Counted(*challenger), Counted(*champion), fires)
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_a_challenger_that_is_clearly_worse_is_rolled_back(
 def test_the_champions_alarm_counts_where_its_numbers_are_just_what_is_tolerated() -> None:
     just = numbers((9, 60), (9, 180))
     assert not fails_alike(just)
-    assert fails_alike(replace(just, champion_rings=True))
+    assert fails_alike(replace(just, champion_fires=True))
 
 
 def test_an_alarm_of_the_champion_does_not_excuse_a_challenger_that_is_clearly_worse() -> None:
-    assert not fails_alike(numbers((100, 100), (270, 900), rings=True))
+    assert not fails_alike(numbers((100, 100), (270, 900), fires=True))
 
 
 @pytest.mark.parametrize(("challenger", "champion"), [((10, 20), (0, 0)), ((0, 0), (90, 180)), ((0, 0), (0, 0))])
 def test_what_has_no_requests_is_not_compared(challenger: tuple[int, int], champion: tuple[int, int]) -> None:
-    assert not fails_alike(numbers(challenger, champion, rings=True))
+    assert not fails_alike(numbers(challenger, champion, fires=True))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.8, 0.95, 1.0])
@@ -82,7 +82,7 @@ def test_chance_makes_an_equal_challenger_look_clearly_worse_in_less_than_one_ou
         p1 * p0
         for bad1, p1 in enumerate(of_challenger)
         for bad0, p0 in enumerate(of_champion)
-        if p1 * p0 > 1e-9 and not fails_alike(numbers((bad1, requests[0]), (bad0, requests[1]), rings=True))
+        if p1 * p0 > 1e-9 and not fails_alike(numbers((bad1, requests[0]), (bad0, requests[1]), fires=True))
     )
     assert wrong < 0.01
 
@@ -97,7 +97,7 @@ FAILS = Counted(7, 20), Counted(1, 180)
 
 def left(*windows: tuple[Counted, Counted]) -> bool:
     """Whether the last window's alarm is left to the judge."""
-    return fails_alike(compared(windows, 1, 0.05, champion_rings=False))
+    return fails_alike(compared(windows, 1, 0.05, champion_fires=False))
 
 
 def test_a_burst_of_failures_is_compared_with_the_champions_worst_of_the_hours_before() -> None:
@@ -115,9 +115,9 @@ def test_failures_that_go_on_longer_than_the_champions_ever_did_are_rolled_back(
 
 
 def test_only_what_came_before_counts_as_the_champions_worst() -> None:
-    found = compared([WELL, FAILS, FAILS], 1, 0.05, champion_rings=False)
+    found = compared([WELL, FAILS, FAILS], 1, 0.05, champion_fires=False)
     assert (found.challenger, found.champion) == (Counted(14, 40), Counted(2, 360))
-    assert compared([], 0, 0.05, champion_rings=True) == numbers((0, 0), (0, 0), rings=True)
+    assert compared([], 0, 0.05, champion_fires=True) == numbers((0, 0), (0, 0), fires=True)
 
 
 def test_the_challenger_on_trial_is_judged_against_the_champion() -> None:

@@ -24,7 +24,7 @@ SAID = Said("0.5 > 0.05")
 ALARM = Alarm("v-b-5xx", "ALARM", SAID, None, "endpoint", "v-b", ("AWS/SageMaker/Invocation5XXErrors",), "errors")
 
 
-ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_rings=True)
+ALIKE = Numbers(0.05, Counted(10, 20), Counted(90, 180), champion_fires=True)
 CLEARLY_WORSE = replace(ALIKE, challenger=Counted(20, 20), champion=Counted(36, 180))
 
 
@@ -53,8 +53,8 @@ def world() -> World:
 
 
 def test_an_alarm_with_numbers_is_told_by_these_and_its_words_are_kept(world: World) -> None:
-    rings = replace(ALARM, said=Said("1 datapoint [0.5 (x)] was too much", 0.5, 0.05))
-    answer = respond_to(rings, world)
+    fires = replace(ALARM, said=Said("1 datapoint [0.5 (x)] was too much", 0.5, 0.05))
+    answer = respond_to(fires, world)
     assert answer.why.endswith("alarm v-b-5xx: value 0.5, threshold 0.05")
     assert answer.reason.numbers == {"value": 0.5, "threshold": 0.05}
     assert answer.reason.said == "1 datapoint [0.5 (x)] was too much"
@@ -123,12 +123,12 @@ def test_an_alarm_on_how_right_a_challenger_is_rolls_back(world: World) -> None:
 # --- the champion fails too
 
 
-def ringing(world: World) -> Alarm:
+def firing(world: World) -> Alarm:
     return replace(ALARM, at=world.clock.time())
 
 
 def test_a_challenger_that_fails_as_the_champion_does_is_left_to_the_judge_and_people_are_told(world: World) -> None:
-    answer = respond_to(ringing(world), world, ALIKE)
+    answer = respond_to(firing(world), world, ALIKE)
     assert answer.action == "left to the judge"
     assert world.live().shares() == {"v-a": 90.0, "v-b": 10.0}
     assert world.state.on_trial
@@ -163,21 +163,21 @@ def promoted(world: World) -> World:
 def test_an_alarm_that_the_judge_knew_of_does_not_undo_his_promotion(
     world: World, then: Callable[[World], World]
 ) -> None:
-    rings = ringing(world)
-    assert respond_to(rings, world, ALIKE).action == "left to the judge"
+    fires = firing(world)
+    assert respond_to(fires, world, ALIKE).action == "left to the judge"
     then(world)
     before = world.state
-    answer = respond_to(rings, world)
+    answer = respond_to(fires, world)
     assert (answer.action, "had been left to the judge" in answer.why, world.state) == ("ignored", True, before)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("then", [promoting, promoted])
-def test_an_alarm_that_rings_anew_or_that_the_judge_did_not_know_of_undoes_it(
+def test_an_alarm_that_fires_anew_or_that_the_judge_did_not_know_of_undoes_it(
     world: World, then: Callable[[World], World]
 ) -> None:
-    another = replace(ringing(world), name="v-b-p99", measure="latency")
-    assert respond_to(ringing(world), world, ALIKE).action == "left to the judge"
+    another = replace(firing(world), name="v-b-p99", measure="latency")
+    assert respond_to(firing(world), world, ALIKE).action == "left to the judge"
     then(world)
     anew = replace(ALARM, at=world.clock.time() + 1)
     assert respond_to(another if then is promoting else anew, world).action == "rolled back"
@@ -187,7 +187,7 @@ def test_an_alarm_that_rings_anew_or_that_the_judge_did_not_know_of_undoes_it(
     "numbers",
     [
         CLEARLY_WORSE,
-        replace(ALIKE, champion=Counted(0, 180), champion_rings=False),
+        replace(ALIKE, champion=Counted(0, 180), champion_fires=False),
         None,
         Busy("throttled"),
         Unreachable("no answer"),
@@ -199,7 +199,7 @@ def test_an_alarm_that_rings_anew_or_that_the_judge_did_not_know_of_undoes_it(
 def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rolled_back(
     world: World, numbers: Any
 ) -> None:
-    answer = respond_to(ringing(world), world, numbers)
+    answer = respond_to(firing(world), world, numbers)
     assert answer.action == "rolled back"
     assert LEFT not in [event.kind for event in world.sent]
 
@@ -207,7 +207,7 @@ def test_else_and_whenever_the_champion_cannot_be_compared_the_challenger_is_rol
 def test_people_who_could_not_be_told_are_told_when_the_alarm_is_delivered_again(world: World) -> None:
     world.unwritable = True
     with pytest.raises(RolloutError):
-        respond_to(ringing(world), world, ALIKE)
+        respond_to(firing(world), world, ALIKE)
     world.unwritable = False
-    respond_to(ringing(world), world, ALIKE)
+    respond_to(firing(world), world, ALIKE)
     assert [event.kind for event in world.sent].count(LEFT) == 1

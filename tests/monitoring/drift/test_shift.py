@@ -64,15 +64,15 @@ def test_the_divergence_is_symmetric_bounded_and_zero_for_equal_shares(bins: lis
 
 
 @pytest.mark.slow
-def test_years_of_days_like_trainings_ring_no_more_often_than_stated() -> None:
+def test_years_of_days_like_trainings_fire_no_more_often_than_stated() -> None:
     runs, alpha = 20, 0.3
-    rung = 0
+    fired = 0
     for seed in range(runs):
         every = days(60 + 120, 100 + seed, rows=40)
         profile, null = sealed_on(every[:60])
         detector = DriftDetector(profile, null, Promise(alpha, 120))
-        rung += any(detector.take(statistic(profile, day)).alarm for day in every[60:])
-    assert rung <= alpha * runs
+        fired += any(detector.take(statistic(profile, day)).alarm for day in every[60:])
+    assert fired <= alpha * runs
 
 
 @pytest.mark.parametrize("feature", ["distance", "carrier", "wind"])
@@ -106,7 +106,7 @@ def test_a_drift_that_stays_does_not_become_usual() -> None:
     assert all(finding.alarm for finding in judged(moved)[10:])
 
 
-def test_the_evidence_of_the_whole_is_that_of_its_features_and_both_ring_at_one() -> None:
+def test_the_evidence_of_the_whole_is_that_of_its_features_and_both_fire_at_one() -> None:
     finding = BlockResult(10, 1.25, {"a": 0.25, "b": 1.0}, {})
     assert (finding.alarm, finding.drifted) == (True, ["b"])
     found = judged(days(3, 9))[-1]

@@ -35,7 +35,7 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def test_rows_that_have_moved_ring_and_the_feature_is_named(shelf: Shelf) -> None:
+def test_rows_that_have_moved_fire_and_the_feature_is_named(shelf: Shelf) -> None:
     shelf.files["v-a/1"] = file(moved(12))
     found = measured(shelf)
     assert (found.rows, found.judged, found.waiting) == (360, 11, 30)

@@ -54,7 +54,7 @@ class Told:
         return self.bets.evidence(self.against)
 
     def until(self, means: Iterable[float]) -> int | None:
-        """After how many of these days the alarm rings; None when it never does."""
+        """After how many of these days the alarm fires; None when it never does."""
         return next((place + 1 for place, mean in enumerate(means) if self.lose(mean) >= 1), None)
 
 
@@ -62,13 +62,13 @@ class Told:
 @pytest.mark.parametrize("draw", [stormy, steady])
 def test_false_alarms_are_as_rare_as_promised_whatever_the_days_distribution(draw: Days) -> None:
     days, runs = 200, 150
-    rung = 0
+    fired = 0
     for seed in range(runs):
         source = Random(seed)
         told = Told(replace(tolerated(sealed(source, draw)), rise=0.0))
-        rung += told.until(draw(source) for _ in range(days)) is not None
+        fired += told.until(draw(source) for _ in range(days)) is not None
     promised = days * 0.5 / (YEAR / DAY)
-    assert rung <= runs * promised + 3 * (runs * promised * (1 - promised)) ** 0.5
+    assert fired <= runs * promised + 3 * (runs * promised * (1 - promised)) ** 0.5
 
 
 def test_a_rise_within_what_is_tolerated_breaks_no_promise_and_one_beyond_is_told() -> None:
@@ -97,13 +97,13 @@ def test_losses_that_rise_by_two_deviations_are_told_within_two_weeks_and_dated(
 
 
 def test_losses_that_come_back_to_those_of_the_evaluation_are_no_change_however_low_they_were() -> None:
-    rung = 0
+    fired = 0
     for seed in range(20):
         source = Random(seed)
         told = Told(tolerated(sealed(source, steady), share=0.05))
         assert told.lose(*(steady(source) - 0.3 for _ in range(60))) < 1
-        rung += told.until(steady(source) for _ in range(60)) is not None
-    assert rung <= 2, "of bets among the days since alone nearly every one would ring"
+        fired += told.until(steady(source) for _ in range(60)) is not None
+    assert fired <= 2, "of bets among the days since alone nearly every one would fire"
 
 
 def test_a_storm_of_three_days_is_no_moved_concept_and_a_month_of_storms_is() -> None:
@@ -124,13 +124,13 @@ def test_evidence_ends_some_days_after_its_cause_and_begins_anew() -> None:
     source = Random(4)
     told = Told(tolerated(sealed(source, steady)))
     told.lose(*[4.0] * 200)
-    assert told.bets.rung
+    assert told.bets.fired
     assert told.bets.evidence(told.against) == MOST
     assert not any(told.bets.learned), "days of the change are not what later ones are ranked among"
     usual_days = [steady(source) for _ in range(60)]
     ended = next(place for place, mean in enumerate(usual_days) if told.lose(mean) < 1)
     assert ended < 30
-    assert (told.bets.rung, told.bets.wealth) == (False, [0.0] * len(SHIFTS))
+    assert (told.bets.fired, told.bets.wealth) == (False, [0.0] * len(SHIFTS))
 
 
 def test_a_model_that_never_erred_may_err_a_little() -> None:

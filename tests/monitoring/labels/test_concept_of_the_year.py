@@ -13,7 +13,7 @@ from pipeline.rows import Rows, seconds
 
 
 @pytest.mark.slow
-def test_the_year_rings_a_few_times_and_each_time_after_two_weeks_that_were_worse_than_the_evaluation() -> None:
+def test_the_year_fires_a_few_times_and_each_time_after_two_weeks_that_were_worse_than_the_evaluation() -> None:
     alarms = real_year()
     assert 1 <= sum(item.on for item in alarms) <= 3
     evaluation, *told = beside_losses(alarms).split("; ")
@@ -22,7 +22,7 @@ def test_the_year_rings_a_few_times_and_each_time_after_two_weeks_that_were_wors
 
 
 @pytest.mark.slow
-def test_days_of_the_year_in_random_order_do_not_ring() -> None:
+def test_days_of_the_year_in_random_order_do_not_fire() -> None:
     assert quiet_days(keep=1, runs=2) == (0, 2)
     assert quiet_days(keep=3, runs=2) == (0, 2)
 

@@ -20,20 +20,20 @@ ONE_DATE, SPREAD = Survey(4000, spread=False), Survey(4000, spread=True)
 SEEDS = range(8)
 
 
-def rung(survey: Survey) -> int:
+def fired(survey: Survey) -> int:
     sources = [np.random.default_rng(seed) for seed in SEEDS]
-    return sum(survey.rung(source, survey.sealed(source)) is not None for source in sources)
+    return sum(survey.fired(source, survey.sealed(source)) is not None for source in sources)
 
 
 @pytest.mark.parametrize("survey", [ONE_DATE, SPREAD, Survey(10_000, spread=False)])
 def test_a_log_loss_that_rises_from_0379_to_043_is_told_within_two_years_as_a_rule(survey: Survey) -> None:
-    assert rung(replace(survey, moved=2)) > len(SEEDS) / 2
+    assert fired(replace(survey, moved=2)) > len(SEEDS) / 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("survey", [ONE_DATE, SPREAD])
-def test_years_that_are_alike_or_differ_a_little_by_themselves_do_not_ring(survey: Survey) -> None:
-    assert rung(replace(survey, quiet=3, weather=0.025)) <= 1
+def test_years_that_are_alike_or_differ_a_little_by_themselves_do_not_fire(survey: Survey) -> None:
+    assert fired(replace(survey, quiet=3, weather=0.025)) <= 1
 
 
 def test_days_with_few_rows_are_judged_some_together_and_not_those_alone_that_have_many() -> None:

@@ -58,7 +58,7 @@ def test_a_score_that_is_always_the_same_is_no_evidence() -> None:
     assert detector.wealth == pytest.approx([300.0] * 3), "what was staked, and nothing gained"
 
 
-def rings(scores: list[float], known: int, alpha: float) -> bool:
+def fires(scores: list[float], known: int, alpha: float) -> bool:
     """Whether the scores after the first `known`, those of training, ever cause a false alarm."""
     detector = Detector(Calibration.of(scores[:known], two_sided=True))
     for score in scores[known:]:
@@ -72,13 +72,13 @@ def rings(scores: list[float], known: int, alpha: float) -> bool:
 @pytest.mark.parametrize("heavy", [False, True])
 def test_false_alarms_keep_the_promise_whatever_the_distribution(heavy: bool) -> None:
     runs = [[score**5 if heavy else score for score in noise(60 + 200, run)] for run in range(200)]
-    assert sum(rings(scores, 60, 0.5) for scores in runs) <= 0.5 * 200
+    assert sum(fires(scores, 60, 0.5) for scores in runs) <= 0.5 * 200
 
 
 @pytest.mark.slow
-def test_days_that_follow_from_the_day_before_do_not_ring_more_often_than_stated() -> None:
+def test_days_that_follow_from_the_day_before_do_not_fire_more_often_than_stated() -> None:
     runs = [noise(59 + 365, 1000 + run, follows=0.6) for run in range(150)]
-    assert sum(rings(scores, 59, 0.2) for scores in runs) <= 0.2 * 150
+    assert sum(fires(scores, 59, 0.2) for scores in runs) <= 0.2 * 150
 
 
 @pytest.mark.parametrize("shift", [3.0, -3.0])
@@ -97,7 +97,7 @@ def test_a_change_is_found_in_some_blocks(shift: float) -> None:
     assert needed <= 8
 
 
-def test_scores_with_one_side_do_not_ring_when_they_fall() -> None:
+def test_scores_with_one_side_do_not_fire_when_they_fall() -> None:
     scores = noise(160, 8)
     detector = Detector(Calibration.of(scores[:60], two_sided=False))
     for score in scores[60:]:

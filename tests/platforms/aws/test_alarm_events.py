@@ -162,13 +162,13 @@ BREACHED = FILLED.replace("NonBreaching", "Breaching")
         (FILLED, [0, 1], "LessThanOrEqualToThreshold", 0),
         (FILLED, [0, -1, 1], "LessThanThreshold", -1),
         (FILLED, [0, 1], "GreaterThanOrEqualToThreshold", 1),
-        (BREACHED, [0], "GreaterThanThreshold", None),  # the missing one rings it
+        (BREACHED, [0], "GreaterThanThreshold", None),  # the missing one fires it
         (BREACHED, [0], None, None),
         (DATED, [0, 0.5, 0], None, 0.5),  # an event tells no comparison, and the words list those that broke it
         (FILLED, [0, 1], "LessThanLowerOrGreaterThanUpperThreshold", None),
     ],
 )
-def test_the_value_of_an_alarm_that_rings_is_the_newest_that_broke_the_threshold_or_none(
+def test_the_value_of_an_alarm_that_fires_is_the_newest_that_broke_the_threshold_or_none(
     words: str, points: list[float], comparison: str | None, value: float | None
 ) -> None:
     assert said(words, {"recentDatapoints": points, "threshold": 0.0}, None, comparison).value == value

@@ -27,7 +27,7 @@ def test_the_alarms_on_the_answers_of_both_versions_are_read_and_no_others(endpo
     assert {item.evaluated for item in found} == {12.5}
 
 
-def test_a_scheduled_tick_takes_back_a_challenger_whose_alarm_rings_though_no_message_came(endpoint: Endpoint) -> None:
+def test_a_scheduled_tick_takes_back_a_challenger_whose_alarm_fires_though_no_message_came(endpoint: Endpoint) -> None:
     put_alarm("v-b")
     advance.handler({}, None)
     state = journal().read()

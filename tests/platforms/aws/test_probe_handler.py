@@ -91,7 +91,7 @@ def test_a_package_that_was_changed_is_not_asked_from(world: World) -> None:
     put(world.clients("s3"), member_uri(champion.archive_uri, probe.SAMPLE), b"{}")
     with pytest.raises(DigestMismatch):
         handler.handler({}, None)
-    assert (world.asked, world.counted()) == ([], {}), "no probe is missing data, which rings too"
+    assert (world.asked, world.counted()) == ([], {}), "no probe is missing data, which fires too"
 
 
 def test_a_new_champions_request_is_asked_after_a_promotion(world: World) -> None:

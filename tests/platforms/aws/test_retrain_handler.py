@@ -142,7 +142,7 @@ def test_the_evidence_is_told_and_not_how_cloudwatch_counts_points(data: object,
     alarm("drift", "ALARM", data=data)
     retrain.handler({}, None)
     (entry,) = book().history
-    assert entry.text.endswith(f"{ENDPOINT}-{CHAMPION.variant}-drift rang: {said}")
+    assert entry.text.endswith(f"{ENDPOINT}-{CHAMPION.variant}-drift fired: {said}")
 
 
 def test_an_alarm_of_the_champion_begins_a_job_that_knows_all_it_needs() -> None:

@@ -29,13 +29,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("prometheus")]
 
 
 ALARMS, PROMISED = group(WATCHED), objective_rules.group(WATCHED, OBJECTIVE, every=60, nats=12.0)
-NOT_SCRAPED = "metrics|controller|probe"  # what rings at what is missing, in a world that holds nothing else
+NOT_SCRAPED = "metrics|controller|probe"  # what fires at what is missing, in a world that holds nothing else
 
 
 def play(
     tmp_path: Path,
     series: Mapping[str, str],
-    rings: Mapping[str, Sequence[str]],
+    fires: Mapping[str, Sequence[str]],
     *,
     of: Rule = ALARMS,
     beside: Rule | None = None,
@@ -43,7 +43,7 @@ def play(
     only: str = "all else",
     sums: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
-    """Let promtool evaluate rules and look what rings: time -> the names of alerts, without the endpoint's.
+    """Let promtool evaluate rules and look what fires: time -> the names of alerts, without the endpoint's.
 
     `sums` are time -> the sum of a record's series. Requests without a series of answers are those of pods.
     """
@@ -54,7 +54,7 @@ def play(
         f'alertname=~"flight-delay-prod-{only}.*"' if only in NOT_SCRAPED else f'alertname!~".*-({NOT_SCRAPED})-.*"'
     )
     expected: list[dict[str, Any]] = []
-    for at, found in rings.items():
+    for at, found in fires.items():
         wanted = [f"flight-delay-prod-{name}" for name in found]
         assert names >= set(wanted)
         samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in wanted]
@@ -126,7 +126,7 @@ def test_the_tools_of_prometheus_take_the_rules_and_those_of_the_alertmanager_it
         assert found == ",".join(f"models/flight-delay-prod/{name}" for name in tells)
 
 
-def test_the_first_burst_of_failures_rings_though_the_series_is_born_with_it(tmp_path: Path) -> None:
+def test_the_first_burst_of_failures_fires_though_the_series_is_born_with_it(tmp_path: Path) -> None:
     series = {**UP, requests(B, "2"): "0+20x40", requests(B, "5"): "_x10 60x30", requests(A, "2"): "0+20x40"}
     play(tmp_path, series, {"90s": [], "100s": ["v-b-5xx"], "150s": ["v-b-5xx"], "170s": []})
 
@@ -195,12 +195,12 @@ def test_a_gateway_that_was_new_when_it_was_looked_at_counts_from_its_start(tmp_
     play(tmp_path, series, {}, sums={"110s": {"modelstack:gateway_answered:rise": 70}})
 
 
-def test_failures_of_both_ring_for_both(tmp_path: Path) -> None:
+def test_failures_of_both_fire_for_both(tmp_path: Path) -> None:
     series = {**UP, **{requests(one, code): "0+20x40" for one in (A, B) for code in ("2", "5")}}
     play(tmp_path, series, {"60s": ["v-a-5xx", "v-b-5xx"]})
 
 
-def test_slow_answers_ring_in_two_of_three_periods(tmp_path: Path) -> None:
+def test_slow_answers_fire_in_two_of_three_periods(tmp_path: Path) -> None:
     # 80 ms: counted above the bound at or above it, which is 100. From 100 s on a fifth of the answers is slower.
     series = {
         **UP, requests(B, "2"): "0+50x60", bucket(B, "50"): "0+0x60", bucket(B, "+Inf"): "0+50x60",
@@ -232,7 +232,7 @@ def test_a_stack_of_the_same_name_in_another_namespace_has_counts_of_its_own(tmp
 
 
 @pytest.mark.parametrize("measure", ["drift", "concept"])
-def test_evidence_of_1_rings_whichever_replica_tells_it(tmp_path: Path, measure: str) -> None:
+def test_evidence_of_1_fires_whichever_replica_tells_it(tmp_path: Path, measure: str) -> None:
     told = 'namespace="models", endpoint="flight-delay-prod", variant="v-b", job="controller"'
     series = {
         f'modelstack_{measure}_evidence{{{told}, instance="one"}}': "0.4x5 1.2x20",
@@ -241,7 +241,7 @@ def test_evidence_of_1_rings_whichever_replica_tells_it(tmp_path: Path, measure:
     play(tmp_path, series, {"50s": [], "70s": [f"v-b-{measure}"], "190s": [f"v-b-{measure}"]})
 
 
-def test_what_watches_rings_when_it_does_not_do_its_work(tmp_path: Path) -> None:
+def test_what_watches_fires_when_it_does_not_do_its_work(tmp_path: Path) -> None:
     told = 'namespace="models", endpoint="flight-delay-prod", job="controller", instance="one"'
     late = {f"modelstack_labels_delay_seconds{{{told}}}": "0x5 901x20"}
     play(tmp_path, late, {"50s": [], "60s": ["functions-failing"]})
@@ -249,9 +249,9 @@ def test_what_watches_rings_when_it_does_not_do_its_work(tmp_path: Path) -> None
     play(tmp_path, failing, {"50s": [], "80s": ["functions-failing"]})
 
 
-def silent(tmp_path: Path, series: Mapping[str, str], rings: Mapping[str, Sequence[str]], subject: str) -> None:
-    """As `play`, minute by minute, of the alerts on a subject that ring at what is missing."""
-    play(tmp_path, series, rings, every="1m", only=subject)
+def silent(tmp_path: Path, series: Mapping[str, str], fires: Mapping[str, Sequence[str]], subject: str) -> None:
+    """As `play`, minute by minute, of the alerts on a subject that fire at what is missing."""
+    play(tmp_path, series, fires, every="1m", only=subject)
 
 
 def test_a_probe_that_fails_stops_or_never_ran_pages(tmp_path: Path) -> None:

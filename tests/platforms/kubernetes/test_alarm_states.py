@@ -40,8 +40,8 @@ def told(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
 
 
-def rules(rings: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2, **changes: Any) -> dict[str, Any]:
-    """The rules as Prometheus tells them: names of alerts that ring -> their values."""
+def rules(fires: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2, **changes: Any) -> dict[str, Any]:
+    """The rules as Prometheus tells them: names of alerts that fire -> their values."""
     found = [
         {
             "name": rule["alert"],
@@ -54,10 +54,10 @@ def rules(rings: Mapping[str, str] | None = None, *, evaluated: float = NOW - 2,
                     "annotations": {**rule["annotations"], "summary": "it fails"},
                     "state": "firing",
                     "activeAt": told(NOW - 5),
-                    "value": (rings or {})[rule["alert"]],
+                    "value": (fires or {})[rule["alert"]],
                 }
             ]
-            if rule["alert"] in (rings or {})
+            if rule["alert"] in (fires or {})
             else [],
             **changes,
         }
@@ -75,36 +75,36 @@ def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> JudgedAlarms:
     return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint", now=lambda: NOW), counters)
 
 
-def test_what_rings_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:
+def test_what_fires_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:
     data = rules({"endpoint-v-b-5xx": "1.2e-01", "endpoint-v-a-p99": "NaN", "endpoint-v-b-drift": "2"})
-    found = alarms(data).ringing(STATE)
+    found = alarms(data).firing(STATE)
     assert [(item.variant, item.reason.name, item.since) for item in found] == [
         ("v-a", "endpoint-v-a-p99", pytest.approx(NOW - 5, abs=1)),
         ("v-b", "endpoint-v-b-5xx", pytest.approx(NOW - 5, abs=1)),
     ]
     assert found[1].reason.numbers == {"value": 0.12, "threshold": 0.05}
     assert found[0].reason.numbers == {"threshold": 0.01}, "not a number is none"
-    firing = alarms(data).firing(STATE)
+    firing = alarms(data).all_firing(STATE)
     assert [alarm.measure for alarm in firing] == ["latency", "errors"]
     assert all(alarm.metrics for alarm in firing), "else nobody answers them: see `monitoring.alarms.response`"
 
 
-def test_an_alarm_that_only_may_ring_soon_does_not() -> None:
+def test_an_alarm_that_only_may_fire_soon_does_not() -> None:
     data = rules({"endpoint-v-b-5xx": "0.2"})
     for rule in data["groups"][0]["rules"]:
         for alert in rule["alerts"]:
             alert["state"] = "pending"
-    assert alarms(data).ringing(STATE) == ()
+    assert alarms(data).firing(STATE) == ()
 
 
 def test_of_another_endpoint_or_version_nothing_is_told() -> None:
     data = rules({"endpoint-v-b-5xx": "0.2"})
     data["groups"][0]["name"] = "other"
     with pytest.raises(Unreachable, match="the rule 5xx of v-a is not loaded"):
-        alarms(data).ringing(STATE)
+        alarms(data).firing(STATE)
     later = replace(STATE, champion=release("c"), challenger=None)
     with pytest.raises(Unreachable, match="v-c is not loaded"):
-        alarms(rules({"endpoint-v-b-5xx": "0.2"})).ringing(later)
+        alarms(rules({"endpoint-v-b-5xx": "0.2"})).firing(later)
 
 
 def test_a_stack_of_the_same_name_in_another_namespace_is_passed_over(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -114,11 +114,11 @@ def test_a_stack_of_the_same_name_in_another_namespace_is_passed_over(tsdb: Tsdb
         rule["labels"] = {**rule["labels"], "namespace": "others"}
         rule["annotations"] = {**rule["annotations"], "threshold": "0.5"}
     both = {"groups": [*ours["groups"], *theirs["groups"]]}
-    assert alarms(both).ringing(STATE) == ()
+    assert alarms(both).firing(STATE) == ()
     with pytest.raises(Unreachable, match="is not loaded"):
-        alarms(theirs).ringing(STATE)
+        alarms(theirs).firing(STATE)
     failing(envoy, 10, 50)
-    assert numbers(tsdb, data=both) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_rings=False)
+    assert numbers(tsdb, data=both) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_fires=False)
 
 
 @pytest.mark.parametrize(
@@ -131,22 +131,22 @@ def test_a_stack_of_the_same_name_in_another_namespace_is_passed_over(tsdb: Tsdb
     ],
     ids=["not there", "long ago", "failing", "never"],
 )
-def test_when_nobody_can_say_that_nothing_rings_it_is_unknown(data: dict[str, Any], why: str) -> None:
+def test_when_nobody_can_say_that_nothing_fires_it_is_unknown(data: dict[str, Any], why: str) -> None:
     with pytest.raises(Unreachable, match=why):
-        alarms(data).ringing(STATE)
+        alarms(data).firing(STATE)
 
 
 def test_rules_that_were_never_evaluated_say_nothing() -> None:
     data = rules()
     data["groups"][0]["lastEvaluation"] = "0001-01-01T00:00:00Z"
     with pytest.raises(Unreachable, match="were not evaluated yet"):
-        alarms(data).ringing(STATE)
+        alarms(data).firing(STATE)
 
 
-def test_what_rings_counts_though_another_rule_is_missing() -> None:
+def test_what_fires_counts_though_another_rule_is_missing() -> None:
     data = rules({"endpoint-v-b-5xx": "0.2"})
     data["groups"][0]["rules"] = [rule for rule in data["groups"][0]["rules"] if rule["alerts"]]
-    assert [item.variant for item in alarms(data).ringing(STATE)] == ["v-b"]
+    assert [item.variant for item in alarms(data).firing(STATE)] == ["v-b"]
 
 
 def answers(envoy: Envoy, champion: int, challenger: int, of: tuple[int, int] = (100, 100)) -> Callable[[], None]:
@@ -165,13 +165,13 @@ def failing(envoy: Envoy, champion: int, challenger: int) -> None:
     played(envoy, dict.fromkeys((41, 46, 51, 56), answers(envoy, champion, challenger)), every(5, -58, 60))
 
 
-BOTH_RING = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
+BOTH_FIRE = {"endpoint-v-b-5xx": "0.5", "endpoint-v-a-5xx": "0.5"}
 
 
 def test_scrapes_that_come_late_take_nothing_from_an_outage_that_both_share(tsdb: Tsdb, envoy: Envoy) -> None:
     scrapes = every(5, -58, 37)  # and none in the alarm's last 20 s
     played(envoy, dict.fromkeys((21, 26, 31, 36), answers(envoy, 50, 50)), scrapes)
-    assert [item.variant for item in alarms(rules(BOTH_RING, evaluated=NOW - 22), tsdb).ringing(STATE)] == ["v-a"]
+    assert [item.variant for item in alarms(rules(BOTH_FIRE, evaluated=NOW - 22), tsdb).firing(STATE)] == ["v-a"]
 
 
 @pytest.mark.parametrize("late", [(46,), (46, 51), (41, 46, 51)])
@@ -179,7 +179,7 @@ def test_what_was_counted_in_a_gap_between_scrapes_is_compared_at_its_end(
     tsdb: Tsdb, envoy: Envoy, late: tuple[float, ...]
 ) -> None:
     played(envoy, dict.fromkeys((40, 45, 50, 55), answers(envoy, 50, 50)), every(5, -59, 56, without=late))
-    assert [item.variant for item in alarms(rules(BOTH_RING), tsdb).ringing(STATE)] == ["v-a"]
+    assert [item.variant for item in alarms(rules(BOTH_FIRE), tsdb).firing(STATE)] == ["v-a"]
 
 
 ALARM = Alarm(
@@ -200,24 +200,24 @@ def numbers(tsdb: Tsdb, alarm: Alarm = ALARM, data: dict[str, Any] | None = None
 
 def test_the_numbers_are_those_up_to_now_of_both_at_the_same_times(tsdb: Tsdb, envoy: Envoy) -> None:
     failing(envoy, 10, 50)
-    assert numbers(tsdb) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_rings=True)
+    assert numbers(tsdb) == Numbers(0.05, Counted(200, 400), Counted(40, 400), champion_fires=True)
 
 
 def test_the_last_scrape_counts_at_once(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {55: answers(envoy, 40, 20, of=(40, 20))}, every(5, -58, 60))
-    assert alarms(rules({"endpoint-v-b-5xx": "1"}), tsdb).ringing(STATE) == (), "both fail, as far as anybody has seen"
+    assert alarms(rules({"endpoint-v-b-5xx": "1"}), tsdb).firing(STATE) == (), "both fail, as far as anybody has seen"
 
 
 def test_what_was_scraped_in_the_same_second_as_the_rule_was_evaluated_counts(tsdb: Tsdb, envoy: Envoy) -> None:
     played(envoy, {58: answers(envoy, 40, 20, of=(40, 20))}, every(5, -60, 61))
     at_once = replace(ALARM, at=NOW + 0.3)
-    assert numbers(tsdb, at_once) == Numbers(0.05, Counted(20, 20), Counted(40, 40), champion_rings=True)
+    assert numbers(tsdb, at_once) == Numbers(0.05, Counted(20, 20), Counted(40, 40), champion_fires=True)
 
 
 def test_times_at_which_the_challenger_was_well_are_left_out(tsdb: Tsdb, envoy: Envoy) -> None:
     well, fails = answers(envoy, 0, 0, of=(20, 20)), answers(envoy, 0, 20, of=(20, 40))
     played(envoy, {43: well, 56: fails}, every(5, -58, 60))
-    assert numbers(tsdb, data=rules()) == Numbers(0.05, Counted(20, 40), Counted(0, 20), champion_rings=False)
+    assert numbers(tsdb, data=rules()) == Numbers(0.05, Counted(20, 40), Counted(0, 20), champion_fires=False)
 
 
 def test_slow_answers_are_counted_above_the_bound_of_the_alarm(tsdb: Tsdb, envoy: Envoy) -> None:
@@ -228,4 +228,4 @@ def test_slow_answers_are_counted_above_the_bound_of_the_alarm(tsdb: Tsdb, envoy
 
     played(envoy, {53: answers}, every(5, -58, 60))
     slow = replace(ALARM, name="endpoint-v-b-p99", measure="latency")
-    assert numbers(tsdb, slow) == Numbers(0.01, Counted(4, 10), Counted(0, 10), champion_rings=False)
+    assert numbers(tsdb, slow) == Numbers(0.01, Counted(4, 10), Counted(0, 10), champion_fires=False)

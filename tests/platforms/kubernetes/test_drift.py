@@ -60,7 +60,7 @@ def world(store: Database, endpoint: str) -> World:
     return World(store, endpoint)
 
 
-def test_rows_that_have_moved_ring_and_the_feature_is_named(world: World) -> None:
+def test_rows_that_have_moved_fire_and_the_feature_is_named(world: World) -> None:
     world.captured(moved(60))
     world.sweep()
     for labels in ({"variant": "v-a"}, {"feature": "x", "variant": "v-a"}):

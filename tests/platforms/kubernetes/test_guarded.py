@@ -16,10 +16,10 @@ from platforms.kubernetes.traffic import RouteTraffic
 from platforms.kubernetes.versions import ModelPackages
 from rollout.controller.controller import Controller
 from rollout.core.errors import Busy, Conflict, Unreachable
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.live import Variant
 from rollout.core.plan import Guard, Plan, Step
 from rollout.core.release import Release
-from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.reason import Reason
 from services.declaration.alarm_names import answer_alarms
@@ -36,14 +36,14 @@ WORLDS = IN_MEMORY
 
 @dataclass
 class Bells:
-    """The alarms: what rings, by name; None when nobody can say."""
+    """The alarms: what fires, by name; None when nobody can say."""
 
-    rings: dict[str, float] | None = field(default_factory=dict[str, float])
+    fires: dict[str, float] | None = field(default_factory=dict[str, float])
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
-        if self.rings is None:
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
+        if self.fires is None:
             raise Unreachable("Prometheus does not answer")
-        return tuple(Ringing("v-a", Reason("alarm", name, "5% fail"), since) for name, since in self.rings.items())
+        return tuple(VariantAlarm("v-a", Reason("alarm", name, "5% fail"), since) for name, since in self.fires.items())
 
 
 @dataclass
@@ -151,8 +151,8 @@ def test_without_a_guard_or_with_a_champion_that_answers_nobody_the_traffic_move
     assert scene.world.weights() == {"w-other": 100}
 
 
-def test_an_alarm_that_rings_already_ends_the_move_before_it_has_any_traffic(scene: Scene) -> None:
-    scene.bells.rings = {ALARMS[0]: scene.clock.now - 30}
+def test_an_alarm_that_fires_already_ends_the_move_before_it_has_any_traffic(scene: Scene) -> None:
+    scene.bells.fires = {ALARMS[0]: scene.clock.now - 30}
     rollout = scene.move()
     for _ in range(4):
         state = scene.tick(rollout)
@@ -168,9 +168,9 @@ def test_an_alarm_that_rings_already_ends_the_move_before_it_has_any_traffic(sce
 
 @on_both
 @pytest.mark.parametrize("step", [0, 1])
-def test_an_alarm_that_begins_to_ring_brings_everything_back_in_the_same_look(scene: Scene, step: int) -> None:
+def test_an_alarm_that_begins_to_fire_brings_everything_back_in_the_same_look(scene: Scene, step: int) -> None:
     rollout = scene.to_step(step)
-    scene.bells.rings = {ALARMS[1]: scene.clock.now}
+    scene.bells.fires = {ALARMS[1]: scene.clock.now}
     rollout.tick()
     assert scene.world.weights() == {"w-small": 100}
     scene.world.gateway_follows()
@@ -181,16 +181,16 @@ def test_an_alarm_that_begins_to_ring_brings_everything_back_in_the_same_look(sc
 
 
 def test_another_alarm_does_not_end_a_move(scene: Scene) -> None:
-    scene.bells.rings = {f"{ENDPOINT}-v-a-drift": scene.clock.now - 30}
+    scene.bells.fires = {f"{ENDPOINT}-v-a-drift": scene.clock.now - 30}
     scene.to_step(0)
     assert scene.world.weights()["w-large"] == 20
 
 
-def test_while_nobody_can_say_what_rings_no_step_is_taken_and_at_the_end_of_its_time_it_is_taken_back(
+def test_while_nobody_can_say_what_fires_no_step_is_taken_and_at_the_end_of_its_time_it_is_taken_back(
     scene: Scene,
 ) -> None:
     rollout = scene.to_step(0)
-    scene.bells.rings = None
+    scene.bells.fires = None
     for _ in range(3):
         scene.tick(rollout, 100)
         assert scene.world.weights()["w-large"] == 20
@@ -244,12 +244,12 @@ def test_who_asks_for_other_pods_in_mid_move_gets_those(scene: Scene) -> None:
 
 
 def test_a_move_can_be_made_again_after_it_was_taken_back(scene: Scene) -> None:
-    scene.bells.rings = {ALARMS[0]: scene.clock.now - 30}
+    scene.bells.fires = {ALARMS[0]: scene.clock.now - 30}
     rollout = scene.move()
     for _ in range(4):
         scene.tick(rollout)
     assert RouteTraffic(scene.world.api, ENDPOINT).read().failure
-    scene.bells.rings = {}
+    scene.bells.fires = {}
     scene.to_step(0)
     assert not RouteTraffic(scene.world.api, ENDPOINT).read().failure
 
@@ -295,8 +295,8 @@ def test_the_config_that_serves_is_read_from_the_rules_in_mid_move_too(scene: Sc
     assert scene.journal.champion == scene.release("w-large")
 
 
-@pytest.mark.parametrize("rings", [False, True])
-def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_end(scene: Scene, rings: bool) -> None:
+@pytest.mark.parametrize("fires", [False, True])
+def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_end(scene: Scene, fires: bool) -> None:
     seen: set[str] = set()
 
     def mark(kind: ResourceKind, obj: Any) -> str:
@@ -314,11 +314,11 @@ def test_a_controller_that_is_killed_after_each_write_in_turn_leaves_the_same_en
                 scene.over().release(scene.release("w-large"), None, Plan(steps=(Step(50, 30),), guard=GUARD))
         scene.world.gateway_follows()
         scene.clock.sleep(2)
-        if rings and at == 20:
-            scene.bells.rings = {ALARMS[0]: scene.clock.now}
+        if fires and at == 20:
+            scene.bells.fires = {ALARMS[0]: scene.clock.now}
         if at > 10 and scene.journal.phase is Phase.IDLE:
             break
-    end = "w-small" if rings else "w-large"
+    end = "w-small" if fires else "w-large"
     assert scene.journal.champion == scene.release(end)
     assert {name: share for name, share in scene.world.weights().items() if share} == {end: 100}
     assert len(seen) >= 4, seen

@@ -37,7 +37,7 @@ def test_each_step_waits_before_the_next_and_so_does_the_last_before_the_old_pod
     [
         (replace(WELL, gateway="Accepted is not told yet"), "Accepted is not told yet"),
         (replace(WELL, new=1), "1 of 2 new pods are ready"),
-        (replace(WELL, ringing=None), "nobody can say whether an alarm fires"),
+        (replace(WELL, firing=None), "nobody can say whether an alarm fires"),
     ],
 )
 @pytest.mark.parametrize("move", [MOVE, FIRST, LAST])
@@ -53,7 +53,7 @@ def test_what_is_unknown_or_not_ready_lets_nothing_go_on_and_ends_the_move_when_
 
 @pytest.mark.parametrize("move", [MOVE, FIRST, LAST])
 def test_an_alarm_takes_the_move_back_at_any_time_in_the_words_that_sagemaker_uses(move: Move) -> None:
-    taken_back = decided(move, replace(WELL, ringing=(ALARM,)), 1100.0)
+    taken_back = decided(move, replace(WELL, firing=(ALARM,)), 1100.0)
     assert isinstance(taken_back, Move)
     assert taken_back.failure.startswith(f"One or more alarms are in ALARM state: {ALARM}.")
 
@@ -65,10 +65,10 @@ def test_new_pods_that_answer_nobody_lose_their_traffic_at_once_in_their_own_wor
     assert taken_back.failure == "v-a does not come up: no column"
 
 
-@pytest.mark.parametrize("rings", [(), (ALARM,), None])
+@pytest.mark.parametrize("fires", [(), (ALARM,), None])
 @pytest.mark.parametrize("wanted", [True, False])
-def test_nothing_goes_back_to_pods_that_answer_nobody(rings: tuple[str, ...] | None, wanted: bool) -> None:
-    alone = MoveStatus(wanted=wanted, old=0, new=1, of=2, ringing=rings)
+def test_nothing_goes_back_to_pods_that_answer_nobody(fires: tuple[str, ...] | None, wanted: bool) -> None:
+    alone = MoveStatus(wanted=wanted, old=0, new=1, of=2, firing=fires)
     after = decided(FIRST, alone, 1020.0)
     assert after == (replace(FIRST, step=1, at=1020.0) if wanted else "arrived")
     assert decided(LAST, alone, 1090.0) == (LAST if wanted else "arrived")
@@ -81,4 +81,4 @@ def test_when_nobody_answers_the_traffic_stays_where_it_is(move: Move) -> None:
 
 
 def test_what_the_journal_does_not_want_any_more_is_called_off_without_a_wait() -> None:
-    assert decided(FIRST, replace(WELL, wanted=False, ringing=None, gateway="behind"), 1011.0) == "called off"
+    assert decided(FIRST, replace(WELL, wanted=False, firing=None, gateway="behind"), 1011.0) == "called off"

@@ -23,8 +23,8 @@ from rollout.controller.ports import SignalQuery
 from rollout.core.catalogue import KNOWN
 from rollout.core.decision import TrialObservations
 from rollout.core.failing import UNANSWERED
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.plan import ERRORS, Plan, Step
-from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Pivot, RolloutState
 from services.alarms import JudgedAlarms
 from services.declaration.panels import PanelSettings
@@ -76,39 +76,39 @@ def trial() -> RolloutState:
     )  # fmt: skip
 
 
-def test_the_first_failures_of_a_challenger_ring_and_wake_the_controller(
+def test_the_first_failures_of_a_challenger_fire_and_wake_the_controller(
     it: Stage, prometheus: Prometheus, record_property: pytest.RecordProperty
 ) -> None:
     state, alarms = trial(), judged(prometheus)
     it.ask(40)
     it.scraped(it.ask(10, variant="v-b"))
-    until(lambda: not rings(alarms, state, none=True))
+    until(lambda: not fires(alarms, state, none=True))
     began = time.time()
     it.ask(20, 500, "v-b")
 
-    found = until(lambda: rings(alarms, state))
+    found = until(lambda: fires(alarms, state))
 
-    rang = time.time() - began
+    fired = time.time() - began
     assert [(alarm.variant, alarm.reason.name) for alarm in found] == [("v-b", "endpoint-v-b-5xx")]
     assert found[0].reason.numbers == {"value": pytest.approx(2 / 3, abs=0.35), "threshold": 0.05}
-    assert began - 1 < found[0].since < began + rang + 1
+    assert began - 1 < found[0].since < began + fired + 1
     until(lambda: any(item["labels"]["variant"] == "v-b" for post in it.woken.posts for item in post["alerts"]))
-    record_property("first_bad_answer_to_ringing_s", round(rang, 1))
+    record_property("first_bad_answer_to_firing_s", round(fired, 1))
     record_property("first_bad_answer_to_webhook_s", round(it.woken.came[0] - began, 1))
-    assert rang < 3 * SCRAPE + 5
-    (alarm,) = alarms.firing(state)
+    assert fired < 3 * SCRAPE + 5
+    (alarm,) = alarms.all_firing(state)
     numbers = alarms.numbers(alarm, "v-a")
     assert numbers is not None
-    assert not numbers.champion_rings
+    assert not numbers.champion_fires
 
 
-def rings(alarms: JudgedAlarms, state: RolloutState, *, none: bool = False) -> tuple[Ringing, ...]:
-    """What rings; with `none`, one that says so while nobody can say."""
+def fires(alarms: JudgedAlarms, state: RolloutState, *, none: bool = False) -> tuple[VariantAlarm, ...]:
+    """What fires; with `none`, one that says so while nobody can say."""
     try:
-        return alarms.ringing(state)
+        return alarms.firing(state)
     except Exception as error:
         assert none, error
-        return (Ringing("nobody", None, 0.0),)  # type: ignore[arg-type]
+        return (VariantAlarm("nobody", None, 0.0),)  # type: ignore[arg-type]
 
 
 def test_each_window_holds_what_the_servers_answered_in_it(it: Stage, prometheus: Prometheus) -> None:

@@ -63,9 +63,9 @@ def test_a_release_that_meets_a_rollback_between_its_looks_waits_for_its_end(mon
         state = read(journal)
         reads.append(state.phase)
         if len(reads) == 1:  # an alarm decides after the first look
-            ringing = endings.turn_back(state, Reason("alarm", "v-b-5xx", "rings"), world.clock.time(), variant="v-b")
-            assert isinstance(ringing, RolloutState)
-            world.state = ringing.written()
+            firing = endings.turn_back(state, Reason("alarm", "v-b-5xx", "fires"), world.clock.time(), variant="v-b")
+            assert isinstance(firing, RolloutState)
+            world.state = firing.written()
         return state
 
     monkeypatch.setattr(MemoryJournal, "read", meeting)

@@ -75,7 +75,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(name=NAMES, age=st.sampled_from([0.0, 5.0, 500.0]), twice=st.booleans())
     def alarm(self, name: str, age: float, twice: bool) -> None:
-        at, reason = self.world.clock.time() - age, Reason("alarm", f"v-{name}-5xx", "rings")
+        at, reason = self.world.clock.time() - age, Reason("alarm", f"v-{name}-5xx", "fires")
         for _ in range(2 if twice else 1):
             self.attempt(lambda: self.world.controller().roll_back(reason, variant=f"v-{name}", at=at, patience=2))
 

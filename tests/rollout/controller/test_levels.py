@@ -1,4 +1,4 @@
-"""A tick looks at what rings before it does anything: the message of an alarm may have been lost."""
+"""A tick looks at what fires before it does anything: the message of an alarm may have been lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from rollout.core.errors import RolloutError, Unreachable
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.plan import Plan, Step
-from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, RolloutState
 from rollout.kinds import Kind
 from tests.rollout.worlds import ALARM, PLAN, challenged, release
@@ -17,20 +17,20 @@ from tests.simulator.platform import MemoryAlarms, World
 
 @dataclass
 class Unread(MemoryAlarms):
-    """CloudWatch does not say which alarms ring."""
+    """CloudWatch does not say which alarms fire."""
 
-    def ringing(self, state: RolloutState) -> tuple[Ringing, ...]:
+    def firing(self, state: RolloutState) -> tuple[VariantAlarm, ...]:
         raise Unreachable("DescribeAlarms is throttled")
 
 
-def rings(world: World, name: str) -> None:
-    world.ringing = (Ringing(f"v-{name}", ALARM, world.clock.time()),)
+def fires(world: World, name: str) -> None:
+    world.firing = (VariantAlarm(f"v-{name}", ALARM, world.clock.time()),)
 
 
-def test_a_tick_never_gives_traffic_back_to_a_challenger_whose_alarm_rings() -> None:
+def test_a_tick_never_gives_traffic_back_to_a_challenger_whose_alarm_fires() -> None:
     world = challenged()
     assert world.live().shares()["v-b"] == 10
-    rings(world, "b")
+    fires(world, "b")
     world.unwritable = True
     for _ in range(3):  # the alarm's own message, and its two repetitions
         with pytest.raises(RolloutError, match="the journal does not answer"):
@@ -46,9 +46,9 @@ def test_a_tick_never_gives_traffic_back_to_a_challenger_whose_alarm_rings() -> 
     assert world.controller().follow(60).verdict.outcome == "rolled_back"
 
 
-def test_a_tick_gives_the_traffic_back_that_rings_when_no_message_came_and_the_journal_does_not_answer() -> None:
+def test_a_tick_gives_the_traffic_back_that_fires_when_no_message_came_and_the_journal_does_not_answer() -> None:
     world = challenged()
-    rings(world, "b")
+    fires(world, "b")
     world.unwritable = True
     with pytest.raises(RolloutError, match="the journal does not answer"):
         world.controller().tick()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rollout.controller.ports import Traffic
+from rollout.core.firing_alarms import VariantAlarm
 from rollout.core.missing_metrics import RESUMES, is_reduction_due, missing_since, segments
 from rollout.core.plan import Plan, Step
-from rollout.core.ringing import Ringing
 from rollout.core.state import Phase, Reduction, RolloutState
 from rollout.judge.metrics import Metric, Tally, Window
 from rollout.kinds import Kind
@@ -192,14 +192,14 @@ def test_a_share_that_waits_for_an_approval_is_proven_and_stays_without_metrics(
 def test_no_step_begins_again_while_an_alarm_of_the_challenger_fires_that_rolls_nothing_back() -> None:
     world = reduced()
     old = world.state.started_at - 100
-    world.metrics_problem, world.ringing = "", (Ringing("v-b", Reason("alarm", "v-b-5xx", "rings"), old),)
+    world.metrics_problem, world.firing = "", (VariantAlarm("v-b", Reason("alarm", "v-b-5xx", "fires"), old),)
     follow(world, TIMEOUT + 60)
     assert (share(world), world.state.reduced, world.controller().status().decision.reason.kind) == (
         10,
         True,
-        Kind.STILL_RINGS,
+        Kind.STILL_FIRING,
     )
-    world.ringing = ()
+    world.firing = ()
     follow(world, 10)
     assert share(world) == 50
 
@@ -207,7 +207,7 @@ def test_no_step_begins_again_while_an_alarm_of_the_challenger_fires_that_rolls_
 def test_alarms_and_people_roll_back_a_reduced_trial() -> None:
     for act in ("person", "alarm"):
         world = reduced()
-        reason = PERSON if act == "person" else Reason("alarm", "v-b-5xx", "rings")
+        reason = PERSON if act == "person" else Reason("alarm", "v-b-5xx", "fires")
         world.controller().roll_back(reason, variant=None if act == "person" else "v-b")
         state = follow(world, 60)
         assert (share(world), state.verdict.reason.source) == (0, act)

@@ -18,7 +18,7 @@ from rollout.kinds import Kind
 from rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release
 
-RINGS = Reason("alarm", "5xx", "too many")
+FIRES = Reason("alarm", "5xx", "too many")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def baking() -> RolloutState:
 
 
 def decided(state: RolloutState, phase: Phase, outcome: str = "rolled_back") -> RolloutState:
-    verdict = Verdict(outcome, RINGS, "000002-b", "b", "b-recipe", "sha256:b", 0)
+    verdict = Verdict(outcome, FIRES, "000002-b", "b", "b-recipe", "sha256:b", 0)
     weights = {"v-a": 0, "v-b": 100} if phase is Phase.PROMOTING else {"v-a": 100, "v-b": 0}
     return replace(state, phase=phase, decided=verdict, weights=weights)
 
@@ -90,7 +90,7 @@ def test_a_rollback_goes_traffic_then_approval_then_config_then_record(baking: R
     back = decided(baking, Phase.ROLLING_BACK)
     assert isinstance(due(back, live(now={"v-a": 90, "v-b": 10}), {}, 0), SetWeights)
     emptied = live(now={"v-a": 100, "v-b": 0})
-    assert due(back, emptied, {}, 0) == SetApproval("arn:b", "Rejected", RINGS)
+    assert due(back, emptied, {}, 0) == SetApproval("arn:b", "Rejected", FIRES)
     assert due(back, emptied, {"arn:b": "Rejected"}, 0) == request(back, "solo-a")
     moving = live(now={"v-a": 100, "v-b": 0}, status="changing")
     assert isinstance(due(back, moving, {"arn:b": "Rejected"}, 0), Wait)
@@ -129,7 +129,7 @@ def test_a_config_is_asked_for_once_when_the_platform_names_whose_instance_faile
     assert isinstance(due(asked, replace(solo, failure=PING.format("b")), {}, 0), UseConfig), "an older failure"
     emptied = replace(live(now={"v-a": 100, "v-b": 0}), failure=PING.format("a"))
     down = replace(decided(baking, Phase.ROLLING_BACK, "failed"), moves=1)
-    known = replace(down, decided=replace(down.decided, reason=replace(RINGS, kind=Kind.CHAMPION_DOWN)))
+    known = replace(down, decided=replace(down.decided, reason=replace(FIRES, kind=Kind.CHAMPION_DOWN)))
     assert due(known, emptied, {"arn:b": "PendingManualApproval"}, 0).state.phase is Phase.IDLE
 
 
@@ -167,9 +167,9 @@ def test_a_former_champion_that_failed_through_no_fault_of_its_own_stays_approve
 
 
 def test_a_challenger_gets_no_more_traffic_while_it_is_withheld(baking: RolloutState) -> None:
-    why, empty = Reason("alarm", "5xx", "rings"), live(now={"v-a": 1.0, "v-b": 0.0})
+    why, empty = Reason("alarm", "5xx", "fires"), live(now={"v-a": 1.0, "v-b": 0.0})
     assert due(baking, empty, {}, 0, why) == Look()
-    assert due(decided(baking, Phase.PROMOTING), empty, {}, 0, why) == Wait("rings")
+    assert due(decided(baking, Phase.PROMOTING), empty, {}, 0, why) == Wait("fires")
     back = SetWeights({"v-a": 100, "v-b": 0})
     assert due(decided(baking, Phase.ROLLING_BACK), live(now={"v-a": 1, "v-b": 1}), {}, 0, why) == back
     larger = replace(release("a"), config_name="solo-a-large")
@@ -192,7 +192,7 @@ def test_a_challenger_that_nothing_speaks_against_waits_as_before_its_trial(baki
     back, emptied = decided(baking, Phase.ROLLING_BACK, outcome), live(now={"v-a": 100, "v-b": 0})
     assert due(back, emptied, {"arn:b": "PendingManualApproval"}, 0) == request(back, "solo-a")
     # It skipped its trial, and was approved just before the champion was wanted again.
-    assert due(back, emptied, {"arn:b": "Approved"}, 0) == SetApproval("arn:b", "PendingManualApproval", RINGS)
+    assert due(back, emptied, {"arn:b": "Approved"}, 0) == SetApproval("arn:b", "PendingManualApproval", FIRES)
 
 
 def test_a_champion_that_failed_to_move_to_other_instances_stays_approved(baking: RolloutState) -> None:
@@ -279,7 +279,7 @@ def test_a_promotion_is_approved_only_when_the_challenger_has_all_traffic(baking
     asked = live(now={"v-a": 50, "v-b": 50}, going={"v-a": 0, "v-b": 100})
     assert isinstance(due(going, asked, {}, 0), Wait)
     alone = live(now={"v-a": 0, "v-b": 100})
-    assert due(going, alone, {}, 0) == SetApproval("arn:b", "Approved", RINGS, "b")
+    assert due(going, alone, {}, 0) == SetApproval("arn:b", "Approved", FIRES, "b")
     assert isinstance(due(going, alone, {"arn:b": "Approved"}, 0), UseConfig)
     done = due(going, live("solo-b", {"v-b": 1.0}), {"arn:b": "Approved"}, 9)
     assert (done.state.champion, done.state.previous) == (baking.challenger, baking.champion)

@@ -87,7 +87,7 @@ def test_of_more_news_than_can_wait_people_are_told_how_much_they_are_not_told()
         assert len(state.outbox) <= WAITING
     first, *rest = state.outbox
     assert (first.kind, first.numbers["events"] + len(rest)) == ("untold", 1000)
-    assert first.what == f"{1000 - len(rest)} older events could not be told in time"
+    assert first.what == f"{1000 - len(rest)} older events could not be reported in time"
     assert [event.release for event in rest][-1] == "999"
 
 

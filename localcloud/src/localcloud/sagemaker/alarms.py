@@ -1,4 +1,4 @@
-"""Do the alarms that guard a deployment exist, and does one ring?"""
+"""Do the alarms that guard a deployment exist, and does one fire?"""
 
 from __future__ import annotations
 

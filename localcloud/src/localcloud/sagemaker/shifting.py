@@ -1,4 +1,4 @@
-"""How does traffic move from one fleet to the next under guardrails, and back when an alarm rings?
+"""How does traffic move from one fleet to the next under guardrails, and back when an alarm fires?
 
 Traffic is moved by one number, the share of the new (green) fleet, and instances are ended only when they take none and
 their last request is answered; so no step and no rollback costs a request.
@@ -181,7 +181,7 @@ class Shift:
         await self._look()
 
     async def _look(self, *, patient: bool = False) -> None:
-        """Abort when an alarm rings, is gone, or (unless `patient`) cannot be read: what is unknown never passes."""
+        """Abort when an alarm fires, is gone, or (unless `patient`) cannot be read: what is unknown never passes."""
         try:
             states = await self._alarms.states(self._policy.alarms)
         except AlarmsUnreadable as error:
@@ -191,11 +191,11 @@ class Shift:
         gone = [name for name in self._policy.alarms if name not in states]
         if gone:
             raise _Abort(f"Alarms in the AutoRollbackConfiguration do not exist any more: {', '.join(gone)}.")
-        ringing = [name for name in self._policy.alarms if states[name] == "ALARM"]
-        if ringing:
+        firing = [name for name in self._policy.alarms if states[name] == "ALARM"]
+        if firing:
             raise _Abort(
                 "One or more alarms in the AutoRollbackConfiguration are in ALARM state: "
-                f"{', '.join(ringing)}. The deployment to {self._green.deployment.config} was rolled back."
+                f"{', '.join(firing)}. The deployment to {self._green.deployment.config} was rolled back."
             )
 
     async def _grow(self, fleet: Fleet, variant: str, count: int) -> None:

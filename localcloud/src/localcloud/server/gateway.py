@@ -222,13 +222,13 @@ def _refuse_like_aws() -> None:
     def access_denied_response(
         service: str, action: str, principal_arn: str, request_id: str, **options: Any
     ) -> Answer:
-        untold = not options.get("message") and not options.get("error_code")
-        if untold and options.get("resource_policy_arn") and not options.get("explicit_deny"):
+        unexplained = not options.get("message") and not options.get("error_code")
+        if unexplained and options.get("resource_policy_arn") and not options.get("explicit_deny"):
             options["message"] = (
                 f"User: {principal_arn} is not authorized to perform: {action} on resource: "
                 f"{options['resource_policy_arn']} because no resource-based policy allows the {action} action"
             )
-        elif untold and (service in NAMESPACES or policies.undecided.get()):
+        elif unexplained and (service in NAMESPACES or policies.undecided.get()):
             options["message"] = iam_actions.identity_denial_message(
                 action, principal_arn, options.get("resource_arn", "*"), bool(options.get("explicit_deny"))
             )

@@ -1,4 +1,4 @@
-"""A Prometheus on loopback that has what a test says of two variants, and rings when it says so."""
+"""A Prometheus on loopback that has what a test says of two variants, and fires when it says so."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class Scraped:
             "activeAt": datetime.fromtimestamp(self.since, UTC).isoformat(),
             "value": "1",
         }
-        rings = measure == FAILS and variant in self.failing
+        fires = measure == FAILS and variant in self.failing
         labels = {**whose(self.namespace, self.endpoint), "variant": variant, MEASURE: measure}
-        return {"name": name, "health": "ok", "labels": labels, "alerts": [alert] if rings else []}
+        return {"name": name, "health": "ok", "labels": labels, "alerts": [alert] if fires else []}
 
 
 @contextmanager

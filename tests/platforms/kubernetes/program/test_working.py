@@ -32,13 +32,13 @@ from services.worker import Worker
 from tests.rollout.worlds import PLAN, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 
-RINGS = Alarm("endpoint-v-b-5xx", "ALARM", Said("0.5 > 0.05"), None, "endpoint", "v-b", ("failed",), "errors")
+FIRES = Alarm("endpoint-v-b-5xx", "ALARM", Said("0.5 > 0.05"), None, "endpoint", "v-b", ("failed",), "errors")
 
 
 SPEC = RolloutSpec("test", "m", "g", "http://p:9090", period_seconds=5)
 
 
-def rings(world: World, *alarms: Alarm) -> Callable[[RolloutState], tuple[Alarm, ...]]:
+def fires(world: World, *alarms: Alarm) -> Callable[[RolloutState], tuple[Alarm, ...]]:
     return lambda _: tuple(replace(alarm, at=world.clock.time()) for alarm in alarms)
 
 
@@ -47,7 +47,7 @@ def working(world: World, **parts: Any) -> Working:
     outage = Outage(lambda *_: None, Outbox(journal, MemoryNotify(world), world.clock))
     controller = parts.get("controller") or world.controller()
     worker = Worker("endpoint", controller, journal, outage, parts.get("recorder"))
-    endpoint = DrivenRollout(worker, 5.0, parts.get("ringing") or rings(world), parts.get("show", lambda *_: None))
+    endpoint = DrivenRollout(worker, 5.0, parts.get("firing") or fires(world), parts.get("show", lambda *_: None))
     found = Working(lambda name, spec: endpoint, Counts("models"), now=world.clock.time)
     found.learn({"metadata": {"name": "endpoint"}, "spec": SPEC.as_dict()})
     return found
@@ -82,9 +82,9 @@ def test_each_look_shows_whether_the_champion_serves_and_a_failure_to_show_it_st
     assert work.well("endpoint")
 
 
-def test_a_wake_takes_back_what_rings() -> None:
+def test_a_wake_takes_back_what_fires() -> None:
     world = challenged()
-    work = working(world, ringing=rings(world, RINGS))
+    work = working(world, firing=fires(world, FIRES))
     assert work.answer("endpoint") is None
     assert (world.state.phase, {name: one.desired for name, one in world.live().variants.items()}) == (
         Phase.ROLLING_BACK,
@@ -100,7 +100,7 @@ def test_a_wake_takes_back_what_rings() -> None:
     assert world.state.verdict.outcome == "rolled_back"
 
 
-def test_a_wake_where_nothing_rings_changes_nothing() -> None:
+def test_a_wake_where_nothing_fires_changes_nothing() -> None:
     world = challenged()
     before = world.state
     assert working(world).answer("endpoint") is None
@@ -113,7 +113,7 @@ def test_a_wake_that_cannot_be_answered_is_tried_again_for_a_time() -> None:
     def unknown(_: RolloutState) -> tuple[Alarm, ...]:
         raise Unreachable("Prometheus does not answer")
 
-    work = working(world, ringing=unknown)
+    work = working(world, firing=unknown)
     tried = 0
     while (pause := work.answer("endpoint")) is not None:
         assert pause == AGAIN
@@ -152,7 +152,7 @@ def test_a_wake_that_lacks_an_object_is_counted_and_tried_again() -> None:
     def gone(_: RolloutState) -> tuple[Alarm, ...]:
         raise NotFound("httproutes endpoint: there is none")
 
-    work = working(challenged(), ringing=gone)
+    work = working(challenged(), firing=gone)
     assert work.answer("endpoint") == AGAIN
     counted = 'modelstack_tick_failures_total{endpoint="endpoint",error="NotFound",work="wake",namespace="models"} 1.0'
     assert counted in work.counts.text()

@@ -14,7 +14,7 @@ _LATE = 86_400  # seconds
 
 
 @dataclass(frozen=True)
-class Ringing:
+class VariantAlarm:
     """A firing alarm; `reason` is that of a rollback, `since` is in epoch seconds."""
 
     variant: str
@@ -36,13 +36,13 @@ def matters(state: RolloutState, now: float) -> bool:
     return state.previous is not None and now - ended <= endings.watch_seconds(state) + _LATE
 
 
-def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> RolloutState:
+def heard(state: RolloutState, firing: Iterable[VariantAlarm], now: float) -> RolloutState:
     """The state after the firing alarms: a challenger is rolled back, or a champion within its watch time.
 
     An alarm that fired before the rollout says nothing about it, and does not request a previous champion again that
     failed to start. The result is `state` itself if nothing follows.
     """
-    for alarm in ringing:
+    for alarm in firing:
         if state.decided is not None and alarm.since <= state.decided.at:
             continue  # it fired before the verdict, which was left to the judge
         if state.challenger is not None:
@@ -56,10 +56,10 @@ def heard(state: RolloutState, ringing: Iterable[Ringing], now: float) -> Rollou
     return state
 
 
-def withheld(state: RolloutState, ringing: Iterable[Ringing]) -> Reason | None:
+def withheld(state: RolloutState, firing: Iterable[VariantAlarm]) -> Reason | None:
     """Why the challenger gets no more traffic now, though nothing rolls it back; None when it may."""
     champion, challenger = state.champion, state.challenger
     if challenger is None or (champion is not None and champion.variant == challenger.variant):
         return None  # a move to other instances adds no traffic
-    names = [alarm.reason.name for alarm in ringing if alarm.variant == challenger.variant]
-    return Reason("alarm", names[0], kind=Kind.STILL_RINGS) if names else None
+    names = [alarm.reason.name for alarm in firing if alarm.variant == challenger.variant]
+    return Reason("alarm", names[0], kind=Kind.STILL_FIRING) if names else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.ringing import Ringing, heard, matters, withheld
+from rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
 from rollout.core.state import Phase, RolloutState
 from rollout.core.verdict import Verdict
 from rollout.kinds import Kind
@@ -23,49 +23,49 @@ SERVES = replace(
 )
 
 
-def rings(variant: str, since: float) -> tuple[Ringing, ...]:
-    return (Ringing(variant, ALARM, since),)
+def fires(variant: str, since: float) -> tuple[VariantAlarm, ...]:
+    return (VariantAlarm(variant, ALARM, since),)
 
 
 @pytest.mark.parametrize(
     "phase", [Phase.PREPARING, Phase.BAKING, Phase.PAUSED, Phase.HELD, Phase.PROMOTING, Phase.MOVING]
 )
-def test_a_challenger_whose_alarm_rings_goes_back_in_every_phase(phase: Phase) -> None:
-    after = heard(replace(TRIAL, phase=phase), rings("v-b", 1001.0), 1100.0)
+def test_a_challenger_whose_alarm_fires_goes_back_in_every_phase(phase: Phase) -> None:
+    after = heard(replace(TRIAL, phase=phase), fires("v-b", 1001.0), 1100.0)
     assert (after.phase, after.decided.reason) == (Phase.ROLLING_BACK, ALARM)
 
 
-def test_a_ring_from_before_the_trial_only_withholds_traffic() -> None:
-    older = rings("v-b", 999.0)
+def test_a_fire_from_before_the_trial_only_withholds_traffic() -> None:
+    older = fires("v-b", 999.0)
     assert heard(TRIAL, older, 1100.0) is TRIAL
     found = withheld(TRIAL, older)
-    assert (found.kind, f"alarm {found.name} fires: " in found.text) == (Kind.STILL_RINGS, True)
-    assert withheld(TRIAL, rings("v-a", 999.0)) is None
+    assert (found.kind, f"alarm {found.name} fires: " in found.text) == (Kind.STILL_FIRING, True)
+    assert withheld(TRIAL, fires("v-a", 999.0)) is None
     moves = replace(TRIAL, phase=Phase.MOVING, challenger=replace(release("a"), config_name="solo-a-large"))
-    assert withheld(moves, rings("v-a", 999.0)) is None, "the champion gets its traffic back from a trial that it ends"
+    assert withheld(moves, fires("v-a", 999.0)) is None, "the champion gets its traffic back from a trial that it ends"
 
 
-def test_a_champion_that_rings_stops_no_trial_and_comes_back_after_it() -> None:
+def test_a_champion_that_fires_stops_no_trial_and_comes_back_after_it() -> None:
     trial = replace(TRIAL, champion=release("b"), challenger=release("c"), previous=release("a"), promoted_at=500.0)
-    ring = rings("v-b", 1001.0)
-    assert heard(trial, ring, 1100.0) is trial
+    fire = fires("v-b", 1001.0)
+    assert heard(trial, fire, 1100.0) is trial
     ended = replace(trial, phase=Phase.IDLE, challenger=None)
-    after = heard(ended, ring, 500.0 + WATCH + 10_000)
+    after = heard(ended, fire, 500.0 + WATCH + 10_000)
     assert (after.phase, after.decided.release, after.previous) == (Phase.RESTORING, "b", release("a"))
 
 
 @pytest.mark.parametrize(
     ("since", "back"), [(100.0, False), (501.0, True), (500.0 + WATCH, True), (500.1 + WATCH, False)]
 )
-def test_a_champion_comes_back_when_it_began_to_ring_within_its_watch_time(since: float, back: bool) -> None:
-    after = heard(SERVES, rings("v-b", since), 500.0 + WATCH + 60)
+def test_a_champion_comes_back_when_it_began_to_fire_within_its_watch_time(since: float, back: bool) -> None:
+    after = heard(SERVES, fires("v-b", since), 500.0 + WATCH + 60)
     assert (after.phase is Phase.RESTORING) == back
 
 
-def test_a_previous_champion_that_did_not_come_up_is_not_asked_for_again_by_the_same_ring() -> None:
+def test_a_previous_champion_that_did_not_come_up_is_not_asked_for_again_by_the_same_fire() -> None:
     vain = replace(SERVES, previous_down_at=700.0)
-    assert heard(vain, rings("v-b", 700.0), 800.0) is vain
-    assert heard(vain, rings("v-b", 701.0), 800.0).phase is Phase.RESTORING
+    assert heard(vain, fires("v-b", 700.0), 800.0) is vain
+    assert heard(vain, fires("v-b", 701.0), 800.0).phase is Phase.RESTORING
 
 
 def test_alarms_are_looked_at_only_where_one_would_change_something() -> None:
@@ -79,8 +79,8 @@ def test_alarms_are_looked_at_only_where_one_would_change_something() -> None:
     assert matters(replace(SERVES, verdict=later), 9000.0 + WATCH)
 
 
-def test_what_rang_while_the_judge_decided_was_left_to_it() -> None:
+def test_what_fired_while_the_judge_decided_was_left_to_it() -> None:
     verdict = Verdict("promoted", Reason("judge", "errors"), TRIAL.rollout_id, "b", "recipe", "digest", at=1200.0)
     promoting = replace(TRIAL, phase=Phase.PROMOTING, decided=verdict)
-    assert heard(promoting, rings("v-b", 1100.0), 1300.0) is promoting
-    assert heard(promoting, rings("v-b", 1201.0), 1300.0).phase is Phase.ROLLING_BACK
+    assert heard(promoting, fires("v-b", 1100.0), 1300.0) is promoting
+    assert heard(promoting, fires("v-b", 1201.0), 1300.0).phase is Phase.ROLLING_BACK
