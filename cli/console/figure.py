@@ -50,14 +50,14 @@ class Version:
     colour: str = ""
 
 
-def colours(together: Sequence[Collection[str]]) -> dict[str, str]:
-    """Variant -> colour. Each collection has variants that were live together, the oldest first.
+def colours(together: Sequence[Collection[str]], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variant -> colour. Each collection has variants that were live together, oldest first. `known` ones keep theirs.
 
     Its name gives a variant its colour, or the next one that differs from the variants that it was live with, and from
     the newest before it. So it keeps its colour when another is released, and when its role changes.
     """
-    found: dict[str, str] = {}
-    for name in dict.fromkeys(chain.from_iterable(together)):
+    found = dict(known or {})
+    for name in dict.fromkeys(one for one in chain.from_iterable(together) if one not in found):
         first = int(hashlib.sha256(name.encode()).hexdigest(), 16)
         others = {*chain.from_iterable(names for names in together if name in names), *list(found)[-_NEWEST:]}
         taken = {found[other] for other in others & found.keys()}

@@ -194,7 +194,7 @@ class Pages:
             "group": self._platform.registry_name(),
             "packages": versions,
             "versions": _versions(state),
-            "said": f"{len(versions)} versions",
+            "said": f"{len(versions)} version{'s' * (len(versions) != 1)}",
         }
 
     def lineage(self, given: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Version
+from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Version, colours
 from cli.platform.facts import Series
 from services.declaration.panels import VARIANT, Panel
 
@@ -82,7 +82,13 @@ def _curve(series: Series, panel: Panel, known: Versions) -> Curve:
     measure = " ".join(word for word in words if word != name)
     if not name and len(known) == 1 and any(VARIANT in curve.by for curve in panel.spec.curves):
         name = next(iter(known))
-    return Curve(measure or panel.spec.unit or "value", known.get(name, Version(name)), series.points)
+    return Curve(measure or panel.spec.unit or "value", known.get(name) or _older(name, known), series.points)
+
+
+def _older(name: str, known: Versions) -> Version:
+    """A version that the journal does not know any more: no known one has its colour."""
+    taken = {other: version.colour for other, version in known.items()}
+    return Version(name, colour=colours([[*taken, name]], taken)[name] if name else "")
 
 
 def _banded(curves: Sequence[Curve]) -> tuple[Curve, ...]:

@@ -247,6 +247,11 @@ def test_versions_that_the_journal_does_not_know_differ_in_colour_where_they_are
         assert len({version.colour for version in _versions(RolloutState("e"), one, other).values()}) == 2
 
 
+def test_one_version_alone_is_said_to_be_the_only_one(browse: Callable[..., Browser]) -> None:
+    assert "Both are version 3, the only one that is registered." in browse().get("/compare").text
+    assert "<code>models</code>: 1 version.</p>" in browse().get("/registry").text
+
+
 def test_two_versions_are_compared(browse: Callable[..., Browser]) -> None:
     page = browse().get("/compare").text
     for title in ("Answers in this time", "Evaluation", "Where from", "Failed or refused", "Model latency"):

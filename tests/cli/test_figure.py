@@ -163,6 +163,13 @@ def test_versions_that_were_live_together_differ_in_colour_and_so_do_the_newest(
     assert all(len({found[name] for name in NAMES[at : at + 4]}) == 4 for at in range(len(NAMES) - 4))
 
 
+def test_an_older_version_has_no_colour_of_one_that_the_journal_knows() -> None:
+    known = {name: Version(name, role, colour) for name, role, colour in (("v-a", "champion", "v1"), ("v-b", "", "v2"))}
+    (*shown,) = (figure(searched(), [series(name, 1)], HOUR, (), known).curves[0].version for name in NAMES)
+    assert [version.name for version in shown] == NAMES
+    assert {version.colour for version in shown} == {"v3", "v4", "v5", "v6"}
+
+
 def test_marks_outside_of_the_time_are_left_out_and_axes_say_their_units() -> None:
     shown = Figure("t", HOUR, unit="ms", period=300, marks=(Mark(NOON - 7200, "long ago"), Mark(NOON - 60, "now")))
     assert [mark["text"] for mark in shown.as_dict()["marks"]] == ["now"]

@@ -154,9 +154,8 @@ const Charts = (() => {
       const told = `${limit.label} ${short(limit.value)}`;
       const place = [left + 5 * ratio, y - top > 20 * ratio ? y - 6 * ratio : y + 15 * ratio];
       ctx.setLineDash([]);
-      ctx.lineWidth = 5 * ratio;
-      ctx.strokeStyle = css("--paper");
-      ctx.strokeText(told, ...place);
+      ctx.fillStyle = css("--paper");
+      ctx.fillRect(place[0], place[1] - 11 * ratio, ctx.measureText(told).width, 14 * ratio);
       ctx.fillStyle = colour(limit.colour);
       ctx.fillText(told, ...place);
     }
