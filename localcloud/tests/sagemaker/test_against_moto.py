@@ -184,8 +184,8 @@ def test_models_configs_and_endpoints_answer_as_motos_do(both, stage):
     created = {"ModelName": name, "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
     both.same("create_model", **created, Tags=tags)
     both.same("create_model", {"Error": "taken", "ModelArn": "taken"}, **created)
-    empty = {"Containers": "empty", "VpcConfig": "empty"}
-    both.same("describe_model", empty, ModelName=name)
+    differ = {"Containers": "empty", "VpcConfig": "empty", "PrimaryContainer.Mode": "dropped"}
+    both.same("describe_model", differ, ModelName=name)
     both.same("list_models", NameContains=name)
     both.same("list_tags", {"Tags": "dropped"}, ResourceArn=f"arn:aws:sagemaker:us-east-1:ACCOUNT:model/{name}")
     variant = {"VariantName": "v", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

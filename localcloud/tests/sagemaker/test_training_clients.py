@@ -147,8 +147,8 @@ def test_the_aws_cli_starts_reads_and_stops_a_job(stage, allowed, tmp_path):
     )
     assert [job["TrainingJobName"] for job in listed["TrainingJobSummaries"]] == [stage.name("j")]
     aws(stage, "sagemaker", "stop-training-job", *name)
-    aws(stage, "sagemaker", "wait", "training-job-completed-or-stopped", *name)
     assert stage.over(stage.name("j"))["SecondaryStatus"] == "Stopped"
+    aws(stage, "sagemaker", "wait", "training-job-completed-or-stopped", *name)
 
 
 def test_the_sagemaker_sdk_trains_and_shows_the_log(stage, allowed):
