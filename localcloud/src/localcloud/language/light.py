@@ -121,12 +121,12 @@ def read_types_once() -> None:
     read: dict[str, Any] = {}
     hints = _types.get_type_hints
 
-    def get_type_hints(getter: Any, **names: Any) -> dict[str, Any]:
-        text = getter.__annotations__.get("return")
+    def get_type_hints(obj: Any, *spaces: Any, **names: Any) -> dict[str, Any]:
+        text = obj.__annotations__.get("return")
         if not isinstance(text, str) or not _PLAIN.fullmatch(text):
-            return hints(getter, **names)
+            return hints(obj, *spaces, **names)
         if text not in read:
-            read[text] = hints(getter, **names)
+            read[text] = hints(obj, *spaces, **names)
         return read[text]
 
     _types.get_type_hints = get_type_hints
