@@ -35,11 +35,11 @@ def main(given: Given) -> None:
 
 def check_served(root: Path, evaluated: Path) -> None:
     """Refuse a model that the image could not load: without a fast form, if the image has no scikit-learn."""
-    if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
+    form = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]
+    if (evaluated / archive.FAST_FORM).exists() or "onnx" in form or outline.loads_itself(root):
         return
     if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():
-        why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
         raise Refusal(
-            f"the model has no fast form ({why}), so what serves it needs scikit-learn: add joblib and scikit-learn to "
-            "requirements/serving.in, and run `make lock` and `make setup`"
+            f"the model has no fast form ({form['why_not']}), so what serves it needs scikit-learn: add joblib and "
+            "scikit-learn to requirements/serving.in, and run `make lock` and `make setup`"
         )
