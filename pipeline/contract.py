@@ -52,6 +52,8 @@ class Part:
         return self.name + ("" if self.takes is None else f"({', '.join(self.takes)})")
 
 
+PLAIN = "is no estimator of scikit-learn"
+"""The end of the reason why an object has no fast form."""
 DATA = "data"
 """The checkout's folder for the model's data files; the training image holds it, and a retraining job links to it."""
 

@@ -18,7 +18,7 @@ from monitoring.labels.performance import LabelScore
 from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
 from pipeline import archive, parts, refit
 from pipeline.baseline import baseline, form_of, judged, outcomes
-from pipeline.contract import ContractBroken
+from pipeline.contract import PLAIN, ContractBroken
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
@@ -115,7 +115,7 @@ def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple
     """The fast form of the served estimator or None, and its entry in the metrics."""
     if isinstance(serves, OnnxFile):
         return None, {}
-    content, told = None, {"why_not": f"{type(serves).__name__} is no estimator of scikit-learn"}
+    content, told = None, {"why_not": f"{type(serves).__name__} {PLAIN}"}
     if any(one["kind"] == "bytes" for one in declared):
         told = {"why_not": "it takes bytes"}
     elif parts.is_of_scikit_learn(serves):
@@ -123,7 +123,8 @@ def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple
 
         content, told = fast_form(serves, rows.table, list(_flat(declared)))
     if content is None:
-        print(f"no fast form, so that scikit-learn serves it: {told['why_not']}")
+        what = "scikit-learn serves it" if parts.is_of_scikit_learn(serves) else "the object itself serves"
+        print(f"no fast form, so that {what}: {told['why_not']}")
     else:
         print(f"the fast form says the same on {told['proven_on']:,} rows")
     return content, told

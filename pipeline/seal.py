@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 
 from pipeline import archive, origin, outline
-from pipeline.contract import Refusal
+from pipeline.contract import PLAIN, Refusal
 from pipeline.inputs import recipe_in
-from pipeline.locks import locked
+from pipeline.locks import imported, locked
 from pipeline.pack import ARCHIVE, SEALED, pack
-from pipeline.recipe import canonical
+from pipeline.recipe import canonical, model_files
 from pipeline.steps import Given
 
 
@@ -38,8 +38,10 @@ def check_served(root: Path, evaluated: Path) -> None:
     form = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]
     if (evaluated / archive.FAST_FORM).exists() or "onnx" in form or outline.loads_itself(root):
         return
-    if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():
+    plain = form["why_not"].endswith(PLAIN) and "sklearn" not in imported(model_files(root))
+    needed = ["joblib"] if plain else ["joblib", "scikit-learn"]
+    if not {*needed} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(
-            f"the model has no fast form ({form['why_not']}), so what serves it needs scikit-learn: add joblib and "
-            "scikit-learn to requirements/serving.in, and run `make lock` and `make setup`"
+            f"the model has no fast form ({form['why_not']}), so what serves it needs {needed[-1]}: add "
+            f"{' and '.join(needed)} to requirements/serving.in, and run `make lock` and `make setup`"
         )
