@@ -23,7 +23,7 @@ from serving.unpacking import ArchiveError, MemberNames, entries, reading, unpac
 __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
 
 MANIFEST, EXAMPLE, BASELINE = "manifest.json", "example.json", "baseline.json"
-FAST_FORM = "model.onnx"
+FAST_FORM, GIVEN = "model.onnx", "given.onnx"
 
 
 @dataclass(frozen=True)
