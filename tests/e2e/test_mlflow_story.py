@@ -32,11 +32,11 @@ from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
 from cli.replay import Report
-from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
 from platforms.aws.packages import manifest
 from tests.e2e.conftest import FEW, QUICK, advance, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
+from tests.process import ROOT
 from tests.small import SMALL
 from tracking.api import opened
 from tracking.connection import bearer
