@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -28,6 +29,7 @@ def told(story: Story, seen: Snapshot, found: Situation) -> RenderableType:
     table.add_column(overflow="fold")
     for label, text in (*_what(story, seen), *_numbers(story), *_rest(story, seen, found)):
         table.add_row(label, text)
+    found = replace(found, next=tuple(step for step in found.next if " explain`" not in step))
     return Group(*situation(found), Text(), Text(story.summary, style), Text(), table)
 
 

@@ -65,10 +65,14 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     down = _down(seen)
     failing = _failing(seen, firing, counted, start)
     others = firing if failing or down else firing[1:]
+    names = [name.removeprefix(f"{seen.endpoint}-") for name in seen.deleted]
+    gone = f"Deleted alarms, which roll nothing back: {_few(names)}." if names else ""
     if down:
         what = down
     elif firing:
         what = failing or _fires(firing[0], seen)
+    elif seen.deleted:
+        what, gone = f"No alarm fires, but these were deleted and roll nothing back: {_few(names)}.", ""
     elif unknown:
         what = f"No alarm fires, but {len(unknown)} of {len(seen.alarms)} have no data: {_few(unknown)}."
     else:
@@ -76,9 +80,9 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     more = [f"{len(others) - _LISTED} more alarms fire."] if len(others) > _LISTED else []
     facts = [failing] * bool(down and failing) + [_fires(item, seen) for item in others[:_LISTED]] + more
     return Situation(
-        "wrong" if firing or down else "unknown" if unknown or not seen.alarms else "well",
+        "wrong" if firing or down else "unknown" if unknown or seen.deleted or not seen.alarms else "well",
         what,
-        (*facts, *_releases(seen), *_done(seen)),
+        (*facts, *[gone] * bool(gone), *_releases(seen), *_done(seen)),
         tuple(_next(seen, firing)),
         next((item.runbook for item in firing if item.runbook), ""),
     )
@@ -165,7 +169,9 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     command = seen.commands.modelstack
     if seen.phase in _CHANGING:
         return [f"`{command} watch --until-verdict` follows the change of traffic that is under way"]
-    steps = [f"`{seen.commands.pulumi_up} --refresh` makes again what was deleted"] * bool(_without_instances(seen))
+    steps = [f"`{seen.commands.pulumi_up} --refresh` makes again what was deleted"] * bool(
+        _without_instances(seen) or seen.deleted
+    )
     if any(_on_answers(item, seen) for item in firing):
         if seen.challenger:
             steps.append(f'`{command} rollback --reason "..."` gives champion {seen.champion} all traffic')

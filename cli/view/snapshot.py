@@ -21,6 +21,7 @@ from rollout.core.live import Variant
 from rollout.core.restored import Restored
 from rollout.core.state import RolloutState
 from rollout.core.verdict import Verdict
+from services.declaration.alarm_names import answer_alarms
 
 if TYPE_CHECKING:  # it loads the judge
     from rollout.core.decision import Decision
@@ -92,6 +93,7 @@ class Snapshot:
         detail: What the platform says of the endpoint's instances.
         delay_s: Seconds until captures and labels are processed.
         aside: Metric -> rejected inputs of the last day.
+        deleted: Names of alarms on failures and latency of versions with traffic that do not exist.
     """
 
     at: str
@@ -125,6 +127,7 @@ class Snapshot:
     namespace: str = ""
     context: str = ""
     aside: dict[str, int] = field(default_factory=dict[str, int])
+    deleted: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -161,7 +164,17 @@ def take(
     serves = platform.endpoint()
     found = tuple(item.view for item in newest(platform.versions(), _PACKAGES)) if packages is None else packages
     shown = platform.alarms() if alarms is None else alarms
-    return seen_at(time.time(), target, serves, state, decision, alarms=shown, packages=found)
+    seen = seen_at(time.time(), target, serves, state, decision, alarms=shown, packages=found)
+    return replace(seen, deleted=deleted_alarms(seen)) if alarms is None else seen
+
+
+def deleted_alarms(seen: Snapshot) -> tuple[str, ...]:
+    """The alarms that can roll back a version with traffic, and that do not exist though others do."""
+    exist = {alarm.name for alarm in seen.alarms}
+    if len(exist) < 2:  # none, or the one that says that Prometheus does not answer
+        return ()
+    known = (row.name for row in seen.variants if row.weight and row.role in {"champion", "challenger"})
+    return tuple(name for row in known for name in answer_alarms(seen.endpoint, row) if name not in exist)
 
 
 def seen_at(

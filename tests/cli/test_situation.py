@@ -13,7 +13,7 @@ from cli.view.budget import BudgetView
 from cli.view.explain import explain
 from cli.view.narrate import told
 from cli.view.situation import situation
-from cli.view.snapshot import Snapshot, moment
+from cli.view.snapshot import Snapshot, deleted_alarms, moment
 from rollout.controller.commands import PLAIN
 from rollout.core.plan import Step
 from rollout.kinds import Kind
@@ -75,7 +75,8 @@ def test_explain_names_what_to_do_about_a_firing_alarm_and_does_not_call_the_rol
     assert text.startswith("Alarm slo-page fires since ")
     assert "urgent" not in text and "modelstack clear" not in text
     quiet = look(world)
-    assert "modelstack clear b" in printed(told(story, quiet, situation(quiet)), 200)
+    text = printed(told(story, quiet, situation(quiet)), 200)
+    assert "modelstack clear b" in text and "modelstack explain" not in text, "it does not refer to itself"
 
 
 def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin) -> None:
@@ -113,6 +114,21 @@ def test_what_has_no_data_is_never_well(promoted: World) -> None:
     assert situation(replace(look(promoted), alarms=())).state == "unknown"
     down = situation(replace(look(promoted, quiet), status="Failed"))
     assert (down.state, down.what) == ("wrong", "The endpoint does not answer: its status is Failed.")
+
+
+def test_a_deleted_alarm_is_named_with_what_makes_it_again(promoted: World) -> None:
+    slow, pages = AlarmView("endpoint-v-b-p99", "OK", ""), AlarmView("endpoint-slo-page", "OK", "")
+    seen = look(promoted, slow, pages)
+    assert deleted_alarms(seen) == ("endpoint-v-b-5xx",), "not those of v-a, which serves no more"
+    assert deleted_alarms(look(promoted, slow)) == (), "one alarm alone may say that none can be read"
+    found = situation(replace(seen, deleted=deleted_alarms(seen)))
+    assert found.state == "unknown"
+    assert found.what == "No alarm fires, but these were deleted and roll nothing back: v-b-5xx."
+    assert found.next == ("`pulumi up --refresh` makes again what was deleted",)
+    seen = look(promoted, slow, fires(promoted, "slo-page", 20, "page"))
+    found = situation(replace(seen, deleted=deleted_alarms(seen)))
+    assert found.what.startswith("Alarm slo-page fires")
+    assert found.facts[0] == "Deleted alarms, which roll nothing back: v-b-5xx."
 
 
 def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_back(begin: Begin) -> None:
