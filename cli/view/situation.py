@@ -15,7 +15,7 @@ from cli.view import served
 from cli.view.snapshot import SERVES, Snapshot, subject
 from cli.view.times import when
 from monitoring.objectives.slo import OBJECTIVE
-from services.declaration.alarm_names import FAILS, ROLLBACK
+from services.declaration.alarm_names import FAILS, RETRAIN, ROLLBACK
 
 _LISTED = 2  # further firing alarms, and names of those without data
 _LONGEST = 200  # characters of an alarm's or a verdict's reason
@@ -178,6 +178,13 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
         elif seen.previous:
             back = f"brings {seen.previous} back, if it began with {seen.champion}"
             steps.append(f'`{command} rollback --previous --reason "..."` {back}')
+        else:
+            fixed = f"`{seen.commands.pulumi_up}` puts a fixed version on trial"
+            steps.append(f"read the log of {seen.champion}'s container; {fixed}")
+    if any(item.name.endswith(f"-{measure}") for item in firing for measure in RETRAIN):
+        steps.append(
+            f"`{command} console` shows what moved; fix the sender of requests or labels, or train on newer data"
+        )
     if seen.trial and seen.phase in {"paused", "held"}:
         more = "lets it take its next step" if seen.trial.approval else "gives it more time"
         steps.append(f'`{command} approve --reason "..."` {more}')

@@ -48,11 +48,16 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
             names = {"e-burn-fast": "e", "e-v-a-drift": "e", "e-other-v-a-drift": "e-other"}
             metric = [{"AlarmName": name, "StateValue": "OK", **watches(of)} for name, of in names.items()]
             composite = [{"AlarmName": "e-slo-page", "StateValue": "OK", "AlarmRule": "x", "AlarmActions": ["arn"]}]
+            composite[0] |= {
+                "AlarmDescription": "Severity: page. The budget burns. Runbook: x",
+                "StateReason": "e-burn-fast transitioned",
+            }
             return [{"MetricAlarms": metric, "CompositeAlarms": composite}]
 
     monkeypatch.setattr(Target, "client", lambda *_: CloudWatch())
     shown = telling(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
+    assert shown[1].brief == "The budget burns", "CloudWatch only names the last alarm in it that changed"
 
 
 def test_an_alarm_that_fires_is_told_by_the_value_that_made_it_fire() -> None:

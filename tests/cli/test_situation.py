@@ -116,6 +116,13 @@ def test_what_has_no_data_is_never_well(promoted: World) -> None:
     assert (down.state, down.what) == ("wrong", "The endpoint does not answer: its status is Failed.")
 
 
+def test_a_failing_champion_without_one_before_it_and_moved_requests_have_a_next_step(promoted: World) -> None:
+    alone = replace(look(promoted, fires(promoted, "v-b-5xx")), previous=None)
+    assert situation(alone).next == ("read the log of b's container; `pulumi up` puts a fixed version on trial",)
+    (step,) = situation(look(promoted, fires(promoted, "v-b-drift"))).next
+    assert step.startswith("`modelstack console` shows what moved; fix the sender")
+
+
 def test_a_deleted_alarm_is_named_with_what_makes_it_again(promoted: World) -> None:
     slow, pages = AlarmView("endpoint-v-b-p99", "OK", ""), AlarmView("endpoint-slo-page", "OK", "")
     seen = look(promoted, slow, pages)

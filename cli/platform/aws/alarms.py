@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -53,7 +54,13 @@ def description_of(item: Mapping[str, Any]) -> Description:
 def telling(target: Target) -> tuple[AlarmView, ...]:
     """Alarms that notify somebody, composite ones last; not those on one window of the error budget."""
     listed = sorted(read(target), key=lambda item: "AlarmRule" in item)
-    return tuple(view(item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-"))
+    return tuple(_meant(item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-"))
+
+
+def _meant(item: Mapping[str, Any]) -> AlarmView:
+    """An alarm; a composite one by what it means, since CloudWatch only names the last alarm in it that changed."""
+    means = description_of(item).text if "AlarmRule" in item else ""
+    return replace(view(item), reason=means.removesuffix(".")) if means else view(item)
 
 
 def view(item: Mapping[str, Any]) -> AlarmView:
