@@ -255,10 +255,8 @@ def _range(values: Mapping[str, float], name: str) -> str:
 
 def _concept(row: QualityView) -> Text:
     if row.evidence is None:
-        return Text(
-            "concept: not judged, since no labels came, or the evaluation told no answers or too few days of them",
-            "dim",
-        )
+        lacks = "no day of labels is complete, or the evaluation has too few" if row.labels else "no labels came"
+        return Text(f"concept: not judged: {lacks}", "dim")
     evidence = f" (evidence {row.evidence:.2g}; from 1 on an alarm fires)"
     if row.evidence >= 1:
         since = f" since {row.since}" if row.since else ""
