@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import click
 from rich.console import Group
@@ -18,7 +20,7 @@ from cli.page import page, say
 from cli.platform.choose import platform_of
 from cli.target_options import Command, TargetOptions, find
 from cli.view import budget, kept_aside, render, served, situation
-from cli.view.snapshot import SERVES
+from cli.view.snapshot import SERVES, with_parts
 
 
 @click.command(cls=Command)
@@ -32,23 +34,24 @@ def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
     verdict, retraining, error budgets, quality, bad input, alarms and packages. Alarms of versions that no longer
     serve are hidden.
 
-    Exits with 1 when the endpoint is not in service or an alarm fires.
+    Exits with 1 when the endpoint is not in service or an alarm fires, and otherwise with 3 when a part cannot be read.
     """
     from cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
 
     target = find(asked)
     seen = Looks(target)()
     variants = [row.name for row in seen.variants]
-    seen = replace(
-        seen,
-        served=served.read(target, variants),
-        budgets=budget.read(target),
-        quality=platform_of(target).quality(variants),
-        delay_s=platform_of(target).delay(),
-        aside=kept_aside.read(target),
-        retraining=retraining.line(retraining.look(target), target.commands),
-        agreement=agreement.line(target),
-    )
+    platform = platform_of(target)
+    parts: dict[str, Callable[[], Any]] = {
+        "served": lambda: served.read(target, variants),
+        "budgets": lambda: budget.read(target),
+        "quality": lambda: platform.quality(variants),
+        "delay_s": platform.delay,
+        "aside": lambda: kept_aside.read(target),
+        "retraining": lambda: retraining.line(retraining.look(target), target.commands),
+        "agreement": lambda: agreement.line(target),
+    }
+    seen = with_parts(seen, parts)
     found = situation.read(target, seen)
     if as_json:
         say(json.dumps({**seen.as_dict(), "situation": asdict(found)}, indent=2))
@@ -56,7 +59,7 @@ def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
         page().print(Group(*render.situation(found), render.snapshot(seen)))
     else:
         page().print(render.Brief(seen, found))
-    sys.exit(0 if seen.status in SERVES and not seen.firing else 1)
+    sys.exit(1 if seen.status not in SERVES or seen.firing else 3 if seen.unread else 0)
 
 
 @click.command(cls=Command)

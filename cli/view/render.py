@@ -63,7 +63,8 @@ def situation(found: Situation) -> list[Text]:
 
 def _rows(seen: Snapshot) -> list[Text]:
     hour = {row.variant: row for row in seen.served}
-    rows = [_variant(row, hour.get(row.name)) for row in seen.variants]
+    none = "the requests are not known" if "served" in seen.unread else "no requests"
+    rows = [_variant(row, hour.get(row.name), none) for row in seen.variants]
     states = [alarm.state for alarm in seen.alarms]
     firing, unknown = states.count("ALARM"), states.count("INSUFFICIENT_DATA")
     rows.append(Text.assemble(("alarms ", "dim"), f"{len(states)}: {firing} fire, {unknown} without data"))
@@ -79,9 +80,8 @@ def _rows(seen: Snapshot) -> list[Text]:
     return rows
 
 
-def _variant(row: VariantView, hour: ServedView | None) -> Text:
+def _variant(row: VariantView, hour: ServedView | None, told: str) -> Text:
     share = f"copies {row.copies:.0f}%" if row.copies else f"{row.weight:.0f}%"
-    told = "no requests"
     if hour:
         slow = f", p99 {hour.latency_ms['p99']:.0f} ms" if "p99" in hour.latency_ms else ""
         told = f"{hour.requests:,} requests, {hour.failed:,} failed{slow}"

@@ -13,7 +13,8 @@ from cli.platform.facts import AlarmView, ServedView, measured
 from cli.target import Target
 from cli.view import served
 from cli.view.snapshot import SERVES, Snapshot, subject
-from cli.view.times import when
+from cli.view.times import duration, when
+from cli.view.trial import TrialView
 from monitoring.objectives.slo import OBJECTIVE
 from services.declaration.alarm_names import FAILS, RETRAIN, ROLLBACK
 
@@ -22,6 +23,7 @@ _LONGEST = 200  # characters of an alarm's or a verdict's reason
 _FAILING = 0.01  # share of failed requests that is worth a headline
 _BEFORE = timedelta(minutes=1)  # an alarm fires after the first bad requests
 _BACK = timedelta(days=14)  # CloudWatch keeps the counts of a minute for 15
+_RECOVER = "docs/how-to/recover.md#the-journal-does-not-know-what-serves"
 _CHANGING = ("rolling_back", "restoring", "promoting")
 
 
@@ -62,11 +64,12 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     """The situation; `counted` are the requests of each variant from `start` on. Pure."""
     firing = sorted(seen.firing, key=lambda item: (item.severity != "page", not _on_answers(item, seen), item.name))
     unknown = [_short(item, seen) for item in seen.alarms if item.state == "INSUFFICIENT_DATA"]
-    down = _down(seen)
+    down = _down(seen) or _unknown_to_journal(seen)
     failing = _failing(seen, firing, counted, start)
     others = firing if failing or down else firing[1:]
     names = [name.removeprefix(f"{seen.endpoint}-") for name in seen.deleted]
     gone = f"Deleted alarms, which roll nothing back: {_few(names)}." if names else ""
+    unread = [f"Part of this is not known: {why.removesuffix('.')}." for why in list(seen.unread.values())[:1]]
     if down:
         what = down
     elif firing:
@@ -80,9 +83,9 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     more = [f"{len(others) - _LISTED} more alarms fire."] if len(others) > _LISTED else []
     facts = [failing] * bool(down and failing) + [_fires(item, seen) for item in others[:_LISTED]] + more
     return Situation(
-        "wrong" if firing or down else "unknown" if unknown or seen.deleted or not seen.alarms else "well",
+        "wrong" if firing or down else "unknown" if unknown or seen.deleted or unread or not seen.alarms else "well",
         what,
-        (*facts, *[gone] * bool(gone), *_releases(seen), *_done(seen)),
+        (*facts, *[gone] * bool(gone), *unread, *_releases(seen), *_done(seen)),
         tuple(_next(seen, firing)),
         next((item.runbook for item in firing if item.runbook), ""),
     )
@@ -94,6 +97,14 @@ def _down(seen: Snapshot) -> str:
         return f"The endpoint does not answer: its status is {seen.status}."
     lost = _without_instances(seen)
     return f"Champion {lost} has no ready instance, so its requests fail: {seen.detail}." if lost else ""
+
+
+def _unknown_to_journal(seen: Snapshot) -> str:
+    """That something serves although the journal knows no release; empty otherwise."""
+    serving = [row.name for row in seen.variants if row.weight]
+    if seen.champion is not None or not serving:
+        return ""
+    return f"{_few(serving)} serves, but the journal is empty: it was lost. Nothing is rolled back or released."
 
 
 def _without_instances(seen: Snapshot) -> str:
@@ -136,15 +147,24 @@ def _failing(seen: Snapshot, firing: Sequence[AlarmView], counted: Sequence[Serv
 
 def _releases(seen: Snapshot) -> list[str]:
     if seen.champion is None:
-        return ["Nothing was released yet."]
+        return [] if _unknown_to_journal(seen) else ["Nothing was released yet."]
     since = f" since {when(seen.champion_since, seen.at)}" if seen.champion_since else ""
     before = f"; before it: {seen.previous}" if seen.previous else ""
     found = [f"Champion {seen.champion}{since}{before}."]
     if seen.trial:
         share = next((row.copies or row.weight for row in seen.variants if row.role == "challenger"), 0.0)
         step = f", step {seen.trial.step} of {seen.trial.steps}" if seen.trial.step else ""
-        found.append(f"On trial: {seen.trial.challenger} at {share:.0f}%{step}: {seen.trial.waits_for}.")
+        waits = seen.trial.waits_for.removesuffix(".")
+        found.append(f"On trial: {seen.trial.challenger} at {share:.0f}%{step}: {waits}.{_ends(seen.trial)}")
     return found
+
+
+def _ends(trial: TrialView) -> str:
+    """What happens without a verdict; nothing while the time stands still."""
+    if trial.seconds_left is None or trial.approval:
+        return ""
+    outcome = "rolled back" if trial.on_timeout == "roll_back" else "held"
+    return f" Without a verdict it is {outcome} in {duration(trial.seconds_left)}."
 
 
 def _done(seen: Snapshot) -> list[str]:
@@ -188,5 +208,7 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     if seen.trial and seen.phase in {"paused", "held"}:
         more = "lets it take its next step" if seen.trial.approval else "gives it more time"
         steps.append(f'`{command} approve --reason "..."` {more}')
+    if _unknown_to_journal(seen):
+        steps.append(f"restore the journal, or release what serves: {_RECOVER}")
     first = seen.champion is None and f"`{seen.commands.pulumi_up}` releases the first version"
     return steps or [first or f"`{command} explain` shows the last decision with its numbers"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from cli.errors import OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.facts import AlarmView, EndpointState, PackageView, QualityView, ServedView
 from cli.platform.package_store import newest
@@ -94,6 +95,7 @@ class Snapshot:
         delay_s: Seconds until captures and labels are processed.
         aside: Metric -> rejected inputs of the last day.
         deleted: Names of alarms on failures and latency of versions with traffic that do not exist.
+        unread: Field -> why it could not be read.
     """
 
     at: str
@@ -128,6 +130,7 @@ class Snapshot:
     context: str = ""
     aside: dict[str, int] = field(default_factory=dict[str, int])
     deleted: tuple[str, ...] = ()
+    unread: dict[str, str] = field(default_factory=dict[str, str])
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -166,6 +169,16 @@ def take(
     shown = platform.alarms() if alarms is None else alarms
     seen = seen_at(time.time(), target, serves, state, decision, alarms=shown, packages=found)
     return replace(seen, deleted=deleted_alarms(seen)) if alarms is None else seen
+
+
+def with_parts(seen: Snapshot, parts: Mapping[str, Callable[[], Any]]) -> Snapshot:
+    """Fill in fields by name; what serves and the alarms are shown although one of them cannot be read."""
+    for name, read in parts.items():
+        try:
+            seen = replace(seen, **{name: read()})
+        except OperatorError as error:
+            seen = replace(seen, unread={**seen.unread, name: str(error)})
+    return seen
 
 
 def deleted_alarms(seen: Snapshot) -> tuple[str, ...]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from cli.errors import OperatorError
 from cli.platform.facts import AlarmView, ServedView
 from cli.view import render
 from cli.view.budget import BudgetView
 from cli.view.explain import explain
 from cli.view.narrate import told
 from cli.view.situation import situation
-from cli.view.snapshot import Snapshot, deleted_alarms, moment
+from cli.view.snapshot import Snapshot, deleted_alarms, moment, with_parts
 from rollout.controller.commands import PLAIN
 from rollout.core.plan import Step
 from rollout.kinds import Kind
@@ -121,6 +123,37 @@ def test_a_failing_champion_without_one_before_it_and_moved_requests_have_a_next
     assert situation(alone).next == ("read the log of b's container; `pulumi up` puts a fixed version on trial",)
     (step,) = situation(look(promoted, fires(promoted, "v-b-drift"))).next
     assert step.startswith("`modelstack console` shows what moved; fix the sender")
+
+
+def test_a_part_that_cannot_be_read_hides_neither_the_rest_nor_that_it_is_not_known(promoted: World) -> None:
+    def refused() -> None:
+        raise OperatorError("reading how the variants answered: InternalFailure.")
+
+    quiet = look(promoted, AlarmView("endpoint-v-b-5xx", "OK", ""))
+    seen = with_parts(quiet, {"served": refused, "retraining": lambda: "off"})
+    assert (seen.retraining, seen.champion) == ("off", "b")
+    found = situation(seen)
+    assert (situation(quiet).state, found.state) == ("well", "unknown")
+    assert found.facts[0] == "Part of this is not known: reading how the variants answered: InternalFailure."
+    assert "the requests are not known" in printed(render.Brief(seen, found), 200), "and not that there were none"
+
+
+def test_a_trial_says_when_it_ends_without_a_verdict(begin: Begin) -> None:
+    (trial,) = (fact for fact in situation(look(begin(plan(Step(50, 600)), 30))).facts if "On trial" in fact)
+    assert re.search(r" Without a verdict it is rolled back in \d+ (s|min|h)\b.*\.$", trial), trial
+
+
+def test_an_empty_journal_of_an_endpoint_that_serves_is_lost_and_not_new(promoted: World) -> None:
+    lost = replace(look(promoted, AlarmView("endpoint-v-b-5xx", "OK", "")), champion=None, previous=None)
+    found = situation(lost)
+    assert (found.state, found.what) == (
+        "wrong", "v-b serves, but the journal is empty: it was lost. Nothing is rolled back or released.",
+    )  # fmt: skip
+    assert "Nothing was released yet." not in found.facts
+    assert found.next[0].endswith("docs/how-to/recover.md#the-journal-does-not-know-what-serves")
+    assert "pulumi up" not in " ".join(found.next)
+    new = replace(lost, variants=())
+    assert "Nothing was released yet." in situation(new).facts and "pulumi up" in situation(new).next[0]
 
 
 def test_a_deleted_alarm_is_named_with_what_makes_it_again(promoted: World) -> None:
