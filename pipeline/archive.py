@@ -24,6 +24,8 @@ __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "s
 
 MANIFEST, EXAMPLE, BASELINE = "manifest.json", "example.json", "baseline.json"
 FAST_FORM = "model.onnx"
+OTHER_LIBRARY = "is no estimator of scikit-learn"
+"""How the reason for no fast form ends if the estimator is one of another library. It is sealed in `metrics.json`."""
 
 
 @dataclass(frozen=True)

@@ -105,13 +105,13 @@ def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
 
 def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple[bytes | None, dict[str, Any]]:
     """The fast form of the served estimator or None, and its entry in the metrics."""
-    content, told = None, {"why_not": f"{type(serves).__name__} is no estimator of scikit-learn"}
+    content, told = None, {"why_not": f"{type(serves).__name__} {archive.OTHER_LIBRARY}"}
     if parts.is_of_scikit_learn(serves):
         from pipeline.proof import fast_form  # noqa: PLC0415  takes a second, wasted on other models
 
         content, told = fast_form(serves, rows.table, declared)
     if content is None:
-        print(f"no fast form, so that scikit-learn serves it: {told['why_not']}")
+        print(f"no fast form (ONNX), so the estimator itself serves: {told['why_not']}")
     else:
         print(f"the fast form says the same on {told['proven_on']:,} rows")
     return content, told

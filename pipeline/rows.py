@@ -219,7 +219,10 @@ def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
         odd = next((one for one in known if not isinstance(one, str | int | float | np.number | np.bool_)), None)
         if array.dtype.kind not in "biufUO" or odd is not None:
             found = f"a {type(odd).__name__}" if odd is not None else str(array.dtype)
-            yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing)"
+            hint = ", as from column.astype(str) for pandas categories" * (
+                str(getattr(values, "dtype", "")) == "category"
+            )
+            yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing){hint}"
         elif len({isinstance(one, str) for one in known}) > 1:
             yield f"{name!r}: found texts and numbers; expected one of them"
 

@@ -34,12 +34,14 @@ def main(given: Given) -> None:
 
 
 def check_served(root: Path, evaluated: Path) -> None:
-    """Refuse a model that the image could not load: without a fast form, if the image has no scikit-learn."""
+    """Refuse a model that the image could not load: without a fast form, if the image lacks joblib or scikit-learn."""
     if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
         return
-    if not {"joblib", "scikit-learn"} <= locked(root / "requirements" / "serving.txt").keys():
-        why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
+    why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
+    other = why.endswith(archive.OTHER_LIBRARY)
+    if not {"joblib", *([] if other else ["scikit-learn"])} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(
-            f"the model has no fast form ({why}), so what serves it needs scikit-learn: add joblib and scikit-learn to "
-            "requirements/serving.in, and run `make lock` and `make setup`"
+            f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: add joblib and "
+            f"{'the library of the estimator' if other else 'scikit-learn'} to requirements/serving.in, and run "
+            "`make lock` and `make setup`"
         )

@@ -15,6 +15,7 @@ from monitoring.bulk import ROWS, sealed
 from monitoring.drift.reference import Reference
 from monitoring.statistics.conformal import FEWEST
 from pipeline import archive, example, parts, refit
+from pipeline.contract import ContractBroken
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables, times
@@ -30,7 +31,16 @@ def main(given: Given) -> None:
     parts.check_labels(found.training)
     known, out = found.training, given.out
     print(f"read {len(known):,} rows to train on{period(known)}")
-    trained = parts.training.train(known, settings)
+    try:
+        trained = parts.training.train(known, settings)
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        hint = (
+            "texts that pandas has as categories are plain texts here: encode them within the estimator, by an "
+            "OrdinalEncoder or OneHotEncoder in a ColumnTransformer"
+        )
+        raise ContractBroken([f"model/training.py: train(rows, settings): {error}; {hint}"]) from error
     fitted = parts.fitted(trained)
     facts: dict[str, Any] = {"trials": [vars(trial) for trial in fitted.trials]}
     if found.refit is None:

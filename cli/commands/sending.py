@@ -75,6 +75,10 @@ def replay(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Send the model's own events to the endpoint, in their order.
 
+    An event is one request: an instance with the model's features and, where known, its time and its true label. By
+    default these are the rows of the table that training has not used. `replay(since, until)` in model/data.py gives
+    others.
+
     --speed or --rate sets how fast. When it is told to stop (Ctrl-C, kill), it sends the labels that wait, and reports
     what it has sent so far. Where standard error is no terminal, and with --json, it prints a line there each ten
     seconds.

@@ -38,6 +38,7 @@ from cli.errors import OperatorError
 from cli.init import new_model
 from cli.init.report import gates
 from cli.main import main
+from pipeline.build import build
 from pipeline.pack import SealedPackage
 from pipeline.rows import Rows
 from pipeline.step import StepFailed
@@ -195,6 +196,11 @@ def on_dummies() -> tuple[Any, pd.DataFrame]:
     return LogisticRegression(max_iter=500).fit(pd.get_dummies(frame()[COLUMNS]), frame()["churned"]), frame()
 
 
+def on_categories() -> tuple[Any, pd.DataFrame]:
+    table = frame().assign(plan=frame()["plan"].astype("category"))
+    return HistGradientBoostingClassifier(max_iter=2).fit(table[["plan", "months"]], table["churned"]), frame()
+
+
 def on_a_column(name: str) -> tuple[Any, pd.DataFrame]:
     table = frame().rename(columns={"spend": name})
     return LogisticRegression().fit(table[["months", name]], table["churned"]), table
@@ -244,6 +250,16 @@ def test_an_estimator_and_a_table_that_cannot_be_used_are_refused_by_the_file_an
         here, rf"^{re.escape(str(here))}/churn\.{told}", **({} if makes is on_an_array else {"time": "since"})
     )
     assert makes is not on_dummies or "get_dummies, belongs into the estimator" in str(error.hint)
+
+
+@pytest.mark.slow
+def test_an_estimator_of_pandas_categories_is_refused_with_what_to_do(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_model, "build", build)
+    put(here, *on_categories())
+    found = "could not convert string to float: '[a-z]+'; texts that pandas has as categories are plain texts here"
+    refused(here, rf"(?s)make no model that can be released: train refused: .*{found}")
 
 
 def test_a_changed_file_of_the_estimator_is_not_unpickled(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

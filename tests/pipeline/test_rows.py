@@ -79,6 +79,11 @@ def test_a_data_frame_and_a_mapping_are_the_same_table():
             {"x": np.array([{"a": 1}, None], object)},
             "'x': found a dict; expected numbers (NaN if missing) or texts (None if missing)",
         ),
+        (
+            {"x": pd.cut(pd.Series([1.0, 5.0]), 2)},
+            "'x': found a Interval; expected numbers (NaN if missing) or texts (None if missing), as from "
+            "column.astype(str) for pandas categories",
+        ),
         ({"x": np.array(["a", 1], object)}, "'x': found texts and numbers; expected one of them"),
         ({"x": np.zeros(2), "event_time": days(1, 2)}, "found event_time alone; expected event_time and label_at"),
         (timed(days(1, 2), [None, None]), "'label_at': found object; expected datetime64, UTC"),

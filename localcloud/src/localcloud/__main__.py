@@ -18,6 +18,7 @@ from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
 
 DEFAULT_PORT = 4566
+_ABOUT = f"An AWS on this machine, at http://127.0.0.1:{DEFAULT_PORT}. --port or LOCALCLOUD_PORT names another port."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +87,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m localcloud", description="An AWS of one's own on 127.0.0.1.")
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description=_ABOUT)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     state = argparse.ArgumentParser(add_help=False)
     state.add_argument("--state", type=Path, required=True, help="folder that holds everything of this cloud")

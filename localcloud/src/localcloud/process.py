@@ -255,9 +255,19 @@ def require_free(port: int) -> None:
             holder = orphans.holder_of(port)
             held = f" by {holder}" if holder else ""
             raise ProcessError(
-                f"port {port} on 127.0.0.1 is in use{held}: stop that, or take another port, "
-                f"such as LOCALCLOUD_PORT={port + 1 if port < 65535 else port - 1}"
+                f"port {port} on 127.0.0.1 is in use{held}: stop that, or take a free port, "
+                f"such as LOCALCLOUD_PORT={_free_after(port)}"
             ) from error
+
+
+def _free_after(port: int) -> int:
+    """The next port that nothing listens on; if there is none, any free one."""
+    for candidate in (*range(port + 1, min(port + 100, 65536)), 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", candidate))
+            return probe.getsockname()[1]
+    return port
 
 
 def _wait_until_ready(state: Path, port: int, process: subprocess.Popen[bytes] | None, say: Say) -> Running:

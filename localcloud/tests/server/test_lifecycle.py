@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -159,8 +160,33 @@ def test_a_port_in_use_is_named_with_its_holder_and_what_to_do(fresh):
     assert refused.returncode == 1
     assert f"port {fresh.port} on 127.0.0.1 is in use" in refused.stderr
     assert f"(pid {os.getpid()})" in refused.stderr
-    assert f"such as LOCALCLOUD_PORT={fresh.port + 1}" in refused.stderr
+    assert "take a free port, such as LOCALCLOUD_PORT=" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+LISTENS = (
+    "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+)
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_port_in_use_by_a_cloud_is_named_with_its_checkout_and_a_free_port(tmp_path, relative):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".project" / "cloud").mkdir(parents=True)
+    state = ".project/cloud" if relative else f"{tmp_path}/.project/cloud"
+    command = [sys.executable, "-c", LISTENS, "localcloud", "serve", "--state", state]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as other, socket.socket() as beside:
+        port = int(other.stdout.readline())
+        with contextlib.suppress(OSError):  # else another process has it, which is as good
+            beside.bind(("127.0.0.1", port + 1))
+            beside.listen()
+        with pytest.raises(process.ProcessError, match=f"is in use by the local cloud of {tmp_path} ") as refused:
+            process.require_free(port)
+        other.stdin.close()
+    suggested = int(str(refused.value).rpartition("=")[2])
+    assert suggested > port + 1
+    process.require_free(suggested)
 
 
 def test_only_the_one_port_of_the_loopback_is_open(cloud, functions_of):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from localcloud.__main__ import DEFAULT_PORT
+from localcloud.__main__ import main as command
 from localcloud.language import VERSION, bundle
 from localcloud.setup import engine, environments, golang, index, locks
 from localcloud.setup.environments import Installer
@@ -154,3 +158,19 @@ def test_what_is_told_to_uv_already_beats_pips_configuration() -> None:
     assert index.for_uv({"UV_DEFAULT_INDEX": "https://mine.example"}, listed) == {}
     assert index.for_uv({"UV_INDEX_URL": "https://mine.example"}, listed) == {}
     assert index.for_uv({}, "") == {}
+
+
+def test_a_python_that_is_too_old_is_refused_in_one_line() -> None:
+    pretends = "import sys; sys.version_info, sys.version = (3, 10, 4), '3.10.4 (main)'; import localcloud.setup"
+    ran = subprocess.run([sys.executable, "-c", pretends], capture_output=True, text=True, check=False)
+    told = f"error: {sys.executable} is Python 3.10.4: expected 3.11 or newer; name one, as in make PYTHON=/path/to/"
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+    assert ran.stderr.startswith(told)
+
+
+def test_the_help_and_the_readme_begin_with_the_port(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for text in (capsys.readouterr().out, readme):
+        assert f"http://127.0.0.1:{DEFAULT_PORT}" in "".join(text.splitlines(keepends=True)[:5])

@@ -81,8 +81,13 @@ def _holds(descriptors: Path, inodes: set[str]) -> bool:
 
 
 def _command(pid: int) -> str:
+    """What a process runs, shortly; of a local cloud its checkout, or its state folder if that is in none."""
     try:
         words = (_PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        if {b"localcloud", b"serve", b"--state"} <= set(words[:-1]):
+            state = _PROC / str(pid) / "cwd" / os.fsdecode(words[words.index(b"--state") + 1])
+            project = next((folder for folder in state.parents if (folder / "pyproject.toml").is_file()), state)
+            return f"the local cloud of {project.resolve()}"
     except OSError:
         return "a process"
     return " ".join(Path(word.decode(errors="replace")).name for word in words[:3] if word) or "a process"
