@@ -15,6 +15,7 @@ from services.declaration.alarm_names import FAILS, SLOW
 from services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
+_FEATURES = 5  # of an alarm that are shown
 _SHARES = {FAILS: "fail", SLOW: "are too slow"}
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
@@ -36,6 +37,7 @@ class AlarmView:
     """An alarm's state and reason in the platform's words; `severity` is `page`, `ticket`, or empty if unknown.
 
     `since` is when its state began (UTC, ISO 8601), and `runbook` its section of the runbook; empty if unknown.
+    `features` are those that moved, the most first, if it is the alarm on drift and fires.
     """
 
     name: str
@@ -46,11 +48,14 @@ class AlarmView:
     threshold: float | None = None
     since: str = ""
     runbook: str = ""
+    features: tuple[str, ...] = ()
 
     @property
     def brief(self) -> str:
-        """Value and threshold where known, else the platform's words."""
-        return self.reason if self.value is None else measured(self.name, self.value, self.threshold)
+        """Value and threshold where known, else the platform's words; and the features that moved."""
+        words = self.reason if self.value is None else measured(self.name, self.value, self.threshold)
+        more = f" and {len(self.features) - _FEATURES} more" if len(self.features) > _FEATURES else ""
+        return words + (f"; moved: {', '.join(self.features[:_FEATURES])}{more}" if self.features else "")
 
 
 def measured(name: str, value: float, threshold: float | None) -> str:

@@ -295,6 +295,7 @@ class DriftDetector:
         return {
             "blocks": self.blocks,
             "drifted": sorted(self._drifted),
+            "evidence": self.by_feature,  # for people; `read` does not need it
             "features": {
                 feature: {name: detector.as_dict() for name, detector in each.items()}
                 for feature, each in self._detectors.items()
@@ -311,6 +312,13 @@ class DriftDetector:
                 detector.read(given.get(name), f"detector.{feature}.{name}")
         self.blocks = a_count(body.get("blocks"), "detector.blocks")
         self._drifted = {name for name in body.get("drifted") or () if name in self._detectors}
+
+
+def moved(state: Mapping[str, Any] | None) -> list[str]:
+    """The features that have drifted by `as_dict` of a monitor, strongest evidence first; or else the strongest one."""
+    evidence: Mapping[str, float] = (state or {}).get("detector", {}).get("evidence", {})
+    ranked = sorted(evidence, key=lambda name: -evidence[name])
+    return [name for name in ranked if evidence[name] >= 1] or ranked[:1]
 
 
 class DriftMonitor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from platforms.kubernetes import metrics
 from platforms.kubernetes.metrics import any_of, edge_at_or_above, edge_pattern, matched, series
 from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, group_names, record
+from platforms.kubernetes.rule import MOVED, PERCENT, Rule, Watched, alert, group_names, record
 from platforms.kubernetes.system_rules import controller_rules, gateway_rules
-from services.declaration.alarm_thresholds import bound
+from services.declaration.alarm_names import DRIFT
+from services.declaration.alarm_thresholds import bound, plain
 from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, EvidenceRule, variant_alarms
 
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
@@ -89,14 +91,15 @@ def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
     place = {**watched.labels, **labels}
     if isinstance(condition, EvidenceRule):  # every replica of the controller publishes the same
         expression = f"max({matched(series(condition.metric), place)}) >= {spec.threshold:g}"
-        return alert(watched.labels, spec, expression, labels=labels)
+        notes = {MOVED: _moved(condition.metric, place)} if spec.measure == DRIFT else None
+        return alert(watched.labels, spec, expression, labels=labels, notes=notes)
     assert isinstance(condition, BadShare)  # noqa: S101 - it narrows the type
     period = watched.period_seconds
     bad, whole = (
         matched(f"modelstack:{name}:period", place)
         for name in (condition.bad, "timed" if condition.bad == "slow" else "requests")
     )
-    notes: dict[str, float] = {PERIOD: period, PERIODS: condition.periods}
+    numbers: dict[str, float] = {PERIOD: period, PERIODS: condition.periods}
     if condition.periods == 1:
         expression = beyond(bad, whole, condition.tolerated, condition.nats)
     else:
@@ -109,5 +112,13 @@ def _alert(watched: Watched, spec: AlarmSpec) -> Rule:
         enough = f"(sum by ({both}) ({ago}) >= {condition.needed})"
         expression = f"({bad} / {whole}) and on ({both}) {enough}"
     if condition.bad == "slow":
-        notes[SLOWER_THAN] = condition.slow_ms
+        numbers[SLOWER_THAN] = condition.slow_ms
+    notes = {name: plain(number) for name, number in numbers.items()}
     return alert(watched.labels, spec, expression, value=PERCENT, labels=labels, notes=notes)
+
+
+def _moved(metric: str, place: Mapping[str, str]) -> str:
+    """A template of the features that have drifted, or else of the one with the most evidence, separated by commas."""
+    each = f"max by (feature) ({matched(series(metric), place, unlike={'feature': ''})})"
+    query = f"sort_desc({each} >= 1) or topk(1, {each})"
+    return "{{ range $i, $one := query `" + query + "` }}{{ if $i }}, {{ end }}{{ $one.Labels.feature }}{{ end }}"

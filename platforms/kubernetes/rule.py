@@ -18,6 +18,8 @@ Rule = dict[str, Any]
 WAKE = "modelstack_wake"  # the label of alerts that wake the controller
 PERCENT = "{{ $value | humanizePercentage }}"
 MEASURE, SEVERITY = "measure", "severity"
+MOVED = "moved"
+"""The annotation of the alert on drift with the features that moved, separated by commas."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def alert(
     value: str = "",
     lasts: str = "",
     labels: Mapping[str, str] | None = None,
-    notes: Mapping[str, float] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Rule:
     """The alert of an alarm.
 
@@ -87,7 +89,7 @@ def alert(
             "threshold": plain(spec.threshold),
             "missing": spec.missing.text,
             "runbook": spec.runbook,
-            **{name: plain(number) for name, number in (notes or {}).items()},
+            **(notes or {}),
         },
     }
 

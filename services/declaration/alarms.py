@@ -172,7 +172,7 @@ def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
             variant,
             DRIFT,
             f"{variant} gets other data than it was trained on, as surely as at most {watch.drift_false_alarms:g} "
-            "false alarms a year allow",
+            "false alarms a year allow; `modelstack status` names the features that moved",
             "ticket",
             1,
             Missing("notBreaching", "No drift is known. functions-failing reports that it cannot be measured."),

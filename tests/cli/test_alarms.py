@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from cli.platform.aws.alarms import is_own, telling, view
+from cli.platform.aws.alarms import in_full, is_own, telling, view
 from cli.target import Target
+from monitoring.drift.record import Reading
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.metrics import dimensions, place
+from platforms.aws.names import documents
+from services.drift_record import DriftRecord
 from tests.infra.recorded import OLD, idle, run_program
+from tests.platforms.aws.mocked import documents_table, mocked_aws
 
 
 def watches(endpoint: str) -> dict[str, Any]:
@@ -72,3 +78,28 @@ def test_an_alarm_that_fires_is_told_by_the_value_that_made_it_fire() -> None:
     }
     assert view(item).brief == "value 1, threshold 0"
     assert "value" not in view({**item, "StateValue": "OK"}).brief
+
+
+def test_a_firing_alarm_on_drift_names_the_features_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = "flight-delay-dev"
+    with mocked_aws(monkeypatch) as make:
+        documents_table(make, documents(endpoint))
+        state = {"detector": {"evidence": {"wind": 1.2, "RELP": 19.5, "distance": 0.07}}}
+        DriftRecord(DynamoDocuments(make, documents(endpoint))).write("v-a", Reading(state=state), (), ())
+        watch = make("cloudwatch")
+        for variant in ("v-a", "v-unread"):
+            watch.put_metric_alarm(
+                AlarmName=f"{endpoint}-{variant}-drift", Namespace="modelstack", MetricName="DriftEvidence", Period=60,
+                EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold",
+                Dimensions=dimensions(place(endpoint, variant)), Statistic="Maximum",
+            )  # fmt: skip
+            data = json.dumps({"recentDatapoints": [20.77], "threshold": 1.0})
+            watch.set_alarm_state(
+                AlarmName=f"{endpoint}-{variant}-drift", StateValue="ALARM", StateReason="x", StateReasonData=data
+            )
+        monkeypatch.setattr(Target, "client", lambda _, name, *more: make(name))
+        target = Target("dev", endpoint, "us-east-1", {"alerts_topic": "arn"})
+        briefs = [alarm.brief for alarm in telling(target)]
+        assert briefs == ["value 20.77, threshold 1; moved: RELP, wind", "value 20.77, threshold 1"]
+        monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())  # moto has no history
+        assert [item.alarm.brief for item in in_full(target)] == briefs

@@ -152,6 +152,14 @@ def test_alarms_are_told_with_value_threshold_and_meaning(cluster: Cluster) -> N
     assert [(at.isoformat(), what) for at, what in found[0].changes] == [(found[0].alarm.since, "began to fire")]
 
 
+def test_a_firing_alarm_on_drift_names_the_features_that_moved(cluster: Cluster) -> None:
+    alert = {**RULE["alerts"][0], "value": "2.2e+01", "annotations": {"summary": "It drifts.", "moved": "RELP, wind"}}
+    drifts = {**RULE, "name": f"{NAME}-v-a-drift", "alerts": [alert], "annotations": {"threshold": "1"}}
+    cluster.rules = [{"name": NAME, "rules": [drifts]}]
+    (found,) = platform_of(target(cluster)).alarms()
+    assert found.brief == "value 22, threshold 1; moved: RELP, wind"
+
+
 def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:
     told = {"summary": "It answers {{ $value | humanizePercentage }} of its requests with a 5XX"}
     cluster.rules = [{"name": NAME, "rules": [{**RULE, "state": "inactive", "alerts": [], "annotations": told}]}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,10 +13,15 @@ from typing import Any
 from cli.errors import explained
 from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
+from monitoring.drift.shift import moved
 from platforms.aws.alarm_events import reason
 from platforms.aws.descriptions import Description
-from platforms.aws.metrics import ENDPOINT
-from services.declaration.alarm_names import BURN
+from platforms.aws.documents import DynamoDocuments
+from platforms.aws.metrics import ENDPOINT, VARIANT
+from platforms.aws.names import documents
+from rollout.core.errors import RolloutError
+from services.declaration.alarm_names import BURN, DRIFT
+from services.drift_record import DriftRecord
 
 _AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm
@@ -54,13 +60,28 @@ def description_of(item: Mapping[str, Any]) -> Description:
 def telling(target: Target) -> tuple[AlarmView, ...]:
     """Alarms that notify somebody, composite ones last; not those on one window of the error budget."""
     listed = sorted(read(target), key=lambda item: "AlarmRule" in item)
-    return tuple(_meant(item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-"))
+    return tuple(
+        _meant(target, item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-")
+    )
 
 
-def _meant(item: Mapping[str, Any]) -> AlarmView:
+def _meant(target: Target, item: Mapping[str, Any]) -> AlarmView:
     """An alarm; a composite one by what it means, since CloudWatch only names the last alarm in it that changed."""
     means = description_of(item).text if "AlarmRule" in item else ""
-    return replace(view(item), reason=means.removesuffix(".")) if means else view(item)
+    found = _view(target, item)
+    return replace(found, reason=means.removesuffix(".")) if means else found
+
+
+def _view(target: Target, item: Mapping[str, Any]) -> AlarmView:
+    """An alarm for people; without the features that moved if the caller may not read the record of drift."""
+    found = view(item)
+    if found.state != "ALARM" or not found.name.endswith(f"-{DRIFT}"):
+        return found
+    record = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint)))
+    with suppress(RolloutError):
+        features = (name for variant in values(item, VARIANT) for name in moved(record.read(variant).state))
+        return replace(found, features=tuple(features))
+    return found
 
 
 def view(item: Mapping[str, Any]) -> AlarmView:
@@ -76,12 +97,12 @@ def in_full(target: Target) -> list[AlarmInFull]:
     listed = read(target)
     with explained("reading the history of the alarms"), ThreadPoolExecutor(_AT_ONCE) as pool:
         changes = list(pool.map(partial(_changes, target), [item["AlarmName"] for item in listed]))
-    return [_in_full(item, past) for item, past in zip(listed, changes, strict=True)]
+    return [_in_full(target, item, past) for item, past in zip(listed, changes, strict=True)]
 
 
-def _in_full(item: Mapping[str, Any], past: tuple[tuple[datetime, str], ...]) -> AlarmInFull:
+def _in_full(target: Target, item: Mapping[str, Any], past: tuple[tuple[datetime, str], ...]) -> AlarmInFull:
     return AlarmInFull(
-        alarm=view(item),
+        alarm=_view(target, item),
         text=description_of(item).text,
         composite="AlarmRule" in item,
         missing=item.get("TreatMissingData", ""),

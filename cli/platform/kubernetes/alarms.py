@@ -10,7 +10,7 @@ from typing import Any
 from cli.platform.facts import AlarmInFull, AlarmView
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.prometheus import Prometheus, epoch, number
-from platforms.kubernetes.rule import SEVERITY, group_names
+from platforms.kubernetes.rule import MOVED, SEVERITY, group_names
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
@@ -54,6 +54,7 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
             number(told.get("threshold")),
             since.isoformat() if since else "",
             told.get("runbook", ""),
+            tuple(filter(None, str((first.get("annotations") or {}).get(MOVED, "")).split(", "))),
         ),
         text=summary,
         missing=told.get("missing", ""),

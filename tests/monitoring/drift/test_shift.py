@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bench.columns import statistic
 from monitoring.bulk import DAY, sealed
 from monitoring.drift.shift import BlockResult, DriftDetector, DriftMonitor, Null, Promise, divergence, scores
+from monitoring.drift.shift import moved as named
 from monitoring.statistics.blocks import Cut, Cutter
 from monitoring.statistics.profile import Numeric, Profile, UnreadableProfile
 from monitoring.statistics.statistic import Problem
@@ -93,6 +94,8 @@ def test_what_has_moved_is_named_within_days_and_forgotten_when_it_is_back(featu
     assert first < 8
     assert all(finding.alarm and finding.drifted == [feature] for finding in found[first:])
     assert {item for score in detector.as_dict()["features"][feature].values() for item in score["since"]} == set()
+    assert named({"detector": detector.as_dict()}) == [feature]
+    assert named({"detector": DriftDetector(PROFILE, NULL, PROMISE).as_dict()})[1:] == named(None) == []
     ended = judged(after, detector)
     back = next(place for place, finding in enumerate(ended) if not finding.alarm)
     assert back < 25

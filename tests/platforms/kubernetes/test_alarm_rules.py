@@ -241,6 +241,26 @@ def test_evidence_of_1_fires_whichever_replica_tells_it(tmp_path: Path, measure:
     play(tmp_path, series, {"50s": [], "70s": [f"v-b-{measure}"], "190s": [f"v-b-{measure}"]})
 
 
+@pytest.mark.parametrize(("other", "moved"), [("2", "RELP, wind"), ("0.6", "RELP")])
+def test_the_alert_on_drift_names_the_features_that_moved_the_most_first(
+    tmp_path: Path, other: str, moved: str
+) -> None:
+    (rule,) = (one for one in ALARMS["rules"] if one.get("alert", "").endswith("v-b-drift"))
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([{"name": "drift", "rules": [rule]}])))
+    place = 'namespace="models", endpoint="flight-delay-prod", variant="v-b"'
+    by_feature = {"wind": other, "RELP": "20.1", "distance": "0.1"}
+    played = [{"series": f"modelstack_drift_evidence{{{place}}}", "values": "22.2x5"}]
+    played += [
+        {"series": f'modelstack_drift_evidence{{{place}, feature="{name}"}}', "values": f"{value}x5"}
+        for name, value in by_feature.items()
+    ]
+    notes = {**rule["annotations"], "value": "22.2", "moved": moved}
+    told = [{"exp_labels": rule["labels"], "exp_annotations": notes}]
+    alerts = [{"eval_time": "20s", "alertname": rule["alert"], "exp_alerts": told}]
+    test = {"interval": "10s", "input_series": played, "alert_rule_test": alerts}
+    promtool(tmp_path, {"rule_files": ["rules.yml"], "evaluation_interval": "10s", "tests": [test]})
+
+
 def test_what_watches_fires_when_it_does_not_do_its_work(tmp_path: Path) -> None:
     told = 'namespace="models", endpoint="flight-delay-prod", job="controller", instance="one"'
     late = {f"modelstack_labels_delay_seconds{{{told}}}": "0x5 901x20"}
