@@ -13,6 +13,8 @@ import selectors
 import ssl
 import time
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil, log10
 from typing import Any
@@ -29,13 +31,19 @@ _JSON = "application/json"
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 200  # characters of a refusal that are shown
 _TICK = 0.001
+_RECONNECT_SECONDS = 0.1
+_SIGNED_SECONDS = 60.0  # a signature is valid for five minutes
 _BARS = (0, 25, 50, 75, 90, 95, 99, 99.9, 100)
 _WIDTH = 50
 
 
 @dataclass(frozen=True)
 class LoadTarget:
-    """Where requests go; `called` is the Host header and TLS server name, empty for host and port."""
+    """Where requests go.
+
+    `called` is the Host header and TLS server name, empty for host and port. `sign` returns further headers for a body,
+    which are valid for more than two minutes.
+    """
 
     host: str
     port: int
@@ -43,10 +51,16 @@ class LoadTarget:
     content_type: str = _JSON
     called: str = ""
     tls: ssl.SSLContext | None = None
+    sign: Callable[[bytes, str], Mapping[str, str]] | None = None
 
     @classmethod
     def of(
-        cls, url: str, content_type: str = _JSON, called: str = "", verify: ssl.SSLContext | bool = True
+        cls,
+        url: str,
+        content_type: str = _JSON,
+        called: str = "",
+        verify: ssl.SSLContext | bool = True,
+        sign: Callable[[bytes, str], Mapping[str, str]] | None = None,
     ) -> LoadTarget:
         """The target of a URL, by default with path `/invocations`; OperatorError for a bad URL or content type."""
         parts = urlsplit(url)
@@ -57,16 +71,15 @@ class LoadTarget:
             raise OperatorError(f"--content-type is {content_type!r}: expected one such as text/csv", exit_code=2)
         path = parts.path.rstrip("/") or "/invocations"
         tls = httpx.create_ssl_context(verify) if parts.scheme == "https" else None  # as `invoke` does
-        return cls(parts.hostname, parts.port or _PORTS[parts.scheme], path, content_type, called, tls)
+        return cls(parts.hostname, parts.port or _PORTS[parts.scheme], path, content_type, called, tls, sign)
 
     def request(self, body: bytes) -> bytes:
         """The bytes of a request."""
-        called = self.called or f"{self.host}:{self.port}"
-        head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: {called}\r\nContent-Type: {self.content_type}\r\n"
-            f"Content-Length: {len(body)}"
-        )
-        return head.encode() + b"\r\n\r\n" + body
+        usual = self.port == _PORTS["https" if self.tls else "http"]
+        headers = {"Host": self.called or (self.host if usual else f"{self.host}:{self.port}")}
+        headers |= {"Content-Type": self.content_type, **(self.sign(body, self.content_type) if self.sign else {})}
+        lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class LoadResult:
 
 def run(target: LoadTarget, body: bytes, load: Load) -> LoadResult:
     """Put a load on a server; OperatorError if it does not accept connections, or its certificate is not trusted."""
-    asked = _Run(target.request(body), load).go(target)
+    asked = _Run(target.request(body), load).go(target, body)
     if not load.rate:
         return uvloop.run(asked)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_PreciseSelector())) as runner:
@@ -164,16 +177,23 @@ class _Run:
         self.due: deque[float] = deque()
         self.open = 0
         self.ends = 0.0
-        self.done = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.connect: Callable[[], Awaitable[_Connection]]
 
-    async def go(self, target: LoadTarget) -> LoadResult:
+    async def go(self, target: LoadTarget, body: bytes) -> LoadResult:
         loop, where = asyncio.get_running_loop(), f"{target.host}:{target.port}"
         named = (target.called or target.host) if target.tls else None
+
+        async def connect() -> _Connection:
+            _, made = await loop.create_connection(
+                lambda: _Connection(self), target.host, target.port, ssl=target.tls, server_hostname=named
+            )
+            return made
+
+        self.connect = connect
         try:
             for _ in range(self.load.connections):
-                await loop.create_connection(
-                    lambda: _Connection(self), target.host, target.port, ssl=target.tls, server_hostname=named
-                )
+                self.idle.append(await connect())
         except ssl.SSLError as error:
             hint = "A CA of your own is named by gateway.ca_config_map of the stack, and for --url by SSL_CERT_FILE."
             raise OperatorError(f"no TLS with {where} as {named}: {error}", hint, UNKNOWN) from None
@@ -181,6 +201,8 @@ class _Run:
             raise OperatorError(f"nothing answers at {where}: {error}", exit_code=UNKNOWN) from None
         begun = time.monotonic()
         self.ends = begun + self.load.seconds
+        if target.sign:
+            self._start(self._sign_again(target, body))
         if self.load.rate:
             await self._pace(begun)
         else:
@@ -194,10 +216,38 @@ class _Run:
                     await asyncio.sleep(_TICK)
         except TimeoutError:
             self.found.unanswered = self.open
+        for task in self.tasks:
+            task.cancel()
         self.found.unanswered += len(self.due)
         self.found.seconds = time.monotonic() - begun
         self.found.latencies.sort()
         return self.found
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def lost(self) -> None:
+        """Replace a connection that the server closed."""
+        if time.monotonic() < self.ends:
+            self._start(self._connect_again())
+
+    async def _connect_again(self) -> None:
+        while time.monotonic() < self.ends:
+            try:
+                return self.free(await self.connect())
+            except OSError:
+                self.found.statuses[0] += 1
+                await asyncio.sleep(_RECONNECT_SECONDS)
+        return None
+
+    async def _sign_again(self, target: LoadTarget, body: bytes) -> None:
+        """Replace the signature before it is too old, off the loop: new keys may have to be fetched."""
+        while True:
+            await asyncio.sleep(_SIGNED_SECONDS)
+            with suppress(OperatorError):  # the old one may still do; if not, its refusals are counted
+                self.request = await asyncio.to_thread(target.request, body)
 
     async def _pace(self, begun: float) -> None:
         sent = 0
@@ -234,7 +284,6 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._run.idle.append(self)
 
     def send(self, due: float) -> None:
         self._due, self._waiting, self._read = due, True, b""
@@ -262,6 +311,7 @@ class _Connection(asyncio.Protocol):
             self._run.found.statuses[0] += 1
         if self in self._run.idle:
             self._run.idle.remove(self)
+        self._run.lost()
 
 
 def _why(body: bytes) -> str:

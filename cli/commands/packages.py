@@ -40,7 +40,7 @@ def serve(package: Path, port: int, workers: int) -> None:
 
 @click.command(cls=Command)
 @click.argument("body", type=click.File("rb"))
-@click.option("--url", default=None, help=f"The server. The default is {_HERE}, or the stack's gateway.")
+@click.option("--url", default=None, help=f"The server. The default is {_HERE}, or the endpoint of the stack.")
 @click.option(
     "--rate",
     type=Number(0, 100_000),
@@ -64,8 +64,8 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Send the request BODY (`-` is standard input) again and again, and show latency by percentile.
 
-    Where --stack or --endpoint is given, the requests go to that endpoint: on Kubernetes, through its gateway, whose
-    certificate is checked as `invoke` does.
+    Where --stack or --endpoint is given, the requests go to that endpoint, as those of `invoke` do: on AWS they are
+    signed, and on Kubernetes they go through the gateway. They count for its alarms and for a trial.
 
     With --rate, a latency counts from when its request was due, so that one that waits behind a slow one counts too.
 
@@ -73,10 +73,11 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
     """
     from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
 
-    wanted, host, verify = load.Load(rate, seconds, connections), "", True
+    wanted, host, verify, sign = load.Load(rate, seconds, connections), "", True, None
     if url is None and asked.was_named:
-        url, host, verify = platform_of(find(asked)).url()
-    found = load.run(load.LoadTarget.of(url or _HERE, content_type, host, verify), body.read(), wanted)
+        platform = platform_of(find(asked))
+        (url, host, verify), sign = platform.url(), platform.headers
+    found = load.run(load.LoadTarget.of(url or _HERE, content_type, host, verify, sign), body.read(), wanted)
     if as_json:
         say(json.dumps(load.as_dict(found)))
     else:

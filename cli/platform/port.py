@@ -158,5 +158,9 @@ class Platform(ABC):
         raise unsupported(self.target)
 
     def url(self) -> tuple[str, str, ssl.SSLContext | bool]:
-        """URL for unsigned HTTP, the Host header (empty for the URL's own), and the TLS trust (True: the system's)."""
+        """Where `invoke` sends, the Host header (empty for the URL's own), and the TLS trust (True: the system's)."""
         raise unsupported(self.target)
+
+    def headers(self, body: bytes, content_type: str) -> Mapping[str, str]:
+        """Further headers of a request to `url`, such as its signature, valid for more than two minutes."""
+        return {}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
 from platforms.aws.clients import Clients, calling
@@ -58,6 +61,29 @@ class SageMakerInvoke:
                 raise
         variant = answer.get("InvokedProductionVariant") or request.variant or ""
         return Response(200, body, time.monotonic() - began, variant)
+
+
+def signed(client: Any, endpoint: str, body: bytes, content_type: str) -> tuple[str, dict[str, str]]:
+    """URL and headers of a request to an endpoint, as `SageMakerInvoke` would send it; nothing is sent.
+
+    AWS accepts them for five minutes. No other thread may use `client`, which signs for the region and with the keys
+    that it was made with.
+    """
+    caught: list[Any] = []
+
+    def catch(request: Any, **_: object) -> AWSResponse:
+        caught.append(request)
+        return AWSResponse(request.url, 200, HTTPHeaders(), BytesIO())
+
+    before = "before-send.sagemaker-runtime.InvokeEndpoint"
+    client.meta.events.register_first(before, catch)
+    try:
+        with calling(f"sign a request to {endpoint}"):
+            client.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType=content_type)["Body"].close()
+    finally:
+        client.meta.events.unregister(before, catch)
+    headers = {name: value.decode() if isinstance(value, bytes) else value for name, value in caught[0].headers.items()}
+    return caught[0].url, {name: value for name, value in headers.items() if name.lower() != "content-length"}
 
 
 def _of_model(error: ClientError, request: Request, seconds: float) -> Response:

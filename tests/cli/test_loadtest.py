@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from click.testing import CliRunner
 
 from cli.loadtest import Load, LoadResult, LoadTarget, _PreciseSelector, plotted, run, summed_up
 from cli.main import main
+from cli.target import Target
 from localcloud.testing import free_port
+from tests.platforms.http_endpoint import a_gateway
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
 
 BODY = json.dumps({"instances": [INSTANCE]}).encode()
@@ -84,6 +89,44 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path):
     (tmp_path / "body").write_bytes(BODY)
     done = CliRunner().invoke(main, ["loadtest", str(tmp_path / "body"), "--url", f"http://127.0.0.1:{free_port()}"])
     assert (done.exit_code, "nothing answers at 127.0.0.1" in done.output) == (3, True)
+
+
+@pytest.mark.parametrize("rate", ["0", "20"])
+def test_requests_to_an_endpoint_on_aws_are_signed_and_signed_again(
+    rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    keys = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
+    monkeypatch.setattr("cli.commands.packages.find", lambda asked: Target("dev", "e", "eu-west-1", {}, keys))
+    monkeypatch.setattr("cli.loadtest._SIGNED_SECONDS", 0.1)
+    (tmp_path / "body").write_bytes(BODY)
+    with a_gateway() as gateway:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", gateway.url)
+        words = ["loadtest", str(tmp_path / "body"), "--stack", "dev", "--for", "0.5", "--rate", rate, "--json"]
+        done = CliRunner().invoke(main, words)
+    assert (done.exit_code, json.loads(done.output)["statuses"].keys()) == (0, {"200"}), done.output
+    assert {headers["path"] for headers, _ in gateway.asked} == {"/endpoints/e/invocations"}
+    assert {body for _, body in gateway.asked} == {BODY}
+    assert all(headers["authorization"] == signed_by(keys, headers) for headers, _ in gateway.asked)
+    assert len({headers["amz-sdk-invocation-id"] for headers, _ in gateway.asked}) > 2
+
+
+def signed_by(keys: dict[str, str], headers: dict[str, str]) -> str:
+    """What AWS computes from the headers of a request with BODY."""
+    request = AWSRequest("POST", f"http://{headers['host']}{headers['path']}", data=BODY)
+    names = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    for name in names:
+        request.headers[name] = headers[name]
+    request.context["timestamp"] = headers["x-amz-date"]
+    given = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+    auth = SigV4Auth(given, "sagemaker", "eu-west-1")
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    scope = f"AKIA/{auth.credential_scope(request)}"
+    return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+
+
+def test_the_usual_port_is_not_in_the_header_of_the_host_which_is_signed():
+    assert b"\r\nHost: here\r\n" in LoadTarget.of("https://here").request(b"")
+    assert b"\r\nHost: here:8443\r\n" in LoadTarget.of("https://here:8443").request(b"")
 
 
 @pytest.mark.e2e

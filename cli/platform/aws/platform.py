@@ -22,7 +22,7 @@ from monitoring.predictions import Searched, Window, of_entry
 from platforms.aws.clients import clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.identity import caller_if_told
-from platforms.aws.invoke import SageMakerInvoke
+from platforms.aws.invoke import SageMakerInvoke, signed
 from platforms.aws.journal import champion, copied_journal, role_for
 from platforms.aws.names import LABELS
 from platforms.aws.names import documents as documents_table
@@ -34,6 +34,7 @@ from rollout.core.errors import RolloutError
 from rollout.core.release import PROCESS, Release
 from rollout.core.state import RolloutState
 from services.batches import quality
+from services.invoke import JSON
 
 if TYPE_CHECKING:
     from cli.platform.aws.graphs import CloudWatchGraphs
@@ -251,6 +252,13 @@ class Aws(Platform):
         return SageMakerInvoke(lambda _: runtime, self.target.endpoint)
 
     def url(self) -> tuple[str, str, bool]:
-        """Not supported: requests to SageMaker are signed."""
-        why = f"{self.target.endpoint} takes signed requests alone"
-        raise OperatorError(why, "To send many requests: modelstack replay. To load a package: modelstack serve.", 2)
+        return self._signed(b"", JSON)[0], "", True
+
+    def headers(self, body: bytes, content_type: str) -> Mapping[str, str]:
+        return self._signed(body, content_type)[1]
+
+    def _signed(self, body: bytes, content_type: str) -> tuple[str, Mapping[str, str]]:
+        target, config = self.target, Config(connect_timeout=3)
+        client = target.once("signing", lambda: target.client("sagemaker-runtime", config))
+        with explained(f"signing a request to {target.endpoint}"):
+            return signed(client, target.endpoint, body, content_type)
