@@ -19,7 +19,7 @@ _calls = count(1)
 def load(folder: Path) -> Sealed:
     """Read the model from its unpacked, verified package; one that rehearses a failure fails from here on."""
     model = read(folder)
-    fault = model.parameters["fault"]
+    fault = model.parameters.fault
     return model if fault == "none" else Rehearsal(model.estimator, model.parameters, folder, fault)
 
 

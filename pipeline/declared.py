@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.contract import NothingNewer, RecipeError
-from pipeline.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
+from serving.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:

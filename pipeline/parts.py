@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 import model
 from pipeline.contract import ContractBroken, Event
-from pipeline.parameter_types import NoParameters, parse
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, as_json, tables
 from serving import sealed
 from serving.answers import Answers, WrongAnswers
 from serving.declaration import Declaration
+from serving.parameter_types import NoParameters, parse
 
 FORM = "answer.json"
 """The file of a sealed package with the meaning of a prediction's fields, declared by the model or inferred."""
@@ -106,7 +106,9 @@ def answers(estimator: Any, rows: Rows, given: Mapping[str, Any]) -> list[dict[s
         return None
     predict = getattr(serving, "predict", sealed.predict)
     try:
-        return Answers.of(predict(sealed.Sealed(estimator, given), rows), len(rows)).documents(0, len(rows))
+        return Answers.of(predict(sealed.Sealed(estimator, sealed.Values(given)), rows), len(rows)).documents(
+            0, len(rows)
+        )
     except WrongAnswers as error:
         raise ContractBroken([f"model/serving.py: predict(model, rows): {error}"]) from None
 

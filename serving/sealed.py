@@ -4,15 +4,51 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from serving.parameter_types import NoParameters, parse
+
 FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
+
+
+_MAPPING = ("get", "items", "keys", "values")
+
+
+class Values:
+    """The parameters of a version as attributes, like `settings` in training: `model.parameters.max_iter`.
+
+    Packages that were sealed earlier read items, which are JSON values: `model.parameters["max_iter"]`.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = dict(given)
+
+    @cached_property
+    def _settings(self) -> Any:
+        declared = import_module("model.parameters").Parameters if find_spec("model.parameters") else NoParameters
+        return parse(declared, self._given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _MAPPING and name not in self._given:
+            return getattr(self._given, name)
+        if name.startswith("_"):  # of an instance that is being copied
+            raise AttributeError(name)
+        return getattr(self._settings, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
 
 
 @dataclass(frozen=True)
@@ -20,7 +56,7 @@ class Sealed:
     """An estimator or its fast form, the version's parameters, and the unpacked folder; None before sealing."""
 
     estimator: Any
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Values = field(default_factory=lambda: Values({}))
     folder: Path | None = None
 
     def predict(self, rows: Any) -> Any:
@@ -49,7 +85,7 @@ def read(folder: Path) -> Sealed:
         import joblib  # noqa: PLC0415  imports scikit-learn, which must not find pandas
 
         estimator = joblib.load(folder / ESTIMATOR)
-    return Sealed(estimator, manifest["parameters"], folder)
+    return Sealed(estimator, Values(manifest["parameters"]), folder)
 
 
 def predict(model: Sealed, rows: Any) -> dict[str, Any]:

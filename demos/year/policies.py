@@ -23,9 +23,9 @@ from demos.year.plan import Plan
 from model import data, training
 from model.parameters import Parameters
 from pipeline import parts
-from pipeline.parameter_types import parse
 from pipeline.rows import Rows, as_json
 from pipeline.step import end_with_parent
+from serving.parameter_types import parse
 
 FILE = "losses.json"
 NEVER, MONTHLY = "never", "monthly"

@@ -12,10 +12,10 @@ from model import data, sources
 from model.features import FEATURES, NAMES
 from model.parameters import Parameters, retrained
 from pipeline import parts
-from pipeline.parameter_types import parse as parse_as
 from pipeline.rows import Rows
 from serving.declaration import Declaration
 from serving.instances import Reader
+from serving.parameter_types import parse as parse_as
 
 
 def parse(given: dict) -> Parameters:

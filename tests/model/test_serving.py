@@ -15,7 +15,7 @@ from pipeline import archive
 from serving.answers import Answers
 from serving.declaration import Declaration
 from serving.instances import BadRequest, Reader, Rows
-from serving.sealed import Sealed
+from serving.sealed import Sealed, Values
 
 EXAMPLE = Path(serving.__file__).with_name("example_request.json")
 
@@ -76,7 +76,7 @@ def rehearsed(folder: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch):
 
     def of(fault: str) -> tuple[Sealed, Rows, list[float]]:
         slept: list[float] = []
-        monkeypatch.setattr(serving, "read", lambda _: Sealed(Sealed(None), {"fault": fault}))
+        monkeypatch.setattr(serving, "read", lambda _: Sealed(Sealed(None), Values({"fault": fault})))
         monkeypatch.setattr(serving, "_calls", iter(range(1, 100)))
         monkeypatch.setattr(serving, "time", SimpleNamespace(sleep=slept.append))
         monkeypatch.setattr(serving.Sealed, "predict_proba", lambda *_: __import__("numpy").array([[0.4, 0.6]]))

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 
 class CloudWatch:
-    """Metrics, alarms and dashboards; a `Service` and a `MetricSink`."""
+    """Metrics, alarms and dashboards; a `Service` and a `MetricSink`. `operations` has what it serves, by name."""
 
     def __init__(self, platform: Platform) -> None:
         self._clock = platform.clock
@@ -60,7 +60,7 @@ class CloudWatch:
         async def exists(arn: str) -> bool:
             return alarms.exists(arn) or await dashboards.exists(arn)
 
-        self._operations = _operations(
+        self.operations = _operations(
             MetricOperations(self._store, platform.clock), alarms, dashboards, TagOperations(tags, exists)
         )
         self._tidying: asyncio.Task[None] | None = None
@@ -123,7 +123,7 @@ class CloudWatch:
             return wire.refuse(call, internal(f"the state of CloudWatch cannot be read or written: {error}"))
 
     async def _carry_out(self, call: wire.Call) -> dict[str, Any]:
-        operation = self._operations.get(call.operation)
+        operation = self.operations.get(call.operation)
         if operation is None:
             feature = next((what for part, what in _FEATURES if part in call.operation), "this operation")
             raise not_implemented(call.operation, f"it has no {feature}")

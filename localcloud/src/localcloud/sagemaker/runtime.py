@@ -24,8 +24,9 @@ _OPERATIONS = {
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
     "async-invocations": "InvokeEndpointAsync",
 }
-_REFUSED = {"TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId"}
-_REFUSED |= {"PrefixAwareId"}
+REFUSED = {"TargetModel", "TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId"}
+REFUSED |= {"PrefixAwareId"}
+"""Members of InvokeEndpoint that are refused."""
 _TARGET_VARIANT = "x-amzn-sagemaker-target-variant"
 _MOST_COPIES = (
     256  # on their way to shadow variants at once; what comes beyond is not copied, so that memory has an end
@@ -125,7 +126,7 @@ class Runtime:
             value = headers.get(header)
             if value is None:
                 continue
-            if name in _REFUSED:
+            if name in REFUSED:
                 raise ApiError("ValidationError", f"The local SageMaker does not support {name} in InvokeEndpoint.")
             if not fits(value):
                 found = shapes.validate(shape, value)

@@ -109,6 +109,11 @@ class SageMaker:
         exchanges = Exchanges(account, self._capture, platform.metrics, platform.faults, timing.invocation)
         self._runtime = Runtime(account, self._lifecycle.live, exchanges)
 
+    @property
+    def model(self) -> Any:
+        """Botocore's model of the served operations of the control plane."""
+        return self._control.model
+
     async def start(self) -> None:
         """Open the state, end what a killed server left behind, and bring every endpoint back.
 

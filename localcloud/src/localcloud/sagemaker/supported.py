@@ -7,6 +7,7 @@ given back, and mean nothing more on one machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from localcloud.sagemaker.errors import invalid
@@ -227,6 +228,12 @@ _SUPPORTED: dict[str, dict[str, Any]] = {
         "DesiredWeightsAndCapacities": [{"VariantName": ..., "DesiredWeight": ..., "DesiredInstanceCount": ...}],
     },
 }
+
+
+def refused_members(operation: str, members: Iterable[str]) -> list[str]:
+    """The members of an operation that are refused whatever they say."""
+    allowed = _SUPPORTED.get(operation)
+    return [] if allowed is None else [name for name in members if name not in allowed]
 
 
 def refuse_unsupported(operation: str, request: dict[str, Any]) -> None:
