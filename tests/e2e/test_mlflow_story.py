@@ -1,4 +1,4 @@
-"""A stack and a real MLflow server of the locked environment: builds, verdicts, an outage, and the other way round.
+"""A stack and a real MLflow server of the locked environment: builds, verdicts, outlines, and the other way round.
 
 Each test goes on where the one before ended. What MLflow knows is asked by its own client, which is no part of the
 project.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import boto3
 import mlflow
 import numpy as np
 import pandas as pd
@@ -31,16 +28,15 @@ from cli.init.estimator import read
 from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
-from cli.replay import Report
 from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
-from platforms.aws.packages import manifest
 from tests.e2e.conftest import FEW, QUICK, advance, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
 from tests.small import SMALL
+from tests.tracking.test_mirror import build, manifest, promoted
 from tracking.api import opened
 from tracking.connection import bearer
-from tracking.logged import Shelf
+from tracking.logged import Shelf, log_build
 from tracking.mirror import SETTLED, mirror
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -71,13 +67,13 @@ def told(server: tuple[MlflowServer, int]) -> MlflowClient:
 
 @pytest.fixture(scope="module")
 def versions(story: Bed, server: tuple[MlflowServer, int]) -> list[Stack]:
-    """Three versions of a small model, on a stack that is shown in MLflow."""
+    """Two versions of a small model, on a stack that is shown in MLflow."""
     first = having(story.stack.with_parameters(story.folder, **SMALL), QUICK, capture_percent=FEW)
     assert first.config is not None
     content = yaml.safe_load(first.config.read_text())
     content["config"]["modelstack:mlflow"] = {"server": f"http://127.0.0.1:{server[1]}"}
     first.config.write_text(yaml.safe_dump(content))
-    return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6, 7)]
+    return [first.with_parameters(story.folder, max_iter=trees) for trees in (5, 6)]
 
 
 def shown(stack: Stack) -> None:
@@ -115,51 +111,40 @@ def test_the_first_release_is_a_run_and_a_version_and_champion(
     assert version.tags["verdict"] == "promoted"
 
 
-def test_an_outage_holds_up_no_release_and_the_controller_outlines_who_serves(
-    story: Bed, versions: list[Stack], server: tuple[MlflowServer, int], told: MlflowClient, traffic: Report
+def test_the_controller_outlines_who_serves_and_the_next_update_completes_it(
+    server: tuple[MlflowServer, int], told: MlflowClient
 ) -> None:
+    """After an outage. That an outage holds up no update and no tick: tests/infra/test_mlflow.py, test_mirrored.py."""
     running, port = server
     assert stop(running.folder)
-    done = succeeded(versions[1].up())
-    assert "MLflow does not know of sha256:" in done.output and "the next update tells it" in done.output
-    state = journal(story.target())
-    assert state.verdict is not None and state.verdict.outcome == "promoted"
-    advance(story.target())
     running.start(port)
-    advance(story.target())
-    assert told.get_registered_model(MODEL).aliases == {}, "who serves is not known there yet, and nobody else serves"
-    with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:  # as a tick two minutes later
-        clients = cast(Any, boto3.Session().client)
-        later = time.time() + SETTLED
-        assert mirror(api, Shelf(MODEL, MODEL), state, partial(manifest, clients), later) == ()
-    outlined = told.get_model_version_by_alias(MODEL, "champion")
-    assert (outlined.tags["told_by"], outlined.tags["verdict"]) == ("controller", "promoted")
-    assert state.champion is not None and outlined.tags["package_digest"] == state.champion.package_digest
-    assert outlined.tags["why"] == state.verdict.reason.text
-    assert weights(told, str(outlined.run_id)) == [0, 50, 100]
-    former = next(one for one in told.search_model_versions(f"name='{MODEL}'") if one.version == "1")
-    assert weights(told, str(former.run_id)) == [100, 50, 0]
-    assert traffic.failures == []
-
-
-def test_the_next_update_tells_what_was_missed_though_it_is_of_another_package(
-    story: Bed, versions: list[Stack], told: MlflowClient
-) -> None:
-    slow = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
-    shown(having(versions[2], slow))
-    advance(story.target())
-    found = sorted(told.search_model_versions(f"name='{MODEL}'"), key=lambda one: int(one.version))
-    runs = [told.get_run(str(one.run_id)) for one in found]
-    assert [one.data.params["max_iter"] for one in runs] == ["5", "6", "7"]
-    assert [one.tags["told_by"] for one in found] == ["update"] * 3
-    assert "log_loss" in runs[1].data.metrics and runs[1].inputs.dataset_inputs
+    shelf, state = Shelf("outlined", "outlined"), promoted()
+    assert state.verdict is not None
+    with opened(f"http://127.0.0.1:{port}", bearer({}), 10) as api:
+        log_build(api, build("a"), shelf)
+        assert mirror(api, shelf, state, manifest, state.started_at + SETTLED) == ("sha256:b",)
+        assert told.get_registered_model("outlined").aliases == {}, "who serves is not known, and nobody else serves"
+        assert mirror(api, shelf, state, manifest, state.started_at + SETTLED + 1) == ()
+        outlined = told.get_model_version_by_alias("outlined", "champion")
+        assert (outlined.tags["told_by"], outlined.tags["verdict"]) == ("controller", "promoted")
+        assert (outlined.tags["package_digest"], outlined.tags["why"]) == ("sha256:b", state.verdict.reason.text)
+        assert weights(told, str(outlined.run_id)) == [0, 10, 50, 100]
+        former = told.get_model_version("outlined", "1")
+        assert weights(told, str(former.run_id)) == [100, 90, 50, 0]
+        log_build(api, build("b"), shelf)
+    run = told.get_run(str(outlined.run_id))
+    assert told.get_model_version("outlined", "2").tags["told_by"] == "update"
+    assert "log_loss" in run.data.metrics and run.inputs.dataset_inputs
 
 
 def test_a_rollback_takes_the_challenger_away_and_says_why(
     story: Bed, versions: list[Stack], told: MlflowClient
 ) -> None:
+    slow = {**QUICK, "wait": False, "strategy": {"kind": "canary", "weight": 50, "bake_seconds": 500}}
+    shown(having(versions[1], slow))
+    advance(story.target())
     challenger = told.get_model_version_by_alias(MODEL, "challenger")
-    assert (challenger.version, challenger.tags["verdict"]) == ("3", "on trial")
+    assert (challenger.version, challenger.tags["verdict"]) == ("2", "on trial")
     assert typed("rollback", "--yes", "--reason", "looks odd").exit_code == 0
 
     def said() -> bool:
@@ -168,7 +153,7 @@ def test_a_rollback_takes_the_challenger_away_and_says_why(
         return told.get_run(str(challenger.run_id)).data.tags["verdict"] == "rolled back"
 
     wait_for(said, 200, "the verdict in MLflow")
-    assert told.get_registered_model(MODEL).aliases == {"champion": "2"}
+    assert told.get_registered_model(MODEL).aliases == {"champion": "1"}
     assert "looks odd" in told.get_run(str(challenger.run_id)).data.tags["why"]
     assert weights(told, str(challenger.run_id))[-1] == 0
 
