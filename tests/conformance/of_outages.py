@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from monitoring.alarms.outage import LEFT
 from rollout.core.state import RolloutState
-from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, UNPROVEN, Loses, Row, rolled_back
+from tests.conformance.row import AWS_ADAPTER, KUBERNETES_ADAPTER, PROMOTED, QUICK, UNPROVEN, Loses, Row, rolled_back
 from tests.conformance.stage import FaultStage
 
 EITHER = frozenset({"champion", "challenger"})
 ALARMS = (("champion", "5xx"), ("challenger", "5xx"))
-HALF = {"status": 500, "share": 0.5}
 TOLERANT = replace(QUICK, max_failed=0.05)
 
 
@@ -46,7 +45,7 @@ OUTAGES: tuple[Row, ...] = (
         plan=replace(TOLERANT, max_seconds=60),
         alarms=ALARMS,
         during=_left_to_the_judge,
-        adapters=BOTH_ADAPTERS,
+        adapters=KUBERNETES_ADAPTER,
         expects=rolled_back("timeout", "max_seconds", says="the champion failed", fails=EITHER),
     ),
     Row(
@@ -56,10 +55,11 @@ OUTAGES: tuple[Row, ...] = (
         see="`left_to_judge` with the numbers of both versions; then `promoted`.",
         do="Release the rest of the fix.",
         champion={"status": 500},
-        challenger=HALF,
+        challenger={"status": 500, "share": 0.5},
         plan=replace(TOLERANT, watch_seconds=0),
         alarms=ALARMS,
         during=_left_to_the_judge,
+        adapters=AWS_ADAPTER,
         expects=replace(PROMOTED, fails=EITHER),
     ),
     Row(

@@ -210,7 +210,7 @@ PLATFORMS: tuple[Row, ...] = (
         do="Nothing.",
         challenger=_FAULTY,
         drive=_journal_lost,
-        adapters=BOTH_ADAPTERS,
+        adapters=BOTH_ADAPTERS - AWS_ADAPTER,
         expects=rolled_back("judge", "errors", says="errors worse", fails=THEIRS),
     ),
     Row(
