@@ -32,7 +32,7 @@ _CONFIG = re.compile(r"is not valid; nothing was changed:|^modelstack:|^getting 
 """What the program says of the stack's config, and Pulumi of its file."""
 _AWAY = re.compile(
     r"is not known[,:]|does not answer|AWS does not say whose|AccessDenied|ExpiredToken|InvalidClientTokenId"
-    r"|valid credential|connection refused|no such host|timed out|^botocore\.exceptions\.",
+    r"|valid credential|connection refused|no such host|timed out|no resource plugin|^botocore\.exceptions\.",
     re.IGNORECASE,
 )
 """What the program and the providers say where a cloud does not answer or refuses the credentials."""

@@ -272,6 +272,8 @@ FAILURES = {
     "no stack": (["error: no stack named 'dev' found"], 3, "no stack named 'dev' found"),
     "a wrong passphrase": (["error: get stack secrets manager: incorrect passphrase"], 3,
         "get stack secrets manager: incorrect passphrase"),
+    "no plugin": ([diagnostic("no resource plugin 'pulumi-resource-aws' found in the workspace")], 3,
+        "no resource plugin 'pulumi-resource-aws' found in the workspace"),
     "nothing said": ([], 3, "pulumi gave no reason"),
 }  # fmt: skip
 """What Pulumi writes in each case, the exit code of the command, and the cause that it names."""
