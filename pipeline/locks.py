@@ -46,7 +46,7 @@ def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
     found: dict[str, str] = {}
     for module, file in sorted(_imported(files).items()):
-        name = _package(module, held, versions)
+        name = package_of(module, held, versions)
         if name is None:
             raise RecipeError(
                 f"{folder / 'app.txt'} does not lock {module}, which {file} imports: add it to requirements/app.in and "
@@ -80,7 +80,7 @@ def _imported(files: Mapping[str, Path]) -> dict[str, str]:
     return {module: file for module, file in found.items() if module not in {"model", *OURS, *sys.stdlib_module_names}}
 
 
-def _package(module: str, *locks: Mapping[str, str]) -> str | None:
+def package_of(module: str, *locks: Mapping[str, str]) -> str | None:
     """The locked package that contains a module: the one of its name, or the one that lists it in RECORD."""
     name = re.sub("[-_.]+", "-", module).lower()
     for lock in locks:

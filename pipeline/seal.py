@@ -1,4 +1,4 @@
-"""Step `seal`: one archive of the other steps' files and the model's code, and its origin.
+"""Step `seal`: one archive of the other steps' files and the model's code, its first start, and its origin.
 
 Gives `model.tar.gz` (see `pipeline.pack`), `sealed.json` (its digests, metrics and recipe) and, outside of the digest,
 `facts.json` of this build (see `pipeline.origin`).
@@ -10,11 +10,13 @@ import json
 from pathlib import Path
 
 from pipeline import archive, origin, outline
+from pipeline.checkout import work_folder
 from pipeline.contract import Refusal
 from pipeline.inputs import recipe_in
 from pipeline.locks import locked
 from pipeline.pack import ARCHIVE, SEALED, pack
 from pipeline.recipe import canonical
+from pipeline.start import check_start
 from pipeline.steps import Given
 
 
@@ -26,6 +28,8 @@ def main(given: Given) -> None:
         sealed = pack(given.root, recipe, given.folders["train"], evaluated, given.out / ARCHIVE)
     except archive.ArchiveError as error:
         raise Refusal(str(error)) from None
+    with work_folder(given.out, "start") as folder:
+        check_start(given.root, sealed, folder)
     told = origin.read_source("source", given.texts["source"])
     origin.write(origin.collect(given.root, recipe, sealed, told), sealed)
     said = {"digest": sealed.digest, "manifest_sha256": sealed.manifest_sha256, "recipe": sealed.recipe}

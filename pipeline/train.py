@@ -1,4 +1,4 @@
-"""Step `train`: fit the model and take the reference for drift, after all rows were checked.
+"""Step `train`: fit the model and take the reference for drift, after fits of a sample and a check of all rows.
 
 Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (its requests and answers), `example.json`
 (an example request) and `training.json` (which rows it has seen). With a second fit these are of what serves, and
@@ -14,7 +14,8 @@ from typing import Any
 from monitoring.bulk import ROWS, sealed
 from monitoring.drift.reference import Reference
 from monitoring.statistics.conformal import FEWEST
-from pipeline import archive, example, parts, refit
+from pipeline import archive, determinism, example, parts, refit
+from pipeline.checkout import work_folder
 from pipeline.contract import ContractBroken
 from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
@@ -26,7 +27,10 @@ FEATURES = "features.json"
 
 def main(given: Given) -> None:
     """Run the step."""
-    settings = parts.settings(recipe_in(given.folders["data"]).parameters)
+    parameters = recipe_in(given.folders["data"]).parameters
+    with work_folder(given.out, "sample") as folder:
+        determinism.check(given.root, parameters, folder)
+    settings = parts.settings(parameters)
     found = tables(parts.data, settings)
     parts.check_labels(found.training)
     known, out = found.training, given.out
