@@ -15,6 +15,8 @@ import json
 import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +72,14 @@ def unseeded(files: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Any]]:
-    """The names that a file imports anywhere, also in a function."""
+    """The names that functions of a file import."""
     for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from ((one.asname, sys.modules.get(one.name)) for one in node.names if one.asname)
-        elif isinstance(node, ast.ImportFrom):
-            source = sys.modules.get(node.module or "")
-            yield from ((one.asname or one.name, getattr(source, one.name, None)) for one in node.names)
+        with suppress(ImportError):
+            if isinstance(node, ast.Import):
+                yield from ((one.asname, import_module(one.name)) for one in node.names if one.asname)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                source = import_module(node.module)
+                yield from ((one.asname or one.name, getattr(source, one.name, None)) for one in node.names)
 
 
 def _value(names: Mapping[str, Any], named: ast.expr) -> Any:

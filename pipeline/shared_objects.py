@@ -29,13 +29,13 @@ _NULL, _NEEDED, _STRTAB = 0, 1, 5
 
 def check_system_libraries(requirements: Path, site: Path) -> None:
     """Refuse a folder of installed packages that needs a library which neither it nor the image has."""
-    declared = {_plain(line) for line in lines_of(requirements)}
+    known = {_plain(line) for line in declared(requirements)}
     found = (Path(folder, name) for folder, _, names in os.walk(site, followlinks=True) for name in names)
     objects = [path for path in found if ".so" in path.suffixes]
     given = {*BASE.split(), *(path.name for path in objects)}
     lacking = {name: path.relative_to(site) for path in sorted(objects) for name in needed(path) if name not in given}
     wanted = {name: debian_package(name) for name in sorted(lacking)}
-    if undeclared := [name for name, package in wanted.items() if not {_plain(package), _plain(name)} & declared]:
+    if undeclared := [name for name, package in wanted.items() if not {_plain(package), _plain(name)} & known]:
         listed = "".join(
             f"\n  - {lacking[name]} needs {name}, which Debian has in {wanted[name]}" for name in undeclared
         )
@@ -45,11 +45,10 @@ def check_system_libraries(requirements: Path, site: Path) -> None:
         )
 
 
-def lines_of(requirements: Path) -> list[str]:
-    """The lines of `serving.apt`, without comments; none without the file."""
-    path = requirements / DECLARED
-    text = path.read_text() if path.exists() else ""
-    return [line for line in (line.partition("#")[0].strip() for line in text.splitlines()) if line]
+def declared(requirements: Path) -> list[str]:
+    """The lines of `serving.apt`, without comments."""
+    lines = (line.partition("#")[0].strip() for line in (requirements / DECLARED).read_text().splitlines())
+    return [line for line in lines if line]
 
 
 def debian_package(name: str) -> str:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cli.errors import OperatorError
 from cli.local.imported import imported
 from pipeline.contract import DATA
+from pipeline.shared_objects import DECLARED, declared
 from pipeline.steps import PIPELINE
 
 SUITE = "bookworm"
@@ -21,6 +22,8 @@ DEBIAN_BASE = f"modelstack-base:{SUITE}"
 PUBLIC_BASE = "docker.io/library/python:3.11-slim-bookworm"
 ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
 """BuildKit options of `docker build` for an image that SageMaker accepts."""
+PACKAGES = "packages"
+"""The file of a build context with the names of Debian packages."""
 CONTROLLER_PROGRAM = "platforms.kubernetes.program.__main__"
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
@@ -72,13 +75,15 @@ class Engine:
         return self.run("images", "--quiet", "--no-trunc", name)
 
     def build(self, context: Path, name: str, base: str) -> None:
-        """Build a context with no network in its steps, with BuildKit if the client has it.
+        """Build a context, with no network in its steps unless it names Debian packages; with BuildKit if there.
 
         By default BuildKit makes an OCI index, which SageMaker does not accept. The older builder makes no index.
         """
         buildx = subprocess.run([self.command, "buildx", "version"], capture_output=True, check=False).returncode == 0
+        packages = context / PACKAGES
+        network = "host" if packages.exists() and packages.read_text() else "none"
         self.run(
-            *("build", "--network", "none", "--build-arg", f"BASE_IMAGE={base}", "--tag", name),
+            *("build", "--network", network, "--build-arg", f"BASE_IMAGE={base}", "--tag", name),
             *(ONE_DOCKER_MANIFEST if buildx else ()),
             str(context),
             environment={"DOCKER_BUILDKIT": "1" if buildx else "0"},
@@ -145,6 +150,7 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
     for path in sorted((root / "serving").rglob("*.py")):
         _copy(path, folder / "runtime" / path.relative_to(root))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
+    _write_packages(root, folder)
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 
@@ -159,8 +165,9 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     for program in sorted(one for one in programs if one.partition(".")[0] not in rooms):
         for name, path in imported(root, program, without=("model",)).items():
             _copy(path, folder / "checkout" / name)
-    for name in ("requirements/app.txt", "requirements/serving.txt"):
+    for name in ("requirements/app.txt", "requirements/serving.txt", f"requirements/{DECLARED}"):
         _copy(root / name, folder / "checkout" / name)
+    _write_packages(root, folder)
     if (root / DATA).is_dir():
         shutil.copytree(root / DATA, folder / "checkout" / DATA)
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
@@ -208,6 +215,12 @@ def _copy(source: Path, to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, to)
     to.chmod(0o644)
+
+
+def _write_packages(root: Path, folder: Path) -> None:
+    """Name the Debian packages of the image, a line for each."""
+    names = [f"{line}\n" for line in declared(root / "requirements") if ".so" not in line]
+    (folder / PACKAGES).write_text("".join(names))
 
 
 def image_tag(context: Path, base_id: str) -> str:

@@ -1,4 +1,4 @@
-"""`make image`: builds a stack's images without network access, and pushes them to its registry, by digest."""
+"""`make image`: builds a stack's images, and pushes them to its registry, by digest."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def published(engine: Engine, kind: ImageKind, base: str, to: Repository, consol
             return there
         built = f"modelstack-{kind.name}:{made_from}"
         if not engine.image_id(built):
-            console.print(f"building {built} on {base}, with no network")
+            console.print(f"building {built} on {base}")
             engine.build(Path(folder), built, base)
     return to.push(engine, built, tag, console)
 
