@@ -12,6 +12,7 @@ from infra.live_state import LiveState
 from infra.package import Package
 from infra.plan.releases import ServingPlan
 from infra.providers.driving import DrivingProvider
+from rollout.core.lost import unknown_variants
 from rollout.core.plan import Plan
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
@@ -62,7 +63,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
                 "champion": champion.package_digest if champion else "",
                 "challenger": challenger.package_digest if challenger else "",
                 "revision": now.state.revision,
-                **({"gone": True} if now.gone else {}),
+                **({"gone": True} if now.gone or unknown_variants(now.state, now.live) else {}),
             },
             "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),

@@ -11,12 +11,17 @@ from monitoring.alarms.alarm import Said
 from monitoring.labels.reach import Reach
 from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from rollout.core.live import Live
-from services.declaration.alarm_names import FAILS, SLOW
+from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, ROLLBACK, SLOW
 from services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
 _FEATURES = 5  # of an alarm that are shown
-_SHARES = {FAILS: "fail", SLOW: "are too slow"}
+_WORDS = {
+    FAILS: "{:.3g}% of requests fail, {:.3g}% may",
+    SLOW: "{:.3g}% of requests are too slow, {:.3g}% may",
+    DRIFT: "evidence {:.2g} that requests differ from training, {:.2g} is enough",
+    CONCEPT: "evidence {:.2g} that the loss rose, {:.2g} is enough",
+}
 MEASURES = ("Accuracy", "LogLoss", "AUC", "CalibrationError", "AbsoluteError")
 
 
@@ -59,11 +64,12 @@ class AlarmView:
 
 
 def measured(name: str, value: float, threshold: float | None) -> str:
-    """The value and threshold of an alarm; those of the alarms on answers are shares of requests."""
-    words = next((words for measure, words in _SHARES.items() if name.endswith(f"-{measure}")), "")
-    if not words or threshold is None:
+    """The value and threshold of an alarm: shares of requests, evidence of a change, or the bare numbers."""
+    measure = name.rpartition("-")[2]
+    if measure not in _WORDS or threshold is None:
         return Said("", value, threshold).brief
-    return f"{100 * value:.3g}% of requests {words}, {100 * threshold:.3g}% may"
+    scale = 100 if measure in ROLLBACK else 1
+    return _WORDS[measure].format(scale * value, scale * threshold)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cli.view.snapshot import SERVES, Snapshot, subject
 from cli.view.times import duration, when
 from cli.view.trial import TrialView
 from monitoring.objectives.slo import OBJECTIVE
-from services.declaration.alarm_names import FAILS, RETRAIN, ROLLBACK
+from services.declaration.alarm_names import FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
 
 _LISTED = 2  # further firing alarms, and names of those without data
 _LONGEST = 200  # characters of an alarm's or a verdict's reason
@@ -189,16 +189,21 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     command = seen.commands.modelstack
     if seen.phase in _CHANGING:
         return [f"`{command} watch --until-verdict` follows the change of traffic that is under way"]
+    if _unknown_to_journal(seen):
+        return [f"restore the journal, or release what serves: {_RECOVER}"]
     steps = [f"`{seen.commands.pulumi_up} --refresh` makes again what was deleted"] * bool(
         _without_instances(seen) or seen.deleted
     )
+    silent = any(_short(item, seen) == f"{PROBE}-{SILENT}" for item in firing)
+    if silent:
+        steps.append(f"`{command} invoke model/example_request.json` shows whether the endpoint answers")
     if any(_on_answers(item, seen) for item in firing):
         if seen.challenger:
             steps.append(f'`{command} rollback --reason "..."` gives champion {seen.champion} all traffic')
         elif seen.previous:
             back = f"brings {seen.previous} back, if it began with {seen.champion}"
             steps.append(f'`{command} rollback --previous --reason "..."` {back}')
-        else:
+        elif not silent:
             fixed = f"`{seen.commands.pulumi_up}` puts a fixed version on trial"
             steps.append(f"read the log of {seen.champion}'s container; {fixed}")
     if any(item.name.endswith(f"-{measure}") for item in firing for measure in RETRAIN):
@@ -208,7 +213,5 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     if seen.trial and seen.phase in {"paused", "held"}:
         more = "lets it take its next step" if seen.trial.approval else "gives it more time"
         steps.append(f'`{command} approve --reason "..."` {more}')
-    if _unknown_to_journal(seen):
-        steps.append(f"restore the journal, or release what serves: {_RECOVER}")
     first = seen.champion is None and f"`{seen.commands.pulumi_up}` releases the first version"
     return steps or [first or f"`{command} explain` shows the last decision with its numbers"]

@@ -121,7 +121,12 @@ def test_what_has_no_data_is_never_well(promoted: World) -> None:
 def test_a_failing_champion_without_one_before_it_and_moved_requests_have_a_next_step(promoted: World) -> None:
     alone = replace(look(promoted, fires(promoted, "v-b-5xx")), previous=None)
     assert situation(alone).next == ("read the log of b's container; `pulumi up` puts a fixed version on trial",)
-    (step,) = situation(look(promoted, fires(promoted, "v-b-drift"))).next
+    pages = fires(promoted, "slo-page", severity="page"), fires(promoted, "probe-silent", severity="page")
+    (step,) = situation(replace(look(promoted, *pages), previous=None)).next
+    assert step == "`modelstack invoke model/example_request.json` shows whether the endpoint answers"
+    moved = situation(look(promoted, fires(promoted, "v-b-drift", 1.697)))
+    assert moved.what.endswith("ago): evidence 1.7 that requests differ from training, 0.05 is enough.")
+    (step,) = moved.next
     assert step.startswith("`modelstack console` shows what moved; fix the sender")
 
 
@@ -151,7 +156,8 @@ def test_an_empty_journal_of_an_endpoint_that_serves_is_lost_and_not_new(promote
     )  # fmt: skip
     assert "Nothing was released yet." not in found.facts
     assert found.next[0].endswith("docs/how-to/recover.md#the-journal-does-not-know-what-serves")
-    assert "pulumi up" not in " ".join(found.next)
+    alarmed = replace(lost, alarms=(fires(promoted, "v-b-5xx"),))
+    assert situation(alarmed).next == found.next, "nothing else can be done before"
     new = replace(lost, variants=())
     assert "Nothing was released yet." in situation(new).facts and "pulumi up" in situation(new).next[0]
 

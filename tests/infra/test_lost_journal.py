@@ -39,6 +39,11 @@ def test_nothing_is_declared_while_something_serves_that_the_journal_does_not_kn
 
 
 def test_a_lost_journal_is_made_again_by_a_release_of_what_serves() -> None:
-    assert record_run("local", live=serves(OWN.variant, OWN.config_name)).stopped is None
     new = on_cluster.NEW
-    assert on_cluster.run_on_cluster(live=serves(new.variant, new.config_name)).stopped is None
+    for world in (
+        record_run("local", live=serves(OWN.variant, OWN.config_name)),
+        on_cluster.run_on_cluster(live=serves(new.variant, new.config_name)),
+    ):
+        assert world.stopped is None
+        assert world.rollout["live_state"]["gone"], "its revision may be that of the first release, which is no change"
+    assert "gone" not in record_run("local").rollout["live_state"]
