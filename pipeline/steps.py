@@ -80,7 +80,7 @@ class Resources:
 
 
 BIG = Resources(2, 8, "ml.m5.large")
-"""For steps that hold the model's data in memory."""
+"""For steps that hold the model or its data in memory."""
 
 
 @dataclass(frozen=True)
@@ -325,6 +325,7 @@ STEPS = (
         takes=(*_CODE, "data", "train", "evaluate", "source"),
         gives=("model.tar.gz", "sealed.json"),
         beside=("facts.json",),
+        resources=BIG,
     ),
     Step(
         "compare",
