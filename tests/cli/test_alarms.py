@@ -99,7 +99,8 @@ def test_a_firing_alarm_on_drift_names_the_features_that_moved(monkeypatch: pyte
             )
         monkeypatch.setattr(Target, "client", lambda _, name, *more: make(name))
         target = Target("dev", endpoint, "us-east-1", {"alerts_topic": "arn"})
+        words = "evidence 21 that requests differ from training, 1 is enough"
         briefs = [alarm.brief for alarm in telling(target)]
-        assert briefs == ["value 20.77, threshold 1; moved: RELP, wind", "value 20.77, threshold 1"]
+        assert briefs == [f"{words}; moved: RELP, wind", words]
         monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())  # moto has no history
         assert [item.alarm.brief for item in in_full(target)] == briefs
