@@ -1,6 +1,8 @@
 """The answers of `predict`: a value for each row and no NaN.
 
-`predict(model, rows)` returns columns: name -> a sequence with a value for each row, or such a mapping again.
+`predict(model, rows)` returns columns: name -> a sequence with a value for each row, or such a mapping again. A NumPy
+array of shape (rows, ...) gives each row an array, whose shape is then the same in every answer; a value may also be a
+list of any length, or bytes, which are base64 in JSON.
 """
 
 from __future__ import annotations
@@ -11,10 +13,20 @@ from typing import Any, cast
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 
 class WrongAnswers(Exception):
     """The model's `predict` returned an invalid answer: the version's fault, not the caller's."""
+
+
+class Arrays(list[Any]):
+    """A nested list for each row, all of one shape, and the Python type of the values in them."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        super().__init__(values.tolist())
+        self.shape = values.shape[1:]
+        self.type = {"b": bool, "i": int, "u": int, "f": float}.get(values.dtype.kind, str)
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -56,12 +68,14 @@ def _plain(columns: Mapping[str, Any], rows: int, within: str) -> dict[str, Any]
 
 def _column(values: Any, rows: int, name: str) -> list[Any]:
     array = isinstance(values, np.ndarray)
-    if array and values.ndim != 1:
+    if array and values.ndim == 0:
         raise WrongAnswers(f"predict returned {name} of shape {values.shape}: expected ({rows},)")
     if not array and (isinstance(values, str | bytes) or not isinstance(values, Sequence)):
         raise WrongAnswers(f"predict returned {name} as {type(values).__name__}: expected a value for each row")
     if len(values) != rows:
         raise WrongAnswers(f"predict returned {len(values):,} values of {name} for {rows:,} rows")
+    if array and values.ndim > 1:
+        return _arrays(values, name)
     plain = values.tolist() if array else [one.item() if isinstance(one, np.generic) else one for one in values]
     kind = values.dtype.kind if array else ""
     if (kind and kind in "iub") or (kind == "f" and isfinite(sum(plain))):
@@ -70,6 +84,13 @@ def _column(values: Any, rows: int, name: str) -> list[Any]:
         return plain
     place, wrong = next((place, one) for place, one in enumerate(plain) if isinstance(one, float) and not isfinite(one))
     raise WrongAnswers(f"predict returned {wrong} as {name} of row {place}")
+
+
+def _arrays(values: NDArray[Any], name: str) -> Arrays:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        (row, *_), *_ = np.argwhere(~np.isfinite(values))
+        raise WrongAnswers(f"predict returned NaN or infinity in {name} of row {row}")
+    return Arrays(values)
 
 
 def _row(columns: Mapping[str, Any], row: int) -> dict[str, Any]:

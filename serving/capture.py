@@ -24,8 +24,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.exchange import Exchange
+from serving.declaration import Declaration
+from serving.exchange import JSON, Exchange
+from serving.instances import Rows
 from serving.metrics import Counts
+from serving.summaries import documents
 
 MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024
 """Limits of the queue."""
@@ -50,21 +53,26 @@ class CaptureRefused(Exception):
 
 @dataclass(frozen=True)
 class _Record:
-    request: bytes
+    request: bytes | Rows
     kind: bytes
     answer: bytes
     answer_kind: bytes
     inference_id: bytes
     attributes: bytes
     at: float
+    size: int
 
 
 class Capture:
-    """Queues records on the event loop and writes them in a thread; `percent` is 0 to 100."""
+    """Queues records on the event loop and writes them in a thread; `percent` is 0 to 100.
 
-    def __init__(self, sink: Sink, percent: float, counts: Counts) -> None:
+    A request is kept as it was sent, unless a feature of `declared` has summaries: then its instances, with them.
+    """
+
+    def __init__(self, sink: Sink, percent: float, counts: Counts, declared: Declaration | None = None) -> None:
         self._sink = sink
         self._share = percent / 100
+        self._watched = declared.features if declared and declared.watched else ()
         self._counts = counts
         self._waiting: deque[_Record] = deque()
         self._taken = self._written = 0  # bytes; one is counted on the loop, the other in the thread
@@ -72,11 +80,12 @@ class Capture:
         self._thread = threading.Thread(target=self._write, name="capture", daemon=True)
         self._thread.start()
 
-    def offer(self, exchange: Exchange, answer: bytes, kind: bytes) -> None:
+    def offer(self, exchange: Exchange, answer: bytes, kind: bytes, rows: Rows | None = None) -> None:
         """Queue a request and its answer, if it is in the sample; a full queue drops and counts it."""
         if self._share < 1 and random.random() >= self._share:  # noqa: S311  a sample, and no secret
             return
-        size = len(exchange.body) + len(answer)
+        summed = rows if self._watched else None
+        size = len(exchange.body) + len(answer) + (summed.nbytes if summed else 0)
         if len(self._waiting) >= MOST_RECORDS or self._taken - self._written + size > MOST_BYTES:
             self._counts.add("capture_dropped")
             return
@@ -84,7 +93,8 @@ class Capture:
         headers = exchange.headers
         given, named = headers.get(b"content-type", b""), headers.get(_INFERENCE_ID, b"")
         attributes = headers.get(_ATTRIBUTES, b"")[:_LONGEST]
-        self._waiting.append(_Record(exchange.body, given, answer, kind, named, attributes, time.time()))
+        request, given = (summed, JSON) if summed else (exchange.body, given)
+        self._waiting.append(_Record(request, given, answer, kind, named, attributes, time.time(), size))
 
     def end(self) -> None:
         """Write what is queued."""
@@ -99,7 +109,7 @@ class Capture:
             if not records:
                 continue
             try:
-                lines = b"".join(_line(one) for one in records)
+                lines = b"".join(_line(one, self._request(one)) for one in records)
                 self._sink(lines, datetime.fromtimestamp(records[0].at, UTC))
             except Exception as error:  # a failing sink must not affect requests
                 self._counts.add("capture_failed", len(records))
@@ -107,7 +117,12 @@ class Capture:
                 sys.stderr.write(msgspec.json.encode({"event": "capture failed", "text": text}).decode() + "\n")
             else:
                 self._counts.add("captured", len(records))
-            self._written += sum(len(one.request) + len(one.answer) for one in records)
+            self._written += sum(one.size for one in records)
+
+    def _request(self, record: _Record) -> bytes:
+        if isinstance(record.request, bytes):
+            return record.request
+        return msgspec.json.encode({"instances": documents(record.request, self._watched)})
 
 
 def sink(url: str, token: str = "", opener: Callable[..., Any] = urllib.request.urlopen) -> Sink:
@@ -189,7 +204,7 @@ def _name(at: datetime) -> str:
     return f"{at:%Y/%m/%d/%H}/{at:%M-%S}-{uuid.uuid4()}.jsonl"
 
 
-def _line(record: _Record) -> bytes:
+def _line(record: _Record, request: bytes) -> bytes:
     metadata: dict[str, Any] = {"eventId": str(uuid.uuid4())}
     if record.inference_id:
         metadata["inferenceId"] = record.inference_id.decode("latin-1")
@@ -197,7 +212,7 @@ def _line(record: _Record) -> bytes:
         metadata["customAttributes"] = [record.attributes.decode("latin-1")]
     metadata["inferenceTime"] = datetime.fromtimestamp(record.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     data = {
-        "endpointInput": _part("INPUT", record.kind, record.request),
+        "endpointInput": _part("INPUT", record.kind, request),
         "endpointOutput": _part("OUTPUT", record.answer_kind, record.answer),
     }
     return msgspec.json.encode({"captureData": data, "eventMetadata": metadata, "eventVersion": "0"}) + b"\n"

@@ -105,12 +105,17 @@ class Probabilities(Labels):
         return self._said(table)
 
 
+def options() -> Any:
+    """A session with one thread that prints nothing."""
+    found = onnxruntime.SessionOptions()
+    found.intra_op_num_threads = found.inter_op_num_threads = 1
+    found.log_severity_level = _SILENT
+    return found
+
+
 def load(content: bytes) -> FastForm:
     """Load an ONNX model, whose digest was checked, with one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _SILENT
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options(), providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     output = session.get_outputs()[0].name
     return {"value": FastForm, "label": Labels, "probability": Probabilities}[output](session, about)

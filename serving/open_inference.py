@@ -1,6 +1,7 @@
 """The Open Inference Protocol, version 2, over HTTP: JSON, and tensors as bytes after it.
 
-Each feature is a tensor of shape [rows] or [rows, 1]; so is each field of an answer, with nested names joined by a dot.
+Each feature is a tensor of shape [rows] or [rows, 1], an array one of [rows, ...]; so is each field of an answer, with
+nested names joined by a dot.
 
 Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md, and the binary
 tensor data extension of Triton Inference Server (protocol/extension_binary_data.md).
@@ -9,6 +10,7 @@ tensor data extension of Triton Inference Server (protocol/extension_binary_data
 from __future__ import annotations
 
 import struct
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
@@ -17,8 +19,8 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from serving.answers import Answers, WrongAnswers
-from serving.declaration import Declaration, Feature
+from serving.answers import Answers, Arrays, WrongAnswers
+from serving.declaration import MOST_NUMBERS, Declaration, Feature
 from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, bounded, cut, shown, values_of
 
 NUMBERS = {
@@ -28,7 +30,9 @@ NUMBERS = {
     **{f"{sign}INT{bits}": f"<{sign.lower() or 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)},
 }
 """Numeric datatypes and their NumPy types."""
-DATATYPES = {"number": "FP64", "boolean": "BOOL", "text": "BYTES"}
+DATATYPES = {"number": "FP64", "boolean": "BOOL", "text": "BYTES", "bytes": "BYTES"}
+_OF_DTYPE = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8"}
+_MOST_DIMENSIONS = 8
 
 
 MOST_TENSORS = 1000
@@ -56,7 +60,7 @@ def _request(array: Callable[[Any, int], Any]) -> Callable[[bytes], Any]:
     """What reads requests with such lists."""
     parameters = ("parameters", _Parameters, _Parameters())
     data = ("data", msgspec.Raw, msgspec.Raw(b"null"))
-    shape = ("shape", array(int, 3))
+    shape = ("shape", array(int, _MOST_DIMENSIONS + 1))
     tensor = msgspec.defstruct("Tensor", [("name", str), shape, ("datatype", str), data, parameters])
     output = msgspec.defstruct("Output", [("name", _Name), parameters])
     lists = [("inputs", array(tensor, MOST_TENSORS)), ("outputs", array(output, MOST_TENSORS) | None, None)]
@@ -88,10 +92,11 @@ class ReplyForm:
 
 def metadata(name: str, version: str, declared: Declaration, answer: Answers) -> dict[str, Any]:
     """The answer of `GET /v2/models/NAME`; the sealed example's answer has the outputs."""
-    inputs = [
-        {"name": feature.name, "datatype": DATATYPES[feature.kind], "shape": [-1]} for feature in declared.features
+    inputs = [{"name": one.name, "datatype": _input_type(one), "shape": [-1, *one.shape]} for one in declared.features]
+    outputs = [
+        {"name": name, "datatype": _datatype(values), "shape": [-1, *_shape(values)]}
+        for name, values in answer.flat().items()
     ]
-    outputs = [{"name": name, "datatype": _datatype(values), "shape": [-1]} for name, values in answer.flat().items()]
     return {"name": name, "versions": [version], "platform": "modelstack", "inputs": inputs, "outputs": outputs}
 
 
@@ -142,11 +147,16 @@ def response(
     outputs: list[dict[str, Any]] = []
     parts: list[bytes] = []
     for output in wanted.outputs or flat:
-        values = flat[output][first:end]
+        values = flat[output]
+        if isinstance(values, Arrays):
+            datatype, shape = _datatype(values), [end - first, *values.shape]
+            values = _nested(values[first:end], len(values.shape))
+        else:
+            values = values[first:end]
+            datatype, shape = _datatype(values), [len(values)]
         if None in values:
             raise WrongAnswers(f"predict returned null as {output} of row {values.index(None)}: no tensor holds it")
-        datatype = _datatype(values)
-        tensor: dict[str, Any] = {"name": output, "datatype": datatype, "shape": [len(values)]}
+        tensor: dict[str, Any] = {"name": output, "datatype": datatype, "shape": shape}
         if wanted.outputs.get(output, wanted.binary):
             parts.append(_bytes(values, datatype))
             tensor["parameters"] = {"binary_data_size": len(parts[-1])}
@@ -170,19 +180,23 @@ def _columns(inputs: Sequence[Any], rest: memoryview, features: Mapping[str, Fea
         if tensor.name in columns:
             raise BadRequest(400, f"{where}: found twice")
         shape = values_of(tensor.shape)
-        size = shape[0] if shape[1:] in ([], [1]) and shape else -1
-        if not 0 <= size <= MOST_ROWS:
-            raise BadRequest(400, f"{where}: shape {shown(shape)} is not allowed: expected [rows], at most {MOST_ROWS}")
+        own = list(feature.shape)
+        size = shape[0] if (shape[1:] == own if own else shape[1:] in ([], [1])) and shape else -1
+        if not 0 <= size <= MOST_ROWS or size * feature.size > MOST_NUMBERS:
+            expected = ", ".join(["rows", *map(str, own)])
+            problem = f"shape {shown(shape)} is not allowed: expected [{expected}], at most {MOST_ROWS} rows"
+            raise BadRequest(400, f"{where}: {problem}{f' and {MOST_NUMBERS:,} numbers' if own else ''}")
         length = tensor.parameters.binary_data_size
         if length is None:
-            values = _flat(where, tensor.data)
+            values = _arrays(where, tensor.data, feature) if own else _flat(where, tensor.data)
         else:
             if not 0 <= length <= len(rest):
                 raise BadRequest(400, f"{where}: binary_data_size is {shown(length)}: expected 0 to {len(rest)}")
-            values, rest = _values(where, tensor.datatype, rest[:length], size), rest[length:]
+            values = _values(where, tensor.datatype, rest[:length], size * feature.size, feature)
+            values, rest = _folded(values, feature.shape), rest[length:]
         if len(values) != size:
             raise BadRequest(400, f"{where}: found {len(values):,} values: expected {size:,}, as its shape says")
-        columns[tensor.name] = [_value(one, feature) for one in values]
+        columns[tensor.name] = values if own else [_value(one, feature) for one in values]
     if rest:
         raise BadRequest(400, f"{len(rest):,} bytes follow the tensors")
     return columns
@@ -198,10 +212,35 @@ def _flat(where: str, data: msgspec.Raw) -> list[Any]:
     return [one.value if isinstance(one, _Row) else one for one in values]
 
 
-def _values(where: str, datatype: str, data: memoryview, size: int) -> list[Any]:
+def _arrays(where: str, data: msgspec.Raw, feature: Feature) -> list[Any]:
+    """The nested list of each row, from nested lists or from a flat one."""
+    if (found := bytes(data).count(b",")) > MOST_NUMBERS:
+        raise BadRequest(400, f"{where}: found {found:,} commas: expected at most {MOST_NUMBERS:,} numbers")
+    try:
+        values = msgspec.json.decode(data, type=list[Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(400, f"{where}: {error}") from None
+    return values if values and isinstance(values[0], list) else _folded(values, feature.shape)
+
+
+def _folded(values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """A flat list as nested lists of this shape; what does not fit is in the last one."""
+    for length in reversed(shape):
+        values = [values[first : first + length] for first in range(0, len(values), length)]
+    return values
+
+
+def _nested(values: list[Any], depth: int) -> list[Any]:
+    """The values of nested lists, in their order."""
+    for _ in range(depth):
+        values = [one for part in values for one in part]
+    return values
+
+
+def _values(where: str, datatype: str, data: memoryview, size: int, feature: Feature) -> list[Any]:
     try:
         if datatype == "BYTES":
-            return _texts(data, size)
+            return _texts(data, size, feature.kind == "bytes")
         kind = np.dtype("?" if datatype == "BOOL" else NUMBERS[datatype])
         if len(data) != size * kind.itemsize:
             raise ValueError(f"found {len(data):,} bytes: expected {size * kind.itemsize:,}, as its shape says")
@@ -213,8 +252,8 @@ def _values(where: str, datatype: str, data: memoryview, size: int) -> list[Any]
         raise BadRequest(400, f"{where}: its bytes are no {datatype}: {error}") from None
 
 
-def _texts(data: memoryview, most: int) -> list[str]:
-    """Texts, each after its length in four bytes."""
+def _texts(data: memoryview, most: int, raw: bool) -> list[Any]:
+    """Texts, each after its length in four bytes; bytes if `raw`, as base64."""
     found: list[str] = []
     place = 0
     while place < len(data):
@@ -224,7 +263,7 @@ def _texts(data: memoryview, most: int) -> list[str]:
         place += 4
         if place + length > len(data):
             raise ValueError(f"a text of {length:,} bytes is cut off")
-        found.append(bytes(data[place : place + length]).decode())
+        found.append((b64encode if raw else bytes)(data[place : place + length]).decode())
         place += length
     return found
 
@@ -238,7 +277,17 @@ def _value(value: Any, feature: Feature) -> Any:
     return value
 
 
+def _input_type(feature: Feature) -> str:
+    return _OF_DTYPE[feature.dtype] if feature.shape else DATATYPES[feature.kind]
+
+
+def _shape(values: Any) -> tuple[int, ...]:
+    return values.shape if isinstance(values, Arrays) else ()
+
+
 def _datatype(values: Sequence[Any]) -> str:
+    if isinstance(values, Arrays):
+        return {bool: "BOOL", int: "INT64", float: "FP64", str: "BYTES"}[values.type]
     if all(isinstance(value, bool) for value in values):
         return "BOOL"
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
@@ -248,6 +297,6 @@ def _datatype(values: Sequence[Any]) -> str:
 
 def _bytes(values: Sequence[Any], datatype: str) -> bytes:
     if datatype == "BYTES":
-        texts = [str(value).encode() for value in values]
+        texts = [value if isinstance(value, bytes) else str(value).encode() for value in values]
         return b"".join(struct.pack("<I", len(text)) + text for text in texts)
     return np.array(values, {"BOOL": "?", "INT64": "<i8", "FP64": "<f8"}[datatype]).tobytes()

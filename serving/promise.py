@@ -11,25 +11,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serving.answers import Answers, WrongAnswers
+from serving.answers import Answers, Arrays, WrongAnswers
 
 _NUMBER, _NULL = frozenset({int, float}), frozenset({type(None)})
 _WORDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", type(None): "null"}
+_WORDS |= {bytes: "bytes", list: "a list"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """The allowed values of a field: Python types (none when the example does not show them), or else classes."""
+    """The allowed values of a field: Python types (none when the example does not show them), or else classes.
+
+    With a shape, each row has an array of values of these types.
+    """
 
     types: frozenset[type] = frozenset()
     classes: frozenset[Any] = frozenset()
+    shape: tuple[int, ...] = ()
 
     @property
     def allowed(self) -> str:
         """Its allowed values, in words."""
         if self.classes:
             return f"one of {', '.join(sorted(json.dumps(one) for one in self.classes))}"
-        return " or ".join(sorted({_kind(one) for one in self.types})) or "a value"
+        each = " or ".join(sorted({_kind(one) for one in self.types})) or "a value"
+        return f"an array of shape {list(self.shape)}, each {each}" if self.shape else each
 
 
 Fields = Mapping[str, Any]
@@ -66,11 +72,20 @@ def _check(fields: Fields, columns: Mapping[str, Any], within: str) -> None:
             _check(field, values, f"{within}{name}.")
         elif isinstance(values, dict):
             raise WrongAnswers(f"predict returned an object as {within}{name}: expected {field.allowed}")
+        elif field.shape or isinstance(values, Arrays):
+            _check_arrays(field, values, within + name)
         elif field.classes:
             _check_classes(field, values, within + name)
         elif field.types and not field.types.issuperset(map(type, values)):
             row = next(row for row, one in enumerate(values) if type(one) not in field.types)
             raise _wrong(field, values, within + name, row)
+
+
+def _check_arrays(field: Field, values: Any, name: str) -> None:
+    found = (values.shape, values.type) if isinstance(values, Arrays) else ((), object)
+    if found[0] != field.shape or found[1] not in field.types:
+        shown = f"an array of shape {list(found[0])}, each {_kind(found[1])}" if found[0] else "no array of one shape"
+        raise WrongAnswers(f"predict returned {shown} as {name}: expected {field.allowed}")
 
 
 def _check_classes(field: Field, values: list[Any], name: str) -> None:
@@ -89,9 +104,13 @@ def _wrong(field: Field, values: list[Any], name: str, row: int) -> WrongAnswers
 
 
 def _like(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _like(values) if isinstance(values, dict) else Field(_types(values)) for name, values in columns.items()
-    }
+    return {name: _like(values) if isinstance(values, dict) else _field(values) for name, values in columns.items()}
+
+
+def _field(values: Any) -> Field:
+    if isinstance(values, Arrays):
+        return Field(_NUMBER if values.type in _NUMBER else frozenset({values.type}), shape=values.shape)
+    return Field(_types(values))
 
 
 def _types(values: Iterable[Any]) -> frozenset[type]:

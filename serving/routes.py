@@ -46,7 +46,7 @@ class Served:
 
 
 class Routes:
-    """Answers the requests of one process; `captured` gets each answered request, its answer and media type."""
+    """Answers the requests of one process; `captured` gets each answered request, its answer, media type and rows."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Routes:
         exposition: Callable[[], str],
         log: FailureLog,
         *,
-        captured: Callable[[Exchange, bytes, bytes], None] | None = None,
+        captured: Callable[[Exchange, bytes, bytes, Rows], None] | None = None,
     ) -> None:
         self._served = served
         self._batches = batches
@@ -130,11 +130,11 @@ class Routes:
         if kind == JSON:
             return self._reader.json(exchange.body)
         declared = self._served.declared
-        if kind == CSV:
+        if kind == CSV and not declared.nested:
             return csv_rows(self._reader, declared, exchange.body)
         if kind == NPY and declared.numeric:
             return npy_rows(self._reader, declared, exchange.body)
-        allowed = [JSON, CSV, *([NPY] if declared.numeric else [])]
+        allowed = [JSON, *([] if declared.nested else [CSV]), *([NPY] if declared.numeric else [])]
         expected = " or ".join(one.decode() for one in allowed)
         raise BadRequest(415, f"content type {_text(given)[:100] or 'none'!r} is not allowed: expected {expected}")
 
@@ -157,7 +157,7 @@ class Routes:
                 if isinstance(found, Failure):
                     self._fail(exchange, found)
                 else:
-                    self._answer(exchange, end - first, *encode(found, first, end))
+                    self._answer(exchange, rows, *encode(found, first, end))
             except BadRequest as error:
                 self._refuse(exchange, error)
             except WrongAnswers as error:
@@ -168,12 +168,12 @@ class Routes:
 
         self._batches.submit(PendingRows(rows, exchange.begun, reply, _size(exchange, rows)))
 
-    def _answer(self, exchange: Exchange, rows: int, body: bytes, kind: bytes, also: bytes) -> None:
+    def _answer(self, exchange: Exchange, rows: Rows, body: bytes, kind: bytes, also: bytes) -> None:
         exchange.answer(200, body, kind, also + _trace(exchange) if b"traceparent" in exchange.headers else also)
-        self._counts.answered(rows, time.monotonic() - exchange.begun)
+        self._counts.answered(len(rows), time.monotonic() - exchange.begun)
         if self._captured is not None:
             try:
-                self._captured(exchange, body, kind)
+                self._captured(exchange, body, kind, rows)
             except Exception as error:  # the client has its answer
                 self._counts.add("capture_failed")
                 self._log.write(500, "internal", f"capture: {type(error).__name__}", exchange, error)
@@ -200,7 +200,7 @@ def _predictions(found: Answers, first: int, end: int) -> Encoded:
 
 
 def _size(exchange: Exchange, rows: Rows) -> int:
-    return len(exchange.body) + _VALUE * len(rows.values) * len(rows.names)
+    return len(exchange.body) + _VALUE * len(rows.values) * len(rows.names) + rows.nbytes
 
 
 def _unexpected(error: Exception) -> Failure:

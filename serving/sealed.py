@@ -17,7 +17,8 @@ import numpy as np
 
 from serving.parameter_types import NoParameters, parse
 
-FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
+FAST_FORM, ESTIMATOR, GIVEN = "model.onnx", "model.joblib", "given.onnx"
+"""The files of a package with an estimator's fast form, the estimator, and an ONNX file that training returned."""
 
 
 _MAPPING = ("get", "items", "keys", "values")
@@ -60,7 +61,7 @@ class Sealed:
     folder: Path | None = None
 
     def predict(self, rows: Any) -> Any:
-        """The estimator's predictions, shape (rows,)."""
+        """The estimator's predictions, shape (rows, ...), or the answers by name."""
         return self.estimator.predict(self._asked(rows))
 
     def predict_proba(self, rows: Any) -> Any:
@@ -68,18 +69,25 @@ class Sealed:
         return self.estimator.predict_proba(self._asked(rows))
 
     def _asked(self, rows: Any) -> Any:
-        """A fast form takes a request's rows as they were read, which is faster than a table."""
-        fast = getattr(self.estimator, "takes_values", False) and hasattr(rows, "values")
+        """An estimator with `takes_rows` gets the rows, a fast form their values, which is faster than a table."""
+        if getattr(self.estimator, "takes_rows", False):
+            return rows
+        fast = getattr(self.estimator, "takes_values", False) and hasattr(rows, "values") and not rows.arrays
         return rows.values if fast else rows.table
 
 
 def read(folder: Path) -> Sealed:
     """Read the model of an unpacked, verified package."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    if (folder / FAST_FORM).exists():
+    if (folder / "code" / "model" / FAST_FORM).exists() or (folder / GIVEN).exists():
+        from serving.onnx_file import OnnxFile  # noqa: PLC0415  needs onnxruntime, which other models do not
+
+        given = folder / GIVEN
+        estimator: Any = OnnxFile(given.read_bytes() if given.exists() else b"")
+    elif (folder / FAST_FORM).exists():
         from serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not
 
-        estimator: Any = load((folder / FAST_FORM).read_bytes())
+        estimator = load((folder / FAST_FORM).read_bytes())
     else:
         sys.meta_path.insert(0, _NoPandas())
         import joblib  # noqa: PLC0415  imports scikit-learn, which must not find pandas
@@ -91,11 +99,13 @@ def read(folder: Path) -> Sealed:
 def predict(model: Sealed, rows: Any) -> dict[str, Any]:
     """The answers of a model without its own `predict`: `prediction`, and `probability` of each class."""
     estimator = model.estimator
+    if isinstance(found := model.predict(rows), Mapping):
+        return dict(found)
     if not hasattr(estimator, "classes_") or not hasattr(estimator, "predict_proba"):
-        return {"prediction": model.predict(rows)}
+        return {"prediction": found}
     names = [one if isinstance(one, str) else json.dumps(one) for one in np.asarray(estimator.classes_).tolist()]
     shares = model.predict_proba(rows)
-    return {"prediction": model.predict(rows), "probability": {name: shares[:, at] for at, name in enumerate(names)}}
+    return {"prediction": found, "probability": {name: shares[:, at] for at, name in enumerate(names)}}
 
 
 class _NoPandas:

@@ -1,4 +1,4 @@
-"""Bodies that are tables: CSV, and NumPy's own format."""
+"""Bodies that are tables: CSV, and NumPy's own format; neither has arrays or bytes in a row."""
 
 from __future__ import annotations
 

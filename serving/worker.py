@@ -73,7 +73,7 @@ class Worker:
             blocked=partial(memory.block, number),
         )
         self._capture = (
-            Capture(sink(settings.capture, settings.capture_token), settings.capture_percent, counts)
+            Capture(sink(settings.capture, settings.capture_token), settings.capture_percent, counts, served.declared)
             if settings.capture
             else None
         )
