@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from monitoring.labels.concept import Usual
 from monitoring.statistics.blocks import Cut
 from monitoring.statistics.conformal import FEWEST
 from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
+from monitoring.statistics.summaries import Summaries
 
 BINS = 20  # most bins of a numeric feature
 CODES = 30  # most codes of a categorical feature that are counted individually
@@ -29,14 +31,17 @@ WAVE = 25 * DAY  # minimum distance: months are waves, weeks are not
 Columns = Mapping[str, NDArray[Any]]
 
 
-def sealed(columns: Columns, times: NDArray[np.float64] | None = None) -> tuple[Profile, Null]:
+def sealed(
+    columns: Columns, times: NDArray[np.float64] | None = None, summaries: Summaries | None = None
+) -> tuple[Profile, Null]:
     """Take the profile of the training data, and how its blocks differ from one another.
 
     `columns` hold numbers with NaN for missing, or an object array of codes with None; shape (rows,). `times` are
-    ascending epoch seconds, or None for independent rows. Raises ValueError if there are no rows, or columns or times
-    differ in length.
+    ascending epoch seconds, or None for independent rows. `summaries` say which columns are those of a feature.
+
+    Raises ValueError if there are no rows, or columns or times differ in length.
     """
-    profile = taken(columns)
+    profile = replace(taken(columns), summaries=summaries or {})
     block, sizes, cut = _blocks(profile.rows, times)
     kept = np.flatnonzero(sizes >= cut.rows)
     found = {name: _block_scores(profile.columns[name], columns[name], block, len(sizes)) for name in profile.columns}

@@ -127,7 +127,7 @@ def details(
         "decisions": [one["value"] if form.kind == "regression" else one["decision"] for one in said],
         "scores": [one.scored.score if one.scored else None for one in found] if scored else None,
         "hits": [one.hit for one in found] if scored else None,
-        "segments": {feature: segments(values) for feature, values in rows.columns.items()},
+        "segments": {feature: segments(values) for feature, values in rows.columns.items() if values.ndim == 1},
     }
 
 

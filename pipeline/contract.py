@@ -80,6 +80,7 @@ PARTS = (
     Part("serving.py", "predict", "answers of a form of your own; needs `answer.json`", ("model", "rows")),
     Part("serving.py", "load", "a model that is more than an estimator", ("folder",)),
     Part("serving.py", "main", "a server of your own", ("folder", "host", "port")),
+    Part("model.onnx", "", "a model that is an ONNX file; then only `FEATURES` is required"),
     Part("answer.json", "", "what the answers of a form of your own mean"),
 )
 """Every part, the required ones first."""

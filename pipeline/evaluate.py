@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
 from pipeline.steps import Given
 from pipeline.train import FEATURES
+from serving.onnx_file import FILE, GIVEN, OnnxFile
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
 
@@ -68,6 +69,8 @@ def main(given: Given) -> None:
     if own:
         summary = own(estimator, rows)
         check_evaluation(summary, getattr(parts.evaluation, "METRICS", ()))
+    elif isinstance(estimator, OnnxFile) and said is None:
+        summary = {"rows": float(len(rows))}
     elif said is None:
         raise ContractBroken(["model/evaluation.py: found no evaluate; expected it, as the answers are not known"])
     else:
@@ -76,7 +79,12 @@ def main(given: Given) -> None:
     details = _as_json(find(estimator, rows)) if find else None
     serves = folder / refit.SERVING
     declared = json.loads((folder / FEATURES).read_bytes())
-    content, form = _fast_form(estimator if serves == stored else _load(serves, trained), rows, declared)
+    serving = estimator if serves == stored else _load(serves, trained)
+    content, form = _fast_form(serving, rows, declared)
+    if isinstance(serving, OnnxFile):
+        form = {"onnx": GIVEN if serving.content else f"code/model/{FILE}"}
+        if serving.content:
+            (given.out / GIVEN).write_bytes(serving.content)
     if content is not None:
         (given.out / archive.FAST_FORM).write_bytes(content)
     found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": form}
@@ -105,16 +113,28 @@ def _load(stored: Path, facts: Mapping[str, Any]) -> Any:
 
 def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple[bytes | None, dict[str, Any]]:
     """The fast form of the served estimator or None, and its entry in the metrics."""
+    if isinstance(serves, OnnxFile):
+        return None, {}
     content, told = None, {"why_not": f"{type(serves).__name__} {archive.OTHER_LIBRARY}"}
-    if parts.is_of_scikit_learn(serves):
+    if any(one["kind"] == "bytes" for one in declared):
+        told = {"why_not": "it takes bytes"}
+    elif parts.is_of_scikit_learn(serves):
         from pipeline.proof import fast_form  # noqa: PLC0415  takes a second, wasted on other models
 
-        content, told = fast_form(serves, rows.table, declared)
+        content, told = fast_form(serves, rows.table, list(_flat(declared)))
     if content is None:
         print(f"no fast form (ONNX), so the estimator itself serves: {told['why_not']}")
     else:
         print(f"the fast form says the same on {told['proven_on']:,} rows")
     return content, told
+
+
+def _flat(declared: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The columns of the table: an array is one for each of its numbers."""
+    for one in declared:
+        shape = one.get("shape", ())
+        plain = {"name": one["name"], "kind": one["kind"], "optional": one["optional"]}
+        yield from ({**plain, "name": f"{one['name']}[{at}]"} for at in range(prod(shape))) if shape else (one,)
 
 
 def _as_json(details: Any) -> Any:

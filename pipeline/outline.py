@@ -90,7 +90,9 @@ def _read(folder: Path) -> tuple[Found, dict[str, str]]:
         if not path.is_file():
             continue
         try:
-            if kind == "json":
+            if kind == "onnx":
+                found[file] = {}
+            elif kind == "json":
                 json.loads(path.read_bytes())
                 found[file] = {}
             else:
@@ -105,7 +107,7 @@ def _read(folder: Path) -> tuple[Found, dict[str, str]]:
 
 
 def _wrong(part: Part, found: Found, *, unread: bool) -> Iterator[str]:
-    if unread:
+    if unread or ("model.onnx" in found and part.file in ("data.py", "training.py") and part.file not in found):
         return
     if not has(found, part.file, part.name):
         if not part.optional and part.file not in found:
@@ -140,7 +142,9 @@ def _apart(found: Found) -> Iterator[str]:
         )
     if predict and not there("answer.json"):
         yield f"model/answer.json: not found; {_shown('serving.py', 'predict')} in model/serving.py needs it"
-    if there("answer.json") and not predict:
+    if there("model.onnx") and not there("data.py") and not there("features.py", "FEATURES"):
+        yield "model/features.py: found no FEATURES; expected one for each input of model/model.onnx"
+    if there("answer.json") and not predict and not there("model.onnx"):
         expected = _shown("serving.py", "predict")
         yield f"model/serving.py: found no predict; expected {expected}, as there is an answer.json"
     if main and not predict and not there("evaluation.py", "evaluate"):

@@ -3,7 +3,8 @@
 It holds `manifest.json` (recipe, parameters, python, libraries, trained_with, server, files), `model.joblib`,
 `features.json`, `reference.json`, `example.json`, `metrics.json` and `code/model/...`, the model's folder as it was
 trained. It has `evaluated.joblib` if another estimator was evaluated than the one that serves, `answer.json` and
-`baseline.json` if answers are known, and `model.onnx` if the model has a fast form.
+`baseline.json` if answers are known, `model.onnx` if the model has a fast form, and `given.onnx` if training returned
+an ONNX file; the manifest then names this file, or the one in the model's folder that serves.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from pipeline import archive, outline, refit
 from pipeline.locks import locked, trained_with
 from pipeline.recipe import Recipe, canonical, model_files, sha256_of
+from serving.onnx_file import GIVEN
 
 ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 """Files of the outcome of the step `seal`."""
@@ -49,14 +51,16 @@ class Registered:
 def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -> SealedPackage:
     """Seal an archive from the folders of `train` and `evaluate`, for the checkout that the recipe was made from."""
     named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", archive.EXAMPLE)]
-    beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM]
+    beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM, evaluated / GIVEN]
     may_be = [trained / refit.EVALUATED, trained / "answer.json", *beside]
     sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
     files: dict[str, bytes | Path] = {path.name: path for path in sealed}
     # Read once, so that digests match the sealed bytes even if the folder changes meanwhile.
     files |= {f"code/{name}": path.read_bytes() for name, path in model_files(root).items()}
+    onnx = json.loads((evaluated / "metrics.json").read_bytes()).get("fast_form", {}).get("onnx")
     manifest = canonical(
         {
+            **({"onnx": onnx} if onnx else {}),
             "recipe": recipe.digest,
             "parameters": recipe.parameters,
             "python": recipe.parts["python"],

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 import model
 from pipeline.contract import ContractBroken, Event
+from pipeline.onnx_file import Data, Training
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, as_json, tables
 from serving import sealed
 from serving.answers import Answers, WrongAnswers
-from serving.declaration import Declaration
+from serving.declaration import Declaration, Feature
+from serving.onnx_file import OnnxFile
 from serving.parameter_types import NoParameters, parse
 
 FORM = "answer.json"
@@ -36,10 +38,16 @@ def _optional(name: str) -> ModuleType | None:
     return import_module(f"model.{name}") if find_spec(f"model.{name}") else None
 
 
-data, training = import_module("model.data"), import_module("model.training")
 parameters, evaluation, features, serving = (
     _optional(name) for name in ("parameters", "evaluation", "features", "serving")
 )
+data: Any
+training: Any
+if (Path(next(iter(model.__path__))) / "model.onnx").is_file():
+    data = _optional("data") or Data(getattr(features, "FEATURES", {}))
+    training = _optional("training") or Training
+else:
+    data, training = import_module("model.data"), import_module("model.training")
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def form(estimator: Any, rows: Rows) -> str | None:
     own = Path(next(iter(model.__path__))) / FORM
     if own.is_file():
         return canonical(json.loads(own.read_bytes()))
-    if rows.label is None or hasattr(serving, "main"):
+    if rows.label is None or hasattr(serving, "main") or isinstance(estimator, OnnxFile):
         return None
     return canonical(_form(estimator, rows.label))
 
@@ -133,14 +141,28 @@ def declared(rows: Rows) -> list[dict[str, Any]]:
 def _outside(rows: Rows, declared: Declaration) -> Iterator[str]:
     """A line for each feature with values in the rows that a request may not have."""
     for one in declared.features:
+        if one.shape:
+            yield from _outside_array(one, rows.columns[one.name])
+            continue
         values = (as_json(value) for value in rows.columns[one.name])
         bad = [value for value in values if not one.fits(value)]
         if bad:
             yield f"{one.name}: {len(bad):,} rows are not allowed, such as {bad[0]!r}; expected {one.allowed}"
 
 
+def _outside_array(one: Feature, values: NDArray[Any]) -> Iterator[str]:
+    if values.shape[1:] != one.shape:
+        yield f"{one.name}: found arrays of shape {list(values.shape[1:])}; expected {one.allowed}"
+        return
+    low, high = one.limits
+    if bad := int(((values < low) | (values > high)).reshape(len(values), -1).any(axis=1).sum()):
+        yield f"{one.name}: {bad:,} rows are not allowed; expected {one.allowed}"
+
+
 def check_labels(rows: Rows) -> None:
     """Refuse rows without labels, unless the model needs none here."""
+    if training is Training:
+        return
     if rows.label is None and (hasattr(serving, "predict") or not hasattr(evaluation, "evaluate")):
         raise ContractBroken(["model/data.py: found no column label; expected one, which answers are held against"])
 

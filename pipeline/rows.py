@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import ContractBroken, Refusal
+from serving.declaration import DTYPES
 
 TIMES = ("event_time", "label_at")
 BESIDE = ("id", "label", *TIMES)
@@ -28,8 +30,9 @@ class Rows:
     """Rows with a known label.
 
     Attributes:
-        columns: Feature -> values, shape (rows,): numbers with NaN for missing, or texts with None for missing. They
-            are the fields of a request's instance, and drift is measured on them.
+        columns: Feature -> values, shape (rows,): numbers with NaN for missing; texts or bytes with None for missing;
+            or arrays of numbers, shape (rows, ...), all NaN for a missing one. They are the fields of a request's
+            instance, and drift is measured on them or their summaries.
         label: The correct answers, shape (rows,); None if the table has none.
         event_time: When each prediction is requested, UTC, datetime64; None for rows without a time.
         label_at: When each label is known, UTC, datetime64; None for rows without a time.
@@ -46,7 +49,7 @@ class Rows:
         """Check a table (column -> values) from the function `where` of `model/data.py`; names every problem."""
         if problems := [f"model/data.py: {where}: {text}" for text in _wrong(table)]:
             raise ContractBroken(problems)
-        given = {name: np.asarray(table[name]) for name in table}
+        given = {name: _array(table[name]) for name in table}
         features = {name: _plain(values) for name, values in given.items() if name not in BESIDE}
         names = given.get("id", np.arange(len(next(iter(features.values())))))
         return cls(features, given.get("label"), names.astype(str), *(given.get(name) for name in TIMES))
@@ -56,7 +59,12 @@ class Rows:
 
     @property
     def table(self) -> NDArray[Any]:
-        """The estimator's input, shape (rows, features): floats, or objects if any feature is a text."""
+        """The estimator's input, shape (rows, features): floats, or objects if any feature is a text.
+
+        An array is a column for each of its numbers.
+        """
+        if any(values.ndim > 1 for values in self.columns.values()):
+            return self._flat()
         if all(values.dtype.kind in "biuf" for values in self.columns.values()):
             return np.column_stack([values.astype(float) for values in self.columns.values()])
         return np.column_stack(
@@ -66,11 +74,24 @@ class Rows:
             ]
         )
 
+    def _flat(self) -> NDArray[Any]:
+        plain = all(values.dtype.kind in "biuf" for values in self.columns.values())
+        parts = [
+            (values.astype(float) if values.dtype.kind in "iuf" else values).reshape(len(self), -1)
+            for values in self.columns.values()
+        ]
+        return np.concatenate([one.astype(float if plain else object, copy=False) for one in parts], axis=1)
+
     @property
     def features(self) -> list[dict[str, Any]]:
-        """The features of a request: name, kind (number, boolean or text) and whether it may be missing."""
+        """The features of a request: name, kind and whether it may be missing; shape and dtype of an array."""
         return [
-            {"name": name, "kind": _kind(values), "optional": any(as_json(value) is None for value in values)}
+            {
+                "name": name,
+                "kind": _kind(values),
+                "optional": any(as_json(value) is None for value in values),
+                **({"shape": list(values.shape[1:]), "dtype": str(values.dtype)} if values.ndim > 1 else {}),
+            }
             for name, values in self.columns.items()
         ]
 
@@ -167,7 +188,11 @@ def period(rows: Rows) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON has it: None for a missing one, else a number, a text, true or false."""
+    """A value as JSON has it: None for a missing one, else a number, a text, true or false, a list, or base64."""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, np.ndarray):
+        return None if np.isnan(cast(Any, value).flat[0]) else cast(Any, value).tolist()
     plain: Any = cast(Any, value).item() if isinstance(value, np.generic) else value
     return None if isinstance(plain, float) and np.isnan(plain) else plain
 
@@ -191,8 +216,11 @@ def _check_alike(found: Mapping[str, Rows], asked: Mapping[str, Any]) -> None:
 
 def _wrong(table: Any) -> Iterator[str]:
     try:
-        given: dict[Any, Any] = {name: table[name] for name in table}
+        given: dict[Any, Any] = {name: _array(table[name]) for name in table}
         rows = len(next(iter(given.values())))
+    except ValueError as error:  # lists or arrays of several shapes
+        yield f"found {error}; expected one shape in each column"
+        return
     except (KeyError, IndexError, StopIteration, TypeError):
         yield f"found {type(table).__name__}; expected a table: a DataFrame, or a mapping of columns to values"
         return
@@ -200,7 +228,8 @@ def _wrong(table: Any) -> Iterator[str]:
         yield "found no rows; expected at least one"
         return
     for name, values in given.items():
-        if (shape := np.shape(values)) != (rows,):
+        array = name not in BESIDE and values.dtype.kind in "iufb"
+        if (shape := np.shape(values)) != (rows,) and (not array or shape[:1] != (rows,) or 0 in shape):
             yield f"{name!r}: found shape {shape}; expected ({rows},)"
             return
     if not any(name not in BESIDE for name in given):
@@ -215,16 +244,23 @@ def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
         if not isinstance(name, str) or not re.fullmatch("[!-~]([ -~]{0,198}[!-~])?", name) or name.startswith(":"):
             yield f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
         array = np.asarray(values)
+        if array.ndim > 1:
+            flat = array.reshape(len(array), -1)
+            if (~np.isfinite(flat) & ~np.isnan(flat).all(axis=1, keepdims=True)).any():
+                yield f"{name!r}: found arrays with NaN or infinity; expected numbers, or NaN alone if it is missing"
+            continue
         known = [one for one in array if as_json(one) is not None] if array.dtype.kind == "O" else []
-        odd = next((one for one in known if not isinstance(one, str | int | float | np.number | np.bool_)), None)
+        odd = next(
+            (one for one in known if not isinstance(one, str | bytes | int | float | np.number | np.bool_)), None
+        )
         if array.dtype.kind not in "biufUO" or odd is not None:
             found = f"a {type(odd).__name__}" if odd is not None else str(array.dtype)
             hint = ", as from column.astype(str) for pandas categories" * (
                 str(getattr(values, "dtype", "")) == "category"
             )
             yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing){hint}"
-        elif len({isinstance(one, str) for one in known}) > 1:
-            yield f"{name!r}: found texts and numbers; expected one of them"
+        elif len(kinds := {{str: "texts", bytes: "bytes"}.get(type(one), "numbers") for one in known}) > 1:
+            yield f"{name!r}: found {' and '.join(sorted(kinds, reverse=True))}; expected one of them"
 
 
 def _wrong_beside(given: Mapping[Any, Any]) -> Iterator[str]:
@@ -241,13 +277,31 @@ def _wrong_beside(given: Mapping[Any, Any]) -> Iterator[str]:
         yield "'id': found the same one twice; expected another one for each row"
 
 
+def _array(values: Any) -> NDArray[Any]:
+    """A column; lists or arrays in it as one array, NaN for a missing one. Raises ValueError for several shapes."""
+    found = np.asarray(values)
+    if found.dtype.kind != "O" or found.ndim != 1:
+        return found
+    first = next((one for one in found if one is not None), None)
+    shape = np.shape(cast(Any, first))
+    if not shape:
+        return found
+    missing: Any = np.full(shape, np.nan)
+    return np.stack([missing if one is None else np.asarray(one) for one in found])
+
+
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Texts with None for a missing one; objects that are all numbers as numbers."""
+    """Texts with None for a missing one; objects that are all numbers as numbers; arrays with a type of requests."""
+    if values.ndim > 1:
+        kind = {"b": "uint8", "f": "float32" if values.dtype.itemsize < 8 else "float64"}.get(
+            values.dtype.kind, "int64"
+        )
+        return values if str(values.dtype) in DTYPES else values.astype(kind)
     if values.dtype.kind == "U":
         return values.astype(object)
     if values.dtype.kind != "O":
         return values
-    plain = [as_json(value) for value in values]
+    plain = [value if isinstance(value, bytes) else as_json(value) for value in values]
     known = [value for value in plain if value is not None]
     if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         return np.array(plain, float)  # None becomes NaN
@@ -258,6 +312,8 @@ def _kind(values: NDArray[Any]) -> str:
     if values.dtype.kind in "iuf":
         return "number"
     known = [value for value in values if value is not None]
+    if known and isinstance(known[0], bytes):
+        return "bytes"
     return "boolean" if known and all(isinstance(value, bool | np.bool_) for value in known) else "text"
 
 

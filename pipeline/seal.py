@@ -39,9 +39,10 @@ def main(given: Given) -> None:
 
 def check_served(root: Path, evaluated: Path) -> None:
     """Refuse a model that the image could not load: without a fast form, if the image lacks joblib or scikit-learn."""
-    if (evaluated / archive.FAST_FORM).exists() or outline.loads_itself(root):
+    form = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]
+    if (evaluated / archive.FAST_FORM).exists() or "onnx" in form or outline.loads_itself(root):
         return
-    why = json.loads((evaluated / "metrics.json").read_bytes())["fast_form"]["why_not"]
+    why = form["why_not"]
     other = why.endswith(archive.OTHER_LIBRARY)
     if not {"joblib", *([] if other else ["scikit-learn"])} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(

@@ -8,6 +8,7 @@ Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (its 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from pipeline.inputs import recipe_in
 from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables, times
 from pipeline.steps import Given
+from serving.declaration import Declaration
+from serving.summaries import summarised
 
 FEATURES = "features.json"
 
@@ -60,10 +63,12 @@ def main(given: Given) -> None:
             fitted = parts.fitted(parts.training.train(known, settings))
         facts |= _saved(out / refit.SERVING, fitted, known)
     (out / "training.json").write_text(canonical(facts))
-    (out / FEATURES).write_text(canonical(parts.declared(known)))
+    declared = parts.declared(known)
+    (out / FEATURES).write_text(canonical(declared))
     if form := parts.form(fitted.estimator, known):
         (out / parts.FORM).write_text(form)
-    kept = reference(known)
+    own = getattr(parts.data, "reference", None)  # of a model without rows
+    kept = own() if own else reference(known, declared)
     print(judged(kept))
     (out / "reference.json").write_text(canonical(kept.as_dict()))
     (out / archive.EXAMPLE).write_text(canonical(example.request(known)))
@@ -75,9 +80,17 @@ def _saved(path: Path, trained: parts.Trained, rows: Rows) -> dict[str, Any]:
     return {"model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows), **times(rows)}
 
 
-def reference(rows: Rows) -> Reference:
-    """Take the reference of some rows, of which there must be at least one."""
-    return Reference(*sealed(rows.columns, seconds(rows)))
+def reference(rows: Rows, declared: Sequence[Mapping[str, Any]] = ()) -> Reference:
+    """Take the reference of some rows, of which there must be at least one, with these features or their own."""
+    columns: dict[str, Any] = {}
+    features = Declaration.from_dict(declared or rows.features)
+    for one in features.features:
+        if one.watched is None:
+            columns[one.name] = rows.columns[one.name]
+        else:
+            found = summarised(one, rows.columns[one.name])
+            columns |= {f"{one.name}.{name}": values for name, values in found.items()}
+    return Reference(*sealed(columns, seconds(rows), features.watched))
 
 
 def judged(reference: Reference) -> str:

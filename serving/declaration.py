@@ -29,8 +29,8 @@ LONGEST = 4_194_304
 """The most bytes of a `bytes` feature that declares no limit; their base64 then fits in a request."""
 ARRAY_SUMMARIES = ("mean", "std", "min", "max", "norm", "zeros")
 """What drift may be measured on: `norm` is Euclidean, `zeros` is the share of zeros."""
-LENGTH = "length"
-"""The summary of a text (characters) or of bytes."""
+LENGTHS = {"text": "characters", "bytes": "bytes"}
+"""The summary of a text or of bytes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Feature:
     @property
     def watched(self) -> tuple[str, ...] | None:
         """The summaries that drift is measured on; None if it is measured on the value itself."""
-        usual = ARRAY_SUMMARIES if self.shape else (LENGTH,) if self.kind == "bytes" else None
+        usual = ARRAY_SUMMARIES if self.shape else ("bytes",) if self.kind == "bytes" else None
         return usual if self.summaries is None else self.summaries
 
     @property
@@ -263,7 +263,7 @@ def _wrong_shape(feature: Feature) -> str:
         return f"it is optional with dtype {feature.dtype}, which has no NaN for a missing array: expected a float type"
     if feature.longest and feature.kind not in ("text", "bytes"):
         return f"longest is for texts and bytes, and it is a {feature.kind}"
-    allowed = ARRAY_SUMMARIES if feature.shape else (LENGTH,) if feature.kind in ("text", "bytes") else ()
+    allowed = ARRAY_SUMMARIES if feature.shape else tuple(filter(None, [LENGTHS.get(feature.kind)]))
     if unknown := sorted({*(feature.summaries or ())} - {*allowed}):
         return f"summaries are {', '.join(unknown)}: expected some of {', '.join(allowed) or 'none for a single value'}"
     return ""

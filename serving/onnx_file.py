@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from serving.fast_form import options
-
-FILE = "model.onnx"
+FILE, GIVEN = "model.onnx", "given.onnx"
+"""The file in the folder `model`, and in a package the one that training returned."""
 _KINDS = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2", "tensor(bool)": "?"}
 _KINDS |= {
     f"tensor({sign}int{bits})": f"{sign[:1] or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -28,20 +27,23 @@ _KINDS["tensor(string)"] = "O"
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A model that is an ONNX file: `content` or, if that is empty, `model.onnx` in the package `model`."""
+    """A model that is an ONNX file: its `content`, the file at `path`, or else `model.onnx` of the package `model`."""
 
     content: bytes = b""
+    path: str = ""
     takes_rows = True
     """`predict` gets rows and not their table."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"content": self.content}  # and no session
+        return {"content": self.content, "path": ""}  # and no session
 
     @cached_property
     def _session(self) -> Any:
-        from importlib import import_module  # noqa: PLC0415  only a file in the model's folder needs it
+        import onnxruntime  # noqa: PLC0415  the pipeline imports this module for every model
 
-        source = self.content or str(Path(next(iter(import_module("model").__path__))) / FILE)
+        from serving.fast_form import options  # noqa: PLC0415
+
+        source = self.content or self.path or str(Path(next(iter(import_module("model").__path__))) / FILE)
         return onnxruntime.InferenceSession(source, options(), providers=["CPUExecutionProvider"])
 
     @cached_property

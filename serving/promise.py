@@ -15,7 +15,6 @@ from serving.answers import Answers, Arrays, WrongAnswers
 
 _NUMBER, _NULL = frozenset({int, float}), frozenset({type(None)})
 _WORDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", type(None): "null"}
-_WORDS |= {bytes: "bytes", list: "a list"}
 
 
 @dataclass(frozen=True)

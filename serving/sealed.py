@@ -17,8 +17,7 @@ import numpy as np
 
 from serving.parameter_types import NoParameters, parse
 
-FAST_FORM, ESTIMATOR, GIVEN = "model.onnx", "model.joblib", "given.onnx"
-"""The files of a package with an estimator's fast form, the estimator, and an ONNX file that training returned."""
+FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
 
 
 _MAPPING = ("get", "items", "keys", "values")
@@ -79,11 +78,10 @@ class Sealed:
 def read(folder: Path) -> Sealed:
     """Read the model of an unpacked, verified package."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    if (folder / "code" / "model" / FAST_FORM).exists() or (folder / GIVEN).exists():
-        from serving.onnx_file import OnnxFile  # noqa: PLC0415  needs onnxruntime, which other models do not
+    if "onnx" in manifest:
+        from serving.onnx_file import OnnxFile  # noqa: PLC0415  other models do not need it
 
-        given = folder / GIVEN
-        estimator: Any = OnnxFile(given.read_bytes() if given.exists() else b"")
+        estimator: Any = OnnxFile(path=str(folder / manifest["onnx"]))
     elif (folder / FAST_FORM).exists():
         from serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not
 

@@ -11,6 +11,7 @@
 
 - numeric: x falls into bin `bisect.bisect_left(edges, x)`; the first and the last bin are open. Values beyond `low` and
   `high`, the training minimum and maximum, count in their bin and again as out of range.
+- `summaries`, if any: {"embedding": ["mean", "norm"]}; the columns are then `embedding.mean` and `embedding.norm`.
 - categorical: `counts` has the most frequent codes, and `other` the rows of the rest. `rare` lists the codes in
   `other`, which distinguishes new codes from rare ones; it is null if there were too many, and then no code is new.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from statistics import NormalDist
@@ -109,21 +110,28 @@ Column = Numeric | Categorical
 
 @dataclass(frozen=True)
 class Profile:
-    """The training data by feature."""
+    """The training data by feature, or `feature.summary` of a feature in `summaries`."""
 
     columns: Mapping[str, Column]
     rows: int = 0
+    summaries: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
 
     @classmethod
     def from_dict(cls, value: object) -> Profile:
         """Read the form above, ignoring unknown fields; raises UnreadableProfile if it has another form."""
         body = an_object(value, "reference")
         features = an_object(body.get("features"), "features")
-        return cls({name: _column(name, item) for name, item in features.items()}, a_count(body.get("rows"), "rows"))
+        summaries = {
+            name: [str(one) for one in a_list(each, f"summaries.{name}")]
+            for name, each in an_object(body.get("summaries", {}), "summaries").items()
+        }
+        columns = {name: _column(name, item) for name, item in features.items()}
+        return cls(columns, a_count(body.get("rows"), "rows"), summaries)
 
     def as_dict(self) -> dict[str, Any]:
         """The form above."""
-        return {"rows": self.rows, "features": {name: _written(column) for name, column in self.columns.items()}}
+        found = {"rows": self.rows, "features": {name: _written(column) for name, column in self.columns.items()}}
+        return {**found, "summaries": {k: list(v) for k, v in self.summaries.items()}} if self.summaries else found
 
 
 def _written(column: Column) -> dict[str, Any]:

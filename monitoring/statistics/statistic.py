@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, an_object
+from monitoring.statistics.summaries import expanded
 
 NAMED = 10  # stored names of new codes and unknown fields
 _LONGEST = 60  # characters of a stored name
@@ -200,6 +201,8 @@ class Statistic:
             self.no_objects += 1
             return
         values = cast(Mapping[str, Any], row)
+        if self.profile.summaries:
+            values = expanded(values, self.profile.summaries)
         self.rows += 1
         found = 0
         for name, tally in self.features.items():
