@@ -20,7 +20,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
-from pipeline import fast_columns, fast_encoders, fast_trees
+from pipeline import fast_boosters, fast_columns, fast_encoders, fast_trees
 from pipeline.fast_nodes import MACHINE_LEARNING, REFUSED, NoFastForm
 
 PROBABILITY, VALUE, LABEL = "probability", "value", "label"
@@ -42,6 +42,7 @@ def compiled(estimator: Any, features: Sequence[Mapping[str, Any]]) -> bytes:
     if taken := {PROBABILITY, VALUE, LABEL} & set(names):
         raise NoFastForm(f"the feature {min(taken)!r} is named as an output is")
     output = _output(estimator)
+    fast_boosters.register()  # of libraries that are loaded by now
     kinds = {True: StringTensorType, False: DoubleTensorType}
     types = [(f"input{place}", kinds[text]([None, width])) for place, (_, text, width) in enumerate(runs)]
     try:

@@ -36,6 +36,8 @@ _SINGLE: _Kinds = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClass
 _FORESTS: _Kinds = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
 _BOOSTED: _Kinds = (GradientBoostingClassifier, GradientBoostingRegressor)
 _HISTOGRAM: _Kinds = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+OPTIONS = {"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]}
+"""Options of the conversion of a classifier."""
 
 
 def thresholds(estimator: Any) -> Iterator[tuple[int, float]]:
@@ -115,15 +117,14 @@ def register() -> None:
     """Make skl2onnx convert tree estimators by these functions only: its float32 thresholding may not terminate."""
     untyped: Any = tree_ensemble
     untyped.sklearn_threshold = _no_threshold
-    options = {"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]}
     for kind in (*_HISTOGRAM, *_BOOSTED, *_FORESTS, *_SINGLE):
         boosted = kind in (*_HISTOGRAM, *_BOOSTED)
         update_registered_converter(
             kind,
             f"Modelstack{kind.__name__}",
-            _shape,
+            answer_shape,
             _boosted if boosted else _forest,
-            options=options if kind.__name__.endswith("Classifier") else None,
+            options=OPTIONS if kind.__name__.endswith("Classifier") else None,
         )
 
 
@@ -131,7 +132,8 @@ def _no_threshold(*_: Any) -> float:
     raise NoFastForm("skl2onnx computes these trees in float32")
 
 
-def _shape(operator: Any) -> None:
+def answer_shape(operator: Any) -> None:
+    """The outputs of a classifier are labels and probabilities, those of a regressor values."""
     classes = getattr(operator.raw_operator, "classes_", None)
     if classes is None:
         operator.outputs[0].type = DoubleTensorType([None, 1])
@@ -174,7 +176,7 @@ def _histogram_sum(scope: Any, operator: Any, graph: Graph) -> str:
     for trees_of_round in _histogram_trees(estimator, codes=codes):
         for target, nodes in enumerate(trees_of_round):
             trees.add(nodes, target)
-    return _sum(graph, trees, table)
+    return tree_sum(graph, trees, table)
 
 
 def _gradient_sum(_: Any, operator: Any, graph: Graph) -> str:
@@ -190,7 +192,7 @@ def _gradient_sum(_: Any, operator: Any, graph: Graph) -> str:
     # Zero for a number, and NaN for a value that the estimator refuses: missing, or beyond float32.
     zeros = graph.cast(graph.node("Sub", [seen, seen]), TensorProto.DOUBLE)
     refused = graph.node("ReduceSum", [zeros, graph.constant([1], TensorProto.INT64)], keepdims=1)
-    return graph.node("Add", [_sum(graph, trees, graph.cast(seen, TensorProto.DOUBLE)), refused])
+    return graph.node("Add", [tree_sum(graph, trees, graph.cast(seen, TensorProto.DOUBLE)), refused])
 
 
 def _coded(graph: Graph, table: str, width: int, known: dict[int, NDArray[np.float64]]) -> str:
@@ -232,7 +234,7 @@ def _forest(scope: Any, operator: Any, container: Any) -> None:
         for target in range(classes):
             made.add(_plain_nodes(tree.tree_, target), target)
     seen = graph.cast(operator.inputs[0].full_name, TensorProto.FLOAT)
-    said = _sum(graph, made, graph.cast(seen, TensorProto.DOUBLE))
+    said = tree_sum(graph, made, graph.cast(seen, TensorProto.DOUBLE))
     mean = graph.node("Div", [said, graph.constant([float(len(trees))])])
     # The estimator refuses values beyond float32, and some refuse missing values.
     odd = graph.node("IsInf", [seen])
@@ -251,5 +253,6 @@ def _takes_missing(estimator: Any) -> bool:
     return estimator.__sklearn_tags__().input_tags.allow_nan and estimator.monotonic_cst is None
 
 
-def _sum(graph: Graph, trees: Ensemble, table: str) -> str:
+def tree_sum(graph: Graph, trees: Ensemble, table: str) -> str:
+    """Add the sum of trees by target."""
     return graph.node("TreeEnsemble", [table], domain=MACHINE_LEARNING, **trees.attributes)

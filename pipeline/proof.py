@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from pipeline.fast_boosters import thresholds as boosted_thresholds
 from pipeline.fast_form import compiled
 from pipeline.fast_nodes import NoFastForm
 from pipeline.fast_trees import thresholds
@@ -93,7 +94,8 @@ def _difference(what: str, rows: NDArray[Any], said: _Said, fast: _Said, typical
     both = ~said.refused
     if not both.any():
         return 0.0
-    if said.decisions.dtype != fast.decisions.dtype:
+    single = typical is not None and said.decisions.dtype == np.float32  # a regressor's; the fast form's are doubles
+    if said.decisions.dtype != fast.decisions.dtype and not single:
         raise NoFastForm(f"its answers are {fast.decisions.dtype}, those of the estimator {said.decisions.dtype}")
     if typical is None:
         _refuse(what, rows, both & (said.decisions != fast.decisions), "it decides otherwise")
@@ -232,7 +234,7 @@ def _boundaries(estimator: Any, table: NDArray[Any], columns: list[int]) -> Iter
     if isinstance(model, Pipeline):
         seen = model[:-1].transform(seen) if len(model) > 1 else seen
         model = model[-1]
-    found = sorted(set(thresholds(model)))
+    found = sorted({*thresholds(model), *boosted_thresholds(model)})
     if not found:
         return
     found = [found[place] for place in np.unique(np.linspace(0, len(found) - 1, MOST_THRESHOLDS).astype(int))]
