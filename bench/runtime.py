@@ -29,7 +29,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from bench import tail
+from bench import arrays, tail
 from bench.rows import Row, sized
 from bench.servers import Server, bentoml, mlserver, runtime, uvicorn
 from cli.loadtest import Load
@@ -91,6 +91,7 @@ def rows() -> list[Row]:
         ours = _ours(folder, sealed.manifest_sha256)
         found = [
             *_beside_asgi(folder, ours, one, many),
+            *_arrays(Path(name), ours),
             *_beside_others(folder, ours, example, one),
             *tail.rows(folder, ours, one),
             *_alone(ours, one),
@@ -128,6 +129,22 @@ def _beside_asgi(folder: Path, ours: Mapping[str, str], one: bytes, many: bytes)
         _against(
             "serving_rows_vs_asgi_ort", batches[0], batches[1], ">= 1", f"{_BATCH} rows a request; ASGI", rows=_BATCH
         ),
+    ]
+
+
+def _arrays(folder: Path, ours: Mapping[str, str]) -> list[Row]:
+    variables, body = arrays.served(folder)
+    ours = {**ours, **variables}
+    captures = {**ours, "MODELSTACK_CAPTURE": f"file://{folder}/array-captures"}
+    code = folder / "arrays" / "code" / "model"
+    with runtime(ours) as plain, runtime(captures) as capturing, uvicorn("asgi", "asgi_arrays", code) as peer:
+        alone = _in_turns([plain, peer], body, connections=1)
+        busy = _in_turns([plain, peer, capturing], body, connections=32)
+    what = f"an array of {arrays.NUMBERS:,} numbers a request; a bare ASGI app"
+    return [
+        _against("serving_arrays_vs_asgi_ort_1", alone[0], alone[1], ">= 0.9", f"one connection, {what}"),
+        _against("serving_arrays_vs_asgi_ort_32", busy[0], busy[1], ">= 0.9", f"32 connections, {what}"),
+        _against("serving_arrays_captured", busy[2], busy[1], ">= 0.9", f"the same, with summaries captured, {what}"),
     ]
 
 
