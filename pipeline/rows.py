@@ -280,6 +280,8 @@ def _wrong_beside(given: Mapping[Any, Any]) -> Iterator[str]:
 def _array(values: Any) -> NDArray[Any]:
     """A column; lists or arrays in it as one array, NaN for a missing one. Raises ValueError for several shapes."""
     found = np.asarray(values)
+    if found.dtype.kind == "S":  # which would cut off zeros at the end
+        return np.array(list(values), object)
     if found.dtype.kind != "O" or found.ndim != 1:
         return found
     first = next((one for one in found if one is not None), None)
