@@ -45,7 +45,7 @@ def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
     """Package -> version of what makes a model and does not serve it: what its code imports, and the compilers."""
     held, versions = locked(folder / "serving.txt"), locked(folder / "app.txt")
     found: dict[str, str] = {}
-    for module, file in sorted(_imported(files).items()):
+    for module, file in sorted(imported(files).items()):
         name = package_of(module, held, versions)
         if name is None:
             raise RecipeError(
@@ -61,7 +61,7 @@ def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _imported(files: Mapping[str, Path]) -> dict[str, str]:
+def imported(files: Mapping[str, Path]) -> dict[str, str]:
     """Each third-party module that the model's code imports -> a file that does."""
     found: dict[str, str] = {}
     for name, path in files.items():

@@ -13,9 +13,9 @@ from pipeline import archive, origin, outline
 from pipeline.checkout import work_folder
 from pipeline.contract import Refusal
 from pipeline.inputs import recipe_in
-from pipeline.locks import locked
+from pipeline.locks import imported, locked
 from pipeline.pack import ARCHIVE, SEALED, pack
-from pipeline.recipe import canonical
+from pipeline.recipe import canonical, model_files
 from pipeline.start import check_start
 from pipeline.steps import Given
 
@@ -43,10 +43,10 @@ def check_served(root: Path, evaluated: Path) -> None:
     if (evaluated / archive.FAST_FORM).exists() or "onnx" in form or outline.loads_itself(root):
         return
     why = form["why_not"]
-    other = why.endswith(archive.OTHER_LIBRARY)
-    if not {"joblib", *([] if other else ["scikit-learn"])} <= locked(root / "requirements" / "serving.txt").keys():
+    plain = why.endswith(archive.OTHER_LIBRARY) and "sklearn" not in imported(model_files(root))
+    needed = ["joblib"] if plain else ["joblib", "scikit-learn"]
+    if not {*needed} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(
-            f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: add joblib and "
-            f"{'the library of the estimator' if other else 'scikit-learn'} to requirements/serving.in, and run "
-            "`make lock` and `make setup`"
+            f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: add "
+            f"{' and '.join(needed)} to requirements/serving.in, and run `make lock` and `make setup`"
         )

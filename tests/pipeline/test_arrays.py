@@ -19,6 +19,7 @@ from pipeline.onnx_file import Data
 from pipeline.outline import broken
 from pipeline.recipe import recipe
 from pipeline.rows import Rows, as_json
+from pipeline.step import StepFailed
 from pipeline.train import reference
 from serving.declaration import Declaration
 from serving.instances import Reader
@@ -165,3 +166,45 @@ def test_training_may_return_an_onnx_file(folder: Path, tmp_path: Path):
     archive.unpack(sealed.path, tmp_path / "package")
     with served(tmp_path / "package", sealed.manifest_sha256) as server:
         assert server.predictions({"embedding": [1, 2, 3]}) == [{"twice": [2, 4, 6]}]
+
+
+PLAIN = """
+class Nearest:
+    classes_ = ["low", "high"]
+
+    def predict(self, table):
+        return ["high" if row[0] > 0 else "low" for row in table]
+
+    def predict_proba(self, table):
+        import numpy as np
+
+        high = (table[:, 0] > 0).astype(float)
+        return np.stack([1 - high, high], axis=1)
+
+
+def train(rows, settings):
+    return Nearest()
+"""
+
+
+@pytest.mark.slow
+def test_a_plain_class_needs_joblib_alone(folder: Path, tmp_path: Path):
+    (folder / "model.onnx").unlink()
+    (folder / "data.py").write_text(
+        "import numpy as np\n\n\ndef training(settings):\n    x = np.random.default_rng(0).normal(size=(50, 3))\n"
+        "    return {'embedding': x, 'label': np.where(x[:, 0] > 0, 'high', 'low'), 'id': np.arange(50)}\n"
+    )
+    (folder / "training.py").write_text(PLAIN)
+    root = folder.parent
+    with pytest.raises(StepFailed, match="its server loads the estimator itself: add joblib to requirements/serving"):
+        build(root, recipe(root, {}), progress=lambda _: None)
+    app, serving = (root / "requirements" / name for name in ("app.txt", "serving.txt"))
+    locked = re.search(r"^joblib==.*(\n    .*)+\n", app.read_text(), re.MULTILINE)
+    assert locked
+    serving.write_text(serving.read_text() + locked[0])
+    sealed = build(root, recipe(root, {}), progress=lambda _: None)
+    assert sealed.metrics["accuracy"] == 1
+    archive.unpack(sealed.path, tmp_path / "package")
+    with served(tmp_path / "package", sealed.manifest_sha256) as server:
+        answer = {"prediction": "high", "probability": {"low": 0, "high": 1}}
+        assert server.predictions({"embedding": [1, 2, -3]}) == [answer]

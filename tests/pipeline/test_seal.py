@@ -16,7 +16,7 @@ from pipeline.seal import check_served
     ("why", "held", "lacks"),
     [
         (f"CatBoostClassifier {OTHER_LIBRARY}", "joblib", ""),
-        (f"CatBoostClassifier {OTHER_LIBRARY}", "numpy", "joblib and the library of the estimator"),
+        (f"CatBoostClassifier {OTHER_LIBRARY}", "numpy", "joblib"),
         ("skl2onnx has no converter for TargetEncoder", "joblib", "joblib and scikit-learn"),
     ],
 )
