@@ -23,7 +23,7 @@ from serving.unpacking import ArchiveError, MemberNames, entries, reading, unpac
 __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
 
 MANIFEST, EXAMPLE, BASELINE = "manifest.json", "example.json", "baseline.json"
-FAST_FORM = "model.onnx"
+FAST_FORM, GIVEN = "model.onnx", "given.onnx"
 OTHER_LIBRARY = "is no estimator of scikit-learn"
 """How the reason for no fast form ends if the estimator is one of another library. It is sealed in `metrics.json`."""
 

@@ -24,7 +24,7 @@ from pipeline.recipe import canonical
 from pipeline.rows import Rows, period, seconds, tables
 from pipeline.steps import Given
 from pipeline.train import FEATURES
-from serving.onnx_file import FILE, GIVEN, OnnxFile
+from serving.onnx_file import FILE, OnnxFile
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
 
@@ -82,9 +82,9 @@ def main(given: Given) -> None:
     serving = estimator if serves == stored else _load(serves, trained)
     content, form = _fast_form(serving, rows, declared)
     if isinstance(serving, OnnxFile):
-        form = {"onnx": GIVEN if serving.content else f"code/model/{FILE}"}
+        form = {"onnx": archive.GIVEN if serving.content else f"code/model/{FILE}"}
         if serving.content:
-            (given.out / GIVEN).write_bytes(serving.content)
+            (given.out / archive.GIVEN).write_bytes(serving.content)
     if content is not None:
         (given.out / archive.FAST_FORM).write_bytes(content)
     found = {"summary": summary, "evaluation": details, "training": trained, "fast_form": form}

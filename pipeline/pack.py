@@ -18,7 +18,6 @@ from pathlib import Path
 from pipeline import archive, outline, refit
 from pipeline.locks import locked, trained_with
 from pipeline.recipe import Recipe, canonical, model_files, sha256_of
-from serving.onnx_file import GIVEN
 
 ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 """Files of the outcome of the step `seal`."""
@@ -51,7 +50,7 @@ class Registered:
 def pack(root: Path, recipe: Recipe, trained: Path, evaluated: Path, to: Path) -> SealedPackage:
     """Seal an archive from the folders of `train` and `evaluate`, for the checkout that the recipe was made from."""
     named = [trained / name for name in (refit.SERVING, "reference.json", "features.json", archive.EXAMPLE)]
-    beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM, evaluated / GIVEN]
+    beside = [evaluated / archive.BASELINE, evaluated / archive.FAST_FORM, evaluated / archive.GIVEN]
     may_be = [trained / refit.EVALUATED, trained / "answer.json", *beside]
     sealed = [*named, evaluated / "metrics.json", *(path for path in may_be if path.exists())]
     files: dict[str, bytes | Path] = {path.name: path for path in sealed}

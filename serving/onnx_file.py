@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FILE, GIVEN = "model.onnx", "given.onnx"
-"""The file in the folder `model`, and in a package the one that training returned."""
+FILE = "model.onnx"
 _KINDS = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(float16)": "f2", "tensor(bool)": "?"}
 _KINDS |= {
     f"tensor({sign}int{bits})": f"{sign[:1] or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
