@@ -14,7 +14,10 @@ from typing import Any
 
 from monitoring.bulk import ROWS, sealed
 from monitoring.drift.reference import Reference
+from monitoring.drift.shift import Null
+from monitoring.statistics.blocks import Cut
 from monitoring.statistics.conformal import FEWEST
+from monitoring.statistics.profile import Profile
 from pipeline import archive, determinism, example, parts, refit
 from pipeline.checkout import work_folder
 from pipeline.contract import ContractBroken
@@ -90,6 +93,8 @@ def reference(rows: Rows, declared: Sequence[Mapping[str, Any]] = ()) -> Referen
         else:
             found = summarised(one, rows.columns[one.name])
             columns |= {f"{one.name}.{name}": values for name, values in found.items()}
+    if not columns:  # nothing is watched
+        return Reference(Profile({}, len(rows), features.watched), Null.of({}, Cut(0.0, ROWS)))
     return Reference(*sealed(columns, seconds(rows), features.watched))
 
 

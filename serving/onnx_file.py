@@ -46,8 +46,9 @@ class OnnxFile:
         return onnxruntime.InferenceSession(source, options(), providers=["CPUExecutionProvider"])
 
     @cached_property
-    def _inputs(self) -> list[tuple[str, str]]:
-        return [(one.name, _KINDS[one.type]) for one in self._session.get_inputs()]
+    def _inputs(self) -> list[tuple[str, str, bool]]:
+        """Name, NumPy's kind, and whether a row has one value in a list of its own, as converters make inputs."""
+        return [(one.name, _KINDS[one.type], one.shape[1:] == [1]) for one in self._session.get_inputs()]
 
     @cached_property
     def _outputs(self) -> list[str]:
@@ -61,13 +62,14 @@ class OnnxFile:
     def _given(self, rows: Any) -> dict[str, NDArray[Any]]:
         columns: Mapping[str, Any] = rows.columns
         if len(self._inputs) == 1 and self._inputs[0][0] not in columns:
-            ((name, kind),) = self._inputs
+            ((name, kind, _),) = self._inputs
             return {name: rows.table.astype(kind, copy=False)}
-        if unknown := sorted(name for name, _ in self._inputs if name not in columns):
+        if unknown := sorted(name for name, *_ in self._inputs if name not in columns):
             raise ValueError(
                 f"the ONNX file has the inputs {', '.join(unknown)}: expected some of {', '.join(columns)}"
             )
-        return {name: np.asarray(columns[name], kind) for name, kind in self._inputs}
+        given = {name: np.asarray(columns[name], kind) for name, kind, _ in self._inputs}
+        return {name: given[name].reshape(-1, 1) if listed else given[name] for name, _, listed in self._inputs}
 
 
 def _by_row(name: str, values: Any, rows: int) -> Any:

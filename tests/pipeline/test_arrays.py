@@ -92,6 +92,14 @@ def test_drift_of_an_array_is_measured_on_its_summaries_whether_captured_as_such
         assert states[0][-1] == drifted
 
 
+def test_an_array_that_is_not_watched_has_no_drift():
+    features = [{**Rows.of(table()).features[0], "summaries": []}]
+    found = reference(Rows.of({"embedding": table()["embedding"]}), features)
+    monitor = Reference.from_dict(found.as_dict()).monitor(0.05, 3600.0)
+    results = [one for at in range(60) for one in monitor.add({"embedding": [1.0] * 4}, at * 9000.0)]
+    assert results and not any(one.unusual or one.evidence for one in results)
+
+
 def test_a_row_with_another_array_than_declared_counts_as_wrong():
     monitor = reference(Rows.of(table())).monitor(0.05, 3600.0)
     for value in (["a"], [[1.0], ["b"]], "text", {"mean": "x"}, 5):

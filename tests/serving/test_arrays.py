@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
 
 from monitoring import captured
 from monitoring.exchanges import read
@@ -205,6 +208,28 @@ def test_an_onnx_file_takes_features_by_name_or_the_table():
     assert OnnxFile(doubling("input", TensorProto.DOUBLE, 2)).predict(two)["twice"].tolist() == [[2, 4]]
     array = Rows(["a"], [(np.array([1, 2, 3]),)], [], [0])
     assert OnnxFile(doubling("a")).predict(array)["twice"].tolist() == [[2, 4, 6]]
+
+
+def test_the_classes_of_a_converted_classifier_are_an_object():
+    table = np.array([[0.0], [1.0], [2.0], [3.0]])
+    made = LogisticRegression().fit(table, ["a", "a", "b", "b"])
+    converted: Any = convert_sklearn(made, initial_types=[("x", FloatTensorType([None, 1]))])
+    rows = Rows(["x"], [(0.5,), (2.5,)], [])
+    answers = Answers.of(OnnxFile(converted.SerializeToString()).predict(rows), 2).documents(0, 2)
+    assert [one["output_label"] for one in answers] == ["a", "b"]
+    assert answers[0]["output_probability"]["a"] == pytest.approx(made.predict_proba([[0.5]])[0, 0], rel=1e-5)
+
+
+def test_an_input_that_is_no_feature_is_named():
+    two = helper.make_graph(
+        [helper.make_node("Add", ["a", "other"], ["sum"])],
+        "g",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows"]) for name in ("a", "other")],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["rows"])],
+    )
+    content = helper.make_model(two, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    with pytest.raises(ValueError, match="the ONNX file has the inputs other: expected some of a, b"):
+        OnnxFile(content).predict(Rows(["a", "b"], [(1.0, 2.0)], []))
 
 
 def test_an_onnx_file_is_served_and_captured_by_its_summaries(tmp_path: Path):
