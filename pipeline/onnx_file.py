@@ -27,8 +27,11 @@ class Training:
 
     @staticmethod
     def train(rows: Any, settings: Any) -> OnnxFile:
-        """The file, which must answer the rows."""
-        OnnxFile().predict(rows)
+        """The file, which must answer the rows, of which there are at least two: batches have any number."""
+        try:
+            OnnxFile().predict(rows)
+        except Exception as error:  # whatever onnxruntime raises
+            raise ContractBroken([f"model/model.onnx does not answer {len(rows)} rows: {error}"]) from None
         return OnnxFile()
 
 
@@ -43,12 +46,12 @@ class Data:
             raise ContractBroken([f"model/features.py: FEATURES: {error}"]) from None
 
     def training(self, settings: Any) -> dict[str, Any]:
-        """An example."""
-        return {**{one.name: [_example(one)] for one in self._declared.features}, "id": ["example"]}
+        """An example, twice."""
+        return {**{one.name: [_example(one)] * 2 for one in self._declared.features}, "id": ["0", "1"]}
 
     def evaluation(self, settings: Any) -> dict[str, Any]:
-        """The same, as another row."""
-        return {**self.training(settings), "id": ["evaluation"]}
+        """The same, as other rows."""
+        return {**self.training(settings), "id": ["2", "3"]}
 
     def reference(self) -> Reference:
         """The reference of no rows: values out of the declared range are counted, and nothing is judged."""

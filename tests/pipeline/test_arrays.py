@@ -149,6 +149,23 @@ def test_a_file_alone_keeps_the_contract_if_it_is_declared(folder: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"no model", "model/model.onnx does not answer 2 rows: "),
+        (doubling("other", rows=1), r"does not answer 2 rows: .*\n? index: 0 Got: 2 Expected: 1"),
+        (doubling("a"), r"does not answer 2 rows: .*[Ii]nvalid"),
+    ],
+)
+def test_a_file_that_does_not_answer_is_refused_when_it_is_built(folder: Path, content: bytes, said: str):
+    (folder / "model.onnx").write_bytes(content)
+    if b"other" not in content:
+        (folder / "features.py").write_text('FEATURES = {"x": {"shape": [4]}}\n')
+    with pytest.raises(StepFailed, match=said):
+        build(folder.parent, recipe(folder.parent, {}), progress=lambda _: None)
+
+
+@pytest.mark.slow
 def test_an_onnx_file_alone_becomes_a_package_that_serves(folder: Path, tmp_path: Path):
     sealed = build(folder.parent, recipe(folder.parent, {}), progress=lambda _: None)
     archive.unpack(sealed.path, tmp_path / "package")

@@ -191,13 +191,13 @@ def test_tensors_of_the_open_inference_protocol_are_arrays():
         open_inference.infer(reader, features, None, wrong)
 
 
-def doubling(name: str, kind: int = TensorProto.FLOAT, width: int = 3) -> bytes:
+def doubling(name: str, kind: int = TensorProto.FLOAT, width: int = 3, rows: str | int = "rows") -> bytes:
     """An ONNX file that doubles its input."""
     made = helper.make_graph(
         [helper.make_node("Add", [name, name], ["twice"])],
         "g",
-        [helper.make_tensor_value_info(name, kind, ["rows", width])],
-        [helper.make_tensor_value_info("twice", kind, ["rows", width])],
+        [helper.make_tensor_value_info(name, kind, [rows, width])],
+        [helper.make_tensor_value_info("twice", kind, [rows, width])],
     )
     opsets = [helper.make_opsetid("", 21)]
     return helper.make_model(made, opset_imports=opsets, ir_version=10).SerializeToString()
