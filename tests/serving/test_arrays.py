@@ -145,6 +145,28 @@ def test_a_capture_has_the_summaries_that_a_monitor_computes_of_the_request_itse
                 assert value == pytest.approx(theirs[name], rel=1e-6, abs=1e-6), name
 
 
+items = st.none() | st.booleans() | st.integers(-9, 300) | st.floats(-9, 9) | st.sampled_from([1e31, 2**64, "x", 3.0])
+arrays = st.lists(items, max_size=4) | st.lists(st.lists(items, min_size=1, max_size=3), max_size=3)
+sounds = st.sampled_from(["", "AAEC", "AAE=", "AAE", "AA==", "A", "AAAAAAA=", "AA-_", "AA\n==", " AAEC", "é", 5, None])
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={"embedding": arrays | items, "image": arrays, "sound": sounds, "note": st.text(max_size=7) | items},
+    )
+)
+def test_a_value_is_refused_if_and_only_if_a_reason_is_given(change: dict[str, Any]):
+    fits = all(one.fits(change[one.name]) for one in DECLARED.features if one.name in change)
+    try:
+        READER.json(body(change))
+    except BadRequest as refused:
+        assert not fits
+        assert all(problem.startswith("instances[0].") for problem in refused.problems)
+    else:
+        assert fits
+
+
 def test_an_answers_array_has_one_shape_and_one_kind():
     promise = Promise.of({}, Answers.of({"vector": np.array([[1.0, 2.0]]), "boxes": [[1, 2, 3]]}, 1))
     promise.check(Answers.of({"vector": np.array([[3, 4], [5, 6]]), "boxes": [[], [7]]}, 2))
