@@ -100,6 +100,11 @@ class Feature:
             return isinstance(value, bool)
         return self._fits_number(value)
 
+    def expected(self, value: Any, allowed: str) -> str:
+        """What is allowed, with the usual limits if a number is too large for a feature without a range."""
+        too_large = self.kind == "number" and not self.ranged and type(value) in {int, float}
+        return allowed.replace("a number", f"a number from {-LARGEST:g} to {LARGEST:g}", 1) if too_large else allowed
+
     def misfit(self, value: Any) -> str:
         """What is wrong with the JSON value of an array, beginning with the place in it; empty if it is allowed."""
         return self._misfit(value, self.shape, "")
@@ -107,7 +112,9 @@ class Feature:
     def _misfit(self, value: Any, shape: tuple[int, ...], where: str) -> str:
         if not shape:
             return (
-                "" if self._fits_number(value) else f"{where}: {shown(value)} is not allowed: expected {self._item()}"
+                ""
+                if self._fits_number(value)
+                else f"{where}: {shown(value)} is not allowed: expected {self.expected(value, self._item())}"
             )
         if not isinstance(value, list):
             return f"{where}: {shown(value)} is not allowed: expected a list of {shape[0]:,}, {self._shaped()}"

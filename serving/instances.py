@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.declaration import LARGEST, LONGEST, MOST_NUMBERS, Declaration, Feature, cut, shown
+from serving.declaration import LONGEST, MOST_NUMBERS, Declaration, Feature, cut, shown
 
 MOST_ROWS = 1000
 """The most rows of one request."""
@@ -202,10 +202,7 @@ class Reader:
                 yield f".{feature.name}{feature.misfit(value)}"
                 continue
             found = f"{shown(value)} is not allowed: " if feature.name in given else "missing; "
-            too_large = feature.kind == "number" and not feature.ranged and type(value) in {int, float}
-            limits = f"a number from {-LARGEST:g} to {LARGEST:g}"
-            allowed = feature.allowed.replace("a number", limits, 1) if too_large else feature.allowed
-            yield f".{feature.name}: {found}expected {allowed}"
+            yield f".{feature.name}: {found}expected {feature.expected(value, feature.allowed)}"
 
 
 class _OutOfRange(ValueError):
