@@ -45,7 +45,6 @@ from bench import (
 from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
-from cli.target import ROOT
 from demos.versions import as_good
 from pipeline.build import shared
 
@@ -111,7 +110,7 @@ def _on_a_bed(names: list[str], console: Console) -> tuple[list[Row], list[str]]
 
 def _was_trained(recipe: str) -> bool:
     """Whether an earlier run has left a package in the user's cache."""
-    return (shared(ROOT) / "packages" / recipe).exists()
+    return (shared() / "packages" / recipe).exists()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from bench import ROOT
 from pipeline import archive
 from pipeline.build import build
 from pipeline.checkout import lay_out
@@ -36,7 +37,7 @@ def served(folder: Path) -> tuple[Mapping[str, str], bytes]:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     (made / "model.onnx").write_bytes(model.SerializeToString())
-    lay_out(made, folder / "checkout")
+    lay_out(made, folder / "checkout", ROOT)
     sealed = build(folder / "checkout", recipe(folder / "checkout", {}), progress=lambda _: None)
     archive.unpack(sealed.path, folder / "arrays")
     body = {"instances": [{"embedding": random.normal(size=NUMBERS).tolist()}]}

@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from bench import ROOT
 from cli.local.stack import Done, Stack
-from cli.target import ROOT, Target
+from cli.target import Target
 from localcloud import process
 from localcloud.setup import Places, applied
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from bench import ROOT
 from bench.bed import Bed, BenchError
 from bench.idle import cpu_of, family
 from bench.rows import Row, sized
 from cli.invoke import answer_of
 from cli.platform.aws.measured import totals
 from cli.platform.choose import platform_of
-from cli.target import ROOT, Target
+from cli.target import Target
 from platforms.aws.names import CAPTURE, LABELS
 from rollout.core.catalogue import INVALID, OWN
 from services.invoke import Request

@@ -16,10 +16,11 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
+from bench import ROOT
 from bench.bed import BenchError, bed, must
 from bench.rows import Row
 from cli.local.stack import Stack
-from cli.target import ROOT, Target
+from cli.target import Target
 from demos.builds import digest_comparison, kubeflow_docker, local_build, sagemaker_execution
 from demos.builds.sagemaker_execution import Executed
 from demos.versions import as_good

@@ -10,8 +10,8 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+from bench import ROOT
 from bench.rows import Row, sized
-from cli.target import ROOT
 from pipeline.build import build
 from pipeline.recipe import recipe
 

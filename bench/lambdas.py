@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rows import Row
-from cli.target import ROOT
 from infra.aws.lambda_zip import seal
+from pipeline.project import SOURCES
 
 HANDLERS = ("rollback", "advance", "drift", "labels", "probe")
 _REPEATS = 7
@@ -49,7 +49,7 @@ def import_ms(handler: str) -> float:
 def _deployed() -> Iterator[tuple[Path, Path]]:
     """The zip, and a folder with what is in it."""
     with tempfile.TemporaryDirectory() as name:
-        zipped, code = seal(ROOT, Path(name)).path, Path(name) / "code"
+        zipped, code = seal(SOURCES, Path(name)).path, Path(name) / "code"
         with zipfile.ZipFile(zipped) as content:
             content.extractall(code)
         yield zipped, code

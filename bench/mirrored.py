@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from bench.updates import unchanged_up
 from cli.errors import OperatorError
 from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
-from cli.target import ROOT
 from localcloud.setup import Places
 from provenance.facts import Builder, Environment, Facts, Interval, Metric, Recipe, SealedArchive, Source
 from tracking.api import opened

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import ROOT
 from bench.bed import BenchError
-from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, cached
 
 PROGRAMS = Path(__file__).parent / "peer_programs"

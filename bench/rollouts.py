@@ -11,12 +11,13 @@ from operator import itemgetter
 import yaml
 from scipy.stats import binomtest
 
+from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from cli.again import again
 from cli.platform.aws.alarms import read, values
 from cli.replay import Failure, Report, background
-from cli.target import ROOT, Target
+from cli.target import Target
 from cli.view.snapshot import take
 from demos.versions import as_good, at_fault
 from platforms.aws.endpoint import controller_with

@@ -29,11 +29,10 @@ from typing import Any
 import joblib
 import numpy as np
 
-from bench import arrays, tail
+from bench import ROOT, arrays, tail
 from bench.rows import Row, sized
 from bench.servers import Server, bentoml, mlserver, runtime, uvicorn
 from cli.loadtest import Load
-from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
 from localcloud.testing import free_port
 from pipeline import archive

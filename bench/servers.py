@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psutil
 
+from bench import ROOT
 from bench.bed import BenchError
 from bench.peers import PROGRAMS, python_of
 from cli.loadtest import Load, LoadResult, LoadTarget, run
-from cli.target import ROOT
 from localcloud.testing import free_port
 
 _START = 60.0

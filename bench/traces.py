@@ -22,11 +22,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from bench import ROOT
 from bench.bed import Bed, BenchError
 from bench.rows import Row, sized
 from cli.invoke import answer_of
 from cli.platform.choose import platform_of
-from cli.target import ROOT, Target
+from cli.target import Target
 from monitoring.exchanges import read
 from monitoring.labels.pairs import Batch, CapturedAnswer, captures_once
 from platforms.aws.documents import DynamoDocuments

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from cli.local.stack import Stack
-from cli.target import ROOT
 from localcloud.setup import POLICY_PACK
 
 _REPEATS = 5

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import click
 
 from cli.main import main
-from cli.target import ROOT
+from cli.target import project_root
 
-PAGE = ROOT / "docs" / "reference" / "commands.md"
+PAGE = project_root() / "docs" / "reference" / "commands.md"
 _HEAD = """# Commands
 
 Every command shows this help with `--help`. The page is made from the same words (`make docs`). Words such as

@@ -10,7 +10,7 @@ from cli import retrain
 from cli.errors import OperatorError
 from cli.page import say
 from cli.platform.choose import platform_of
-from cli.target import ROOT, Target, config_of, if_up, resolve
+from cli.target import Target, config_of, if_up, project_root, resolve
 from cli.view.releases import journal_state
 from pipeline.contract import RecipeError
 from pipeline.declared import retrained
@@ -61,16 +61,17 @@ def promote(stack: str, *, sure: bool) -> int:
     release = taken_from(stack, source)
     say(f"{source} serves release {release['id']}, {release['package_digest']}; {stack} takes it", err=True)
     asked = ("--yes", "--non-interactive") if sure else ()
-    return int(subprocess.run(["pulumi", "up", "--stack", stack, *asked], cwd=ROOT, check=False).returncode != 0)
+    command = ["pulumi", "up", "--stack", stack, *asked]
+    return int(subprocess.run(command, cwd=project_root(), check=False).returncode != 0)
 
 
 def _recipe(target: Target, model: dict[str, Any]) -> str:
     parameters = dict(model.get("parameters") or {})
-    candidate = retrain.look(target).counts
+    candidate, root = retrain.look(target).counts, project_root()
     try:
         if candidate:
             with suppress(RecipeError):  # the config's own window is as new, or the only one
-                parameters |= retrained(ROOT, parameters, candidate.through)
-        return recipe(ROOT, parameters).digest
+                parameters |= retrained(root, parameters, candidate.through)
+        return recipe(root, parameters).digest
     except RecipeError as error:
         raise OperatorError(f"the model has no recipe: {error}") from error

@@ -19,7 +19,7 @@ from typing import Any
 from cli.errors import UNKNOWN, OperatorError
 from cli.platform.choose import platform_of
 from cli.platform.package_store import newest
-from cli.target import ROOT, Target
+from cli.target import Target, project_root
 from cli.view.releases import Name, find
 from pipeline import archive
 from pipeline.contract import DATA
@@ -121,14 +121,15 @@ def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
         if _git("rev-parse", "--is-shallow-repository").stdout.strip() == "true":
             get = "git fetch --unshallow"
         raise OperatorError(
-            f"commit {commit} is not in the repository {ROOT}", f"Get it, and try again: {get}", UNKNOWN
+            f"commit {commit} is not in the repository {project_root()}", f"Get it, and try again: {get}", UNKNOWN
         )
     added = _git("worktree", "add", "--detach", str(folder), commit)
     if added.returncode != 0:
         raise OperatorError(f"commit {commit} cannot be checked out: {added.stderr.strip()}", exit_code=UNKNOWN)
     try:
-        if (ROOT / DATA).is_dir() and not (folder / DATA).exists():
-            (folder / DATA).symlink_to(ROOT / DATA)  # git does not keep it; its digest is compared
+        data = project_root() / DATA
+        if data.is_dir() and not (folder / DATA).exists():
+            (folder / DATA).symlink_to(data)  # git does not keep it; its digest is compared
         yield folder
     finally:
         _git("worktree", "remove", "--force", str(folder))
@@ -136,14 +137,16 @@ def checked_out(facts: Facts, folder: Path) -> Iterator[Path]:
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return subprocess.run(["git", "-C", str(ROOT), *words], env=own, capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(project_root()), *words]
+    return subprocess.run(command, env=own, capture_output=True, text=True, check=False)
 
 
 def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
     """A Python with the libraries that the commit locks: this one, if the locks are the same."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     wanted = facts.recipe.python
-    same = all((root / name).is_file() and (root / name).read_bytes() == (ROOT / name).read_bytes() for name in _LOCKS)
+    ours = project_root()
+    same = all((root / name).is_file() and (root / name).read_bytes() == (ours / name).read_bytes() for name in _LOCKS)
     if wanted == here and same:
         progress("the locks of then are those of this checkout: its environment is taken")
         return Path(sys.executable)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
+from pipeline import project
 from rollout.controller.commands import Commands
 from services.platform_registry import DEFAULT
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
     import boto3
     from botocore.config import Config
 
-ROOT = Path(__file__).resolve().parent.parent
 LOCAL = "local"  # prefix of local stacks' names, and the stack of `make up`
 LOCAL_CLUSTER = "local-kubernetes"  # the stack of `make up-kubernetes`
 Made = TypeVar("Made")
@@ -136,6 +136,14 @@ class Target:
         return str(value)
 
 
+def project_root() -> Path:
+    """The project of the current folder; OperatorError outside one."""
+    try:
+        return project.project_root()
+    except project.NoProject as error:
+        raise OperatorError(str(error), "Go to the folder of a project, and try again.", 2) from None
+
+
 def unsupported(target: Target) -> OperatorError:
     """The error of a command that does not work on the target's platform."""
     which = f"stack {target.stack}" if target.stack else f"endpoint {target.endpoint}"
@@ -219,7 +227,7 @@ def _run_pulumi(stack: str, *words: str) -> Any:
     try:
         done = subprocess.run(
             ["pulumi", *words, "--json", "--non-interactive"],
-            cwd=ROOT,
+            cwd=project_root(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -260,4 +268,5 @@ def _bring_up(stack: str, *, new: bool = False) -> str:
 
 def _here() -> str:
     """Points a shell at the local stack, from the current folder."""
-    return POINT_AGAIN if Path.cwd() == ROOT else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(ROOT))}")
+    root = project_root()
+    return POINT_AGAIN if Path.cwd() == root else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(root))}")

@@ -21,7 +21,7 @@ from typing import Any
 from cli.errors import OperatorError
 from cli.local.stack import Done, Stack
 from cli.signals import terminate
-from cli.target import ROOT
+from demos import ROOT
 
 
 @dataclass(frozen=True)

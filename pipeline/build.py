@@ -20,6 +20,7 @@ from pipeline.engines import local
 from pipeline.engines.local import Here
 from pipeline.gate import GateRefused, Gates, check_gates, refusal
 from pipeline.pack import Registered, SealedPackage, sealed_in
+from pipeline.project import SOURCES
 from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, sha256_of
 from pipeline.step import StepFailed
 from pipeline.steps import PIPELINE, VERDICT
@@ -44,7 +45,7 @@ def build(
     """Train, evaluate, seal and gate the model of a recipe; finished work is not repeated.
 
     `gates` judge the model and do not determine it: they are not in the recipe. Outcomes are stored in `workdir`, by
-    default `shared(root)`.
+    default `shared()`.
 
     Raises:
         GateRefused: The metrics are out of bounds. The outcome is stored: other gates need no new training.
@@ -92,7 +93,7 @@ def _built(
 ) -> Generator[_Built]:
     outline.check(root)
     check_gates(gates or {})
-    folder = (workdir or shared(root)) / "packages" / recipe.digest
+    folder = (workdir or shared()) / "packages" / recipe.digest
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     texts = {"recipe": recipe.digest, "parameters": recipe.parts["parameters"], "gates": canonical(gates or {})}
@@ -114,11 +115,13 @@ def _there(folder: Path | None) -> Path:
     return folder
 
 
-def shared(root: Path) -> Path:
-    """The folder in the user's cache of all checkouts whose pipeline has the same code."""
+def shared(sources: Path = SOURCES) -> Path:
+    """The folder in the user's cache of all projects whose pipeline has the same code."""
     rooms = ("pipeline", "monitoring", "provenance", "serving")
     code = {
-        path.relative_to(root).as_posix(): sha256_of(path) for room in rooms for path in (root / room).rglob("*.py")
+        path.relative_to(sources).as_posix(): sha256_of(path)
+        for room in rooms
+        for path in (sources / room).rglob("*.py")
     }
     return cache_folder() / f"pipeline-{listing_digest(code)[:12]}"
 

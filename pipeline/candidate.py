@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pipeline import archive
 from pipeline.build import registered_in
-from pipeline.checkout import ROOT, sealed_elsewhere
+from pipeline.checkout import sealed_elsewhere
 from pipeline.comparison import Comparison
 from pipeline.contract import NothingNewer, RecipeError, Refusal
 from pipeline.declared import retrained
@@ -116,7 +116,7 @@ def retrain(job: Job, champion: Path, workdir: Path, here: Here, *, progress: Ca
         progress(f"training with {', '.join(f'{name} {value}' for name, value in changes.items())}")
         folders, texts = {"code": given, "champion": given}, _texts(job)
         found = local.run(
-            *(PIPELINE, ROOT, texts),
+            *(PIPELINE, Path.cwd(), texts),
             keep=keep,
             groups=("build", "check", "release"),
             folders=folders,
@@ -172,7 +172,7 @@ def _verified(job: Job, path: Path) -> Mapping[str, Any]:
             raise archive.ArchiveError(f"its manifest has sha256 {found}, expected {expected}")
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise JobError(f"the champion's archive is refused, nothing of it was run: {error}") from None
-    if differs := sealed_elsewhere(manifest.content):
+    if differs := sealed_elsewhere(manifest.content, Path.cwd()):
         raise JobError(f"{differs}: retrain with the image of the champion's own libraries")
     return manifest.content
 

@@ -17,9 +17,6 @@ from pipeline.contract import DATA, Refusal
 from pipeline.locks import locked
 from pipeline.pack import ARCHIVE
 
-ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("pipeline", "monitoring", "provenance", "serving", "requirements")
-
 
 @contextmanager
 def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Path) -> Generator[Path]:
@@ -31,7 +28,7 @@ def checkout(code: Path | None, raw_data: Path | None, code_digest: str, out: Pa
         yield Path.cwd()
         return
     with work_folder(out, "checkout") as folder:
-        lay_out(_model(code, code_digest, folder / "package"), folder / "root", raw_data)
+        lay_out(_model(code, code_digest, folder / "package"), folder / "root", Path.cwd(), raw_data)
         yield folder / "root"
 
 
@@ -55,14 +52,14 @@ def sealed_code(code: Path | None, code_digest: str) -> Mapping[str, Any] | None
         manifest = archive.verify(code / ARCHIVE, code_digest or "none was given").content
     except archive.ArchiveError as error:
         raise Refusal(f"the package is refused, nothing of it was run: {error}") from None
-    if differs := sealed_elsewhere(manifest):
+    if differs := sealed_elsewhere(manifest, Path.cwd()):
         raise Refusal(f"{differs}: run it with the image of the package's own libraries")
     return manifest
 
 
-def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
-    """How this environment differs from the one that a package was sealed in; empty if it does not."""
-    here, python = locked(ROOT / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
+def sealed_elsewhere(manifest: Mapping[str, Any], project: Path) -> str:
+    """How a project's environment differs from the one that a package was sealed in; empty if it does not."""
+    here, python = locked(project / "requirements" / "app.txt"), f"{sys.version_info.major}.{sys.version_info.minor}"
     sealed: Mapping[str, str] = {**manifest["libraries"], **manifest["trained_with"]}
     differ = sorted(name for name, version in sealed.items() if here.get(name) != version)
     if manifest["python"] == python and not differ:
@@ -73,12 +70,11 @@ def sealed_elsewhere(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def lay_out(model: Path, root: Path, raw_data: Path | None = None) -> None:
-    """Create a checkout of the folder `model/` and this pipeline, by default with the data files of this one."""
+def lay_out(model: Path, root: Path, project: Path, raw_data: Path | None = None) -> None:
+    """Create a checkout of the folder `model/` with a project's locks and, by default, its data files."""
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    for room in ROOMS:
-        (root / room).symlink_to(ROOT / room)
-    data = raw_data or ROOT / DATA
+    (root / "requirements").symlink_to(project / "requirements")
+    data = raw_data or project / DATA
     if data.is_dir():
         (root / DATA).symlink_to(data.resolve())  # large, and only read
 

@@ -39,14 +39,14 @@ def _against(champion: Path, given: Given) -> dict[str, Any]:
         manifest = archive.verify(champion, given.texts["champion_digest"] or "none was given").content
     except (archive.ArchiveError, FileNotFoundError) as error:
         raise Refusal(f"the champion's archive is refused, nothing of it was run: {error}") from None
-    if differs := sealed_elsewhere(manifest):
+    if differs := sealed_elsewhere(manifest, given.root):
         return _none(differs)
     parameters = recipe_in(given.folders["data"]).parts["parameters"]
     with work_folder(given.out, "compared") as folder:
         before, after = folder / "champion", folder / "challenger"
         archive.unpack(champion, before)
         archive.unpack(sealed_in(given.folders["seal"]).path, after)
-        lay_out(before / "code" / "model", folder / "root", given.folders.get("raw_data"))
+        lay_out(before / "code" / "model", folder / "root", given.root, given.folders.get("raw_data"))
         asked = ["--parameters", parameters, "--answer", str(before)]
         try:
             one = _answered(folder / "root", before, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -234,12 +234,13 @@ def _wrong(table: Any) -> Iterator[str]:
             return
     if not any(name not in BESIDE for name in given):
         yield f"found no column besides {', '.join(map(str, given))}; expected a feature"
-    yield from _wrong_features({name: values for name, values in given.items() if name not in BESIDE})
+    categories = {name for name in given if str(getattr(table[name], "dtype", "")) == "category"}
+    yield from _wrong_features({name: values for name, values in given.items() if name not in BESIDE}, categories)
     yield from _wrong_beside(given)
 
 
-def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
-    """Problems of columns that no bin can count, or whose name no metric can have."""
+def _wrong_features(given: Mapping[Any, Any], categories: Container[Any]) -> Iterator[str]:
+    """Problems of columns that no bin can count, or whose name no metric can have; `categories` are those of pandas."""
     for name, values in given.items():
         if not isinstance(name, str) or not re.fullmatch("[!-~]([ -~]{0,198}[!-~])?", name) or name.startswith(":"):
             yield f"found the column {name!r}; expected a name of up to 200 characters of ASCII, no colon first"
@@ -255,9 +256,7 @@ def _wrong_features(given: Mapping[Any, Any]) -> Iterator[str]:
         )
         if array.dtype.kind not in "biufUO" or odd is not None:
             found = f"a {type(odd).__name__}" if odd is not None else str(array.dtype)
-            hint = ", as from column.astype(str) for pandas categories" * (
-                str(getattr(values, "dtype", "")) == "category"
-            )
+            hint = ", as from column.astype(str) for pandas categories" * (name in categories)
             yield f"{name!r}: found {found}; expected numbers (NaN if missing) or texts (None if missing){hint}"
         elif len(kinds := {{str: "texts", bytes: "bytes"}.get(type(one), "numbers") for one in known}) > 1:
             yield f"{name!r}: found {' and '.join(sorted(kinds, reverse=True))}; expected one of them"

@@ -21,10 +21,10 @@ from importlib import metadata
 from pathlib import Path
 
 from pipeline import archive
-from pipeline.checkout import ROOMS
 from pipeline.contract import Refusal
 from pipeline.locks import locked, package_of
 from pipeline.pack import SealedPackage
+from pipeline.project import SOURCES
 from pipeline.shared_objects import check_system_libraries
 
 SECONDS = 480
@@ -42,7 +42,7 @@ def check_start(root: Path, sealed: SealedPackage, folder: Path) -> None:
     check_system_libraries(root / "requirements", site)
     archive.unpack(sealed.path, folder / "model")
     (folder / "runtime").mkdir()
-    (folder / "runtime" / "serving").symlink_to(root / "serving")
+    (folder / "runtime" / "serving").symlink_to(SOURCES / "serving")
     if problem := _problem(folder, sealed.manifest_sha256):
         cause = _cause(root, problem, (folder / "log").read_text(errors="replace"))
         raise Refusal(f"the package does not start in the serving image: {cause}")
@@ -127,7 +127,7 @@ def _cause(root: Path, problem: str, log: str) -> str:
     if not (missing := _MISSING.findall(log)):
         return f"{where}: {problem}" + (f": {lines[-1].removeprefix('cannot serve: ')}" if lines else "")
     module = missing[-1].partition(".")[0]
-    if module in ROOMS:
+    if (SOURCES / module).is_dir():
         return f"{where} needs {module}, and the image has only serving/ and the model: move that code into model/"
     name = package_of(module, locked(root / "requirements" / "app.txt")) or module
     return (

@@ -1,7 +1,8 @@
 """Runs a program that uses the model's own code, such as a step of the pipeline, in its own process.
 
-The process has the checkout first on its path, a fixed hash seed, one thread, and arithmetic that is the same on each
-x86-64 processor with AVX2, so the outcome depends on nothing of the caller. A failure does not affect the caller.
+The process has the checkout and this library first on its path, a fixed hash seed, one thread, and arithmetic that is
+the same on each x86-64 processor with AVX2, so the outcome depends on nothing of the caller. A failure does not affect
+the caller.
 
 A program is a module: `python -m pipeline.answered --parameters JSON --out FILE`. It prints progress line by line and
 writes files. It ends when its parent ends. A refusal is a message, without a traceback.
@@ -22,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.contract import Refusal
+from pipeline.project import SOURCES
 
 REFUSED = 4  # exit status of a refusal, whose reason is a JSON string in the last line of stderr
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
@@ -68,7 +70,7 @@ def run(
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=root,
-        env={**os.environ, **alike(), "PYTHONPATH": str(root), STARTED_BY_PIPE: "1"},
+        env={**os.environ, **alike(), "PYTHONPATH": os.pathsep.join(map(str, (root, SOURCES))), STARTED_BY_PIPE: "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench import ROOT
 from bench.bed import BenchError
 from bench.kubernetes.place import Place, at_once, until
-from cli.target import ROOT
 from localcloud.setup import Installer, Places, SetupFailed, golang
 from platforms.kubernetes.kinds import NODE
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 
+from bench import ROOT
 from bench.bed import must
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
 from bench.updates import unchanged_up
 from cli.local.cluster import CONTEXT
 from cli.local.stack import Stack
-from cli.target import ROOT
 from localcloud.setup import POLICY_PACK
 
 _REPEATS = 5

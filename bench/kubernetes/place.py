@@ -18,9 +18,10 @@ from unittest.mock import patch
 
 import yaml
 
+from bench import ROOT
 from bench.bed import BenchError
 from cli.local.cluster import CONTEXT, Cluster
-from cli.target import LOCAL_CLUSTER, ROOT
+from cli.target import LOCAL_CLUSTER
 from platforms.kubernetes import names
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.crds import definitions

@@ -13,12 +13,13 @@ from unittest.mock import patch
 
 import yaml
 
+from bench import ROOT
 from bench.bed import BenchError, must
 from bench.kubernetes.load import Seen, load
 from bench.kubernetes.place import Place, until
 from cli.local.cluster_image import published
 from cli.local.stack import Stack
-from cli.target import LOCAL_CLUSTER, ROOT
+from cli.target import LOCAL_CLUSTER
 from localcloud.setup import Places, applied
 from platforms.kubernetes.assembled import assembled, spec_of
 from platforms.kubernetes.gateway import url

@@ -15,7 +15,7 @@ import click
 from cli.options import Number, Whole, as_json_option
 from cli.page import say
 from cli.platform.choose import platform_of
-from cli.target import ROOT
+from cli.target import project_root
 from cli.target_options import Command, TargetOptions, find
 
 _HERE = "http://127.0.0.1:8080"
@@ -121,10 +121,10 @@ def init(estimator: Path | str, table: Path, label: str, at: str | None, name: s
     """
     from cli.init import new_model, report  # noqa: PLC0415 - only this command needs it
 
-    progress = partial(say, err=True)
+    progress, root = partial(say, err=True), project_root()
     with _file_of(estimator, progress) as path:
-        made = new_model.init(ROOT, new_model.ModelInputs(path, table, label, at, name), progress)
-    say(report.render(made, ROOT))
+        made = new_model.init(root, new_model.ModelInputs(path, table, label, at, name), progress)
+    say(report.render(made, root))
 
 
 def _file_of(estimator: Path | str, progress: Callable[[str], None]) -> AbstractContextManager[Path]:

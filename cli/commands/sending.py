@@ -18,7 +18,7 @@ from cli.invoke import send
 from cli.options import Day, Delay, Number, Whole, as_json_option
 from cli.page import Page, give, page, say
 from cli.signals import interruptible
-from cli.target import ROOT
+from cli.target import project_root
 from cli.target_options import Command, TargetOptions, find
 from cli.view.releases import variant_of
 from cli.view.times import stamp
@@ -127,7 +127,7 @@ def replay(  # noqa: PLR0917 - one parameter per option
         without = report.answers["200"] - late.known
         say(f"{late.sent:,} labels sent" + (f"; {without:,} answers have none" * bool(without)), err=True)
         if late.unsent:
-            raise not_sent(late, ROOT / ".modelstack")
+            raise not_sent(late, project_root() / ".modelstack")
     sys.exit(1 if report.failed else 0)
 
 

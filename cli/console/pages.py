@@ -21,13 +21,14 @@ from cli.platform.facts import PackageVersion, Series
 from cli.platform.package_store import newest
 from cli.platform.port import Graphs
 from cli.retrain import doing, look
-from cli.target import ROOT, Target
+from cli.target import Target
 from cli.view import served, situation, trial_history
 from cli.view.releases import journal_state
 from cli.view.snapshot import Snapshot, moment
 from cli.view.trial import evidence_of
 from cli.view.watching import Looks
 from monitoring import published
+from pipeline.project import SOURCES
 from provenance.envelope import SignatureError
 from records.lineage.graph import Graph
 from rollout.controller.look import trial_query
@@ -171,7 +172,7 @@ class Pages:
 
     def runbook(self, section: str) -> dict[str, Any]:
         """A section of the runbook, by its anchor."""
-        parts = re.split(r"^## ", (ROOT / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
+        parts = re.split(r"^## ", (SOURCES / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
         found = {
             re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"): (title, text.strip())
             for title, _, text in (part.partition("\n") for part in parts)

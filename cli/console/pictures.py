@@ -23,11 +23,11 @@ from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local import mlflow_server
 from cli.local.cloud import Local
-from cli.target import LOCAL, ROOT, resolve
+from cli.target import LOCAL, project_root, resolve
 from tracking.api import opened
 from tracking.connection import MlflowError, bearer
 
-FOLDER = ROOT / "docs" / "pictures"
+FOLDER = project_root() / "docs" / "pictures"
 _PIPELINE = "local-pipeline"
 """The stack of `make pipeline`."""
 _SIZE = "1280,1250"
@@ -62,7 +62,7 @@ def main(console: Console) -> int:
     up, mlflow = local.stack_names(), mlflow_server.url(local.places.state / "mlflow")
     taken = [*(_of_console() if LOCAL in up else ()), *(_of_mlflow(mlflow, up) if mlflow else ())]
     for name in taken:
-        console.print(str((FOLDER / name).relative_to(ROOT)), markup=False)
+        console.print(str((FOLDER / name).relative_to(project_root())), markup=False)
     if not taken:
         hint = "Type `make up` or `make pipeline` before. MLflow knows a champion two minutes after it serves."
         raise OperatorError("there is nothing to take a picture of", hint)

@@ -28,7 +28,6 @@ from pipeline.step import StepFailed
 
 PICKLE = "estimator.pickle"
 _TEMPLATES = Path(__file__).parent / "templates"
-BUILT_FROM = ("pipeline", "monitoring", "provenance", "serving", "requirements")
 _EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
 _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every name in the cloud
@@ -126,8 +125,7 @@ def _built(
     """Check and build the model in a temporary folder, as `python -m pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
         folder = Path(name).resolve()
-        for package in BUILT_FROM:
-            (folder / package).symlink_to(root / package)
+        (folder / "requirements").symlink_to(root / "requirements")
         for inside in ("model", DATA):
             (folder / inside).mkdir()
         (folder / DATA / inputs.table.name).symlink_to(inputs.table.resolve())

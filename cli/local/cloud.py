@@ -19,7 +19,7 @@ from cli.local.progress import UpdateOutcome, follow
 from cli.local.recovery import left, mend, recover
 from cli.local.stack import Stack
 from cli.local.yaml_file import read
-from cli.target import LOCAL, ROOT
+from cli.target import LOCAL, project_root
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
 
@@ -32,12 +32,13 @@ class Local:
     project: str
 
     @classmethod
-    def of(cls, root: Path = ROOT) -> Local:
+    def of(cls, root: Path | None = None) -> Local:
         """This checkout's local cloud, with the environment unchanged."""
+        root = root or project_root()
         return cls(Places.of(root), str(read(root / "Pulumi.yaml")["name"]))
 
     @classmethod
-    def here(cls, root: Path = ROOT) -> Local:
+    def here(cls, root: Path | None = None) -> Local:
         """This checkout's local cloud, at which this process points from now on; OperatorError without one."""
         local = cls.of(root)
         local.point()

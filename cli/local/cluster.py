@@ -13,7 +13,7 @@ from typing import Any
 
 from cli.errors import OperatorError
 from cli.local.stack import Stack
-from cli.target import ROOT
+from cli.target import project_root
 from localcloud.setup import Places
 from platforms.kubernetes.api import Api
 from platforms.kubernetes.kinds import NAMESPACE, SECRET
@@ -37,7 +37,7 @@ class Cluster:
     @classmethod
     def here(cls) -> Cluster:
         """This checkout's cluster."""
-        return cls(Places.of(ROOT))
+        return cls(Places.of(project_root()))
 
     def start(self) -> None:
         """Start or repair the cluster, and point this process's environment at it; OperatorError if that fails."""

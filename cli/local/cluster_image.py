@@ -20,7 +20,7 @@ from cli.local.container import (
     image_tag,
 )
 from cli.local.wheels import wheels
-from cli.target import ROOT
+from cli.target import project_root
 from platforms.kubernetes.oci import MANIFEST_TYPE, OciRepository
 from serving.registry_protocol import is_insecure
 
@@ -39,9 +39,9 @@ def published(registry: str, say: Say, kinds: tuple[ImageKind, ...] = (SERVING, 
 
 def built(kind: ImageKind, say: Say) -> str:
     """Build the image of this checkout unless it exists here; returns its name. OperatorError if that fails."""
-    base = _base(say)
+    base, root = _base(say), project_root()
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
-        kind.lay_out(ROOT, wheels(ROOT, kind.name, PYTHON, say), Path(folder))
+        kind.lay_out(root, wheels(root, kind.name, PYTHON, say), Path(folder))
         name = f"{_OWN}modelstack-{kind.name}:{image_tag(Path(folder), _image_id(base))}"
         if not _image_id(name):
             say(f"building {name.removeprefix(_OWN)} on {base.removeprefix(_OWN)}")

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cli.errors import OperatorError
 from cli.local.imported import imported
 from pipeline.contract import DATA
+from pipeline.project import SOURCES
 from pipeline.shared_objects import DECLARED, declared
 from pipeline.steps import PIPELINE
 
@@ -144,11 +145,11 @@ def python_of(engine: Engine, base: str) -> str:
 
 
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
-    """Write the build context of the serving image into a folder."""
+    """Write the build context of the serving image into a folder; `root` is the project."""
     for name in ("Dockerfile", "slim.sh"):
-        _copy(root / "serving" / name, folder / name)
-    for path in sorted((root / "serving").rglob("*.py")):
-        _copy(path, folder / "runtime" / path.relative_to(root))
+        _copy(SOURCES / "serving" / name, folder / name)
+    for path in sorted((SOURCES / "serving").rglob("*.py")):
+        _copy(path, folder / "runtime" / path.relative_to(SOURCES))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
     _write_packages(root, folder)
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
@@ -156,14 +157,14 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the training image into a folder."""
-    _copy(root / "pipeline" / "Dockerfile", folder / "Dockerfile")
+    _copy(SOURCES / "pipeline" / "Dockerfile", folder / "Dockerfile")
     rooms = ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs")
     for room in rooms:
-        for path in sorted((root / room).rglob("*.py")):
-            _copy(path, folder / "checkout" / path.relative_to(root))
+        for path in sorted((SOURCES / room).rglob("*.py")):
+            _copy(path, folder / "checkout" / path.relative_to(SOURCES))
     programs = {one.program.partition(":")[0] for one in PIPELINE.steps}
     for program in sorted(one for one in programs if one.partition(".")[0] not in rooms):
-        for name, path in imported(root, program, without=("model",)).items():
+        for name, path in imported(SOURCES, program, without=("model",)).items():
             _copy(path, folder / "checkout" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt", f"requirements/{DECLARED}"):
         _copy(root / name, folder / "checkout" / name)
@@ -173,15 +174,15 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 
-def controller_files(root: Path) -> dict[str, Path]:
+def controller_files() -> dict[str, Path]:
     """The code in the controller's image, by path: all that its program imports, except AWS."""
-    return imported(root, CONTROLLER_PROGRAM, without=("platforms.aws",))
+    return imported(SOURCES, CONTROLLER_PROGRAM, without=("platforms.aws",))
 
 
 def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the controller's image into a folder."""
-    _copy(root / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
-    for name, path in controller_files(root).items():
+    _copy(SOURCES / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
+    for name, path in controller_files().items():
         _copy(path, folder / "runtime" / name)
     _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)

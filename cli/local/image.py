@@ -34,7 +34,7 @@ from cli.local.container import (
 from cli.local.stack import Stack
 from cli.local.wheels import wheels
 from cli.page import Page
-from cli.target import LOCAL, ROOT
+from cli.target import LOCAL, project_root
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The only manifest type that SageMaker accepts."""
@@ -62,8 +62,9 @@ def main(stack: str, repository: str | None, base_image: str | None, context: Pa
     try:
         if context is not None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            root = project_root()
             for kind in (SERVING, TRAINING, CONTROLLER):
-                kind.lay_out(ROOT, wheels(ROOT, kind.name, version, console.print), context / kind.name)
+                kind.lay_out(root, wheels(root, kind.name, version, console.print), context / kind.name)
                 build = f"docker build {' '.join(ONE_DOCKER_MANIFEST)} {context / kind.name}"
                 console.print(f"context: {context / kind.name}; build it with `{build}`", markup=False)
             return
@@ -165,7 +166,8 @@ def published(engine: Engine, kind: ImageKind, base: str, to: Repository, consol
     The tag depends on the inputs and never moves. Builds are not reproducible, so an image is pushed once.
     """
     with TemporaryDirectory(prefix="modelstack-image-") as folder:
-        kind.lay_out(ROOT, wheels(ROOT, kind.name, python_of(engine, base), console.print), Path(folder))
+        root = project_root()
+        kind.lay_out(root, wheels(root, kind.name, python_of(engine, base), console.print), Path(folder))
         made_from = image_tag(Path(folder), engine.image_id(base))
         tag = f"{made_from}{kind.suffix}"
         if (there := to.find(tag)) is not None:

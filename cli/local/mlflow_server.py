@@ -22,7 +22,7 @@ from rich.console import Console
 
 from cli.error_handling import run
 from cli.errors import OperatorError
-from cli.target import ROOT
+from cli.target import project_root
 from localcloud.setup import Installer, Places, SetupFailed, cached
 
 PORT = 5000  # default; MLFLOW_PORT overrides it
@@ -167,7 +167,7 @@ def port_of(environ: Mapping[str, str]) -> int:
 
 def _started(console: Console) -> int:
     port = port_of(os.environ)
-    server = MlflowServer.here(Places.of(ROOT))
+    server = MlflowServer.here(Places.of(project_root()))
     with console.status("starting MLflow"):
         address = server.start(port)
     console.print(f"MLflow: {address}")

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from cli.errors import OperatorError
-from cli.target import ROOT
 from pipeline import archive
 
 
@@ -41,7 +40,7 @@ def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: 
         "BIND_HOST": "127.0.0.1",
     }
     command = [sys.executable, "-m", "serving", "serve"]
-    return Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    return Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def _waited(process: Popen[bytes]) -> int:

@@ -17,7 +17,7 @@ import yaml
 from cli.errors import UNKNOWN, OperatorError
 from cli.local.yaml_file import Malformed, read
 from cli.signals import terminate
-from cli.target import ROOT
+from cli.target import project_root
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Stack:
 
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    root: Path = ROOT
+    root: Path = field(default_factory=project_root)
     config: Path | None = None
 
     def pulumi(self, *words: str, on_line: Callable[[str], None] | None = None) -> Done:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cli.errors import WRONG_USE, OperatorError
-from cli.target import ROOT
+from pipeline.project import NoProject, project_root
 
 
 class Malformed(OperatorError):
@@ -21,7 +22,9 @@ class Malformed(OperatorError):
 
 def read(path: Path) -> Any:
     """The content of a YAML file; Malformed with file and line if it is malformed or has an infinite number."""
-    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+    shown = path
+    with suppress(NoProject, ValueError):
+        shown = path.relative_to(project_root(path.parent))
     try:
         content = path.read_text(encoding="utf-8")
     except OSError as error:

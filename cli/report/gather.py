@@ -25,10 +25,11 @@ from cli.report.infrastructure import Prices
 from cli.report.latency import latencies
 from cli.report.preview import Preview
 from cli.report.versions import REFUSALS, ComparedVersion, Say, bring, built, fetched, on_same_rows
-from cli.target import ROOT, Target, of_outputs
+from cli.target import Target, of_outputs
 from cli.view.releases import journal_state
 from cli.view.served import between
 from localcloud.setup import POLICY_PACK
+from pipeline.project import SOURCES
 from rollout.core.plan import Plan
 from rollout.core.release import Release
 from rollout.core.restored import Restored
@@ -63,7 +64,7 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
     return Facts(
         stack=stack.name,
         preview=seen,
-        prices=Prices.from_dict(json.loads((ROOT / "policy" / "prices.json").read_bytes())),
+        prices=Prices.from_dict(json.loads((SOURCES / "policy" / "prices.json").read_bytes())),
         champion=champion.package if isinstance(champion, ComparedVersion) else champion,
         champion_config=live.champion.config_name if live.champion else None,
         challenger=challenger.package if isinstance(challenger, ComparedVersion) else challenger,

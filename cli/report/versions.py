@@ -17,7 +17,7 @@ from cli.errors import UNKNOWN, OperatorError, explained
 from cli.platform.choose import platform_of
 from cli.report.compared import Answered, Compared, NotComparable, compared
 from cli.report.facts import Missing, PackageFacts
-from cli.target import Target
+from cli.target import Target, project_root
 from monitoring.drift.reference import Reference
 from monitoring.statistics.profile import UnreadableProfile
 from pipeline import archive, step
@@ -108,7 +108,7 @@ def built(
     Returns the version, why it is below its gates (or empty), and seconds of training (0 without any).
     """
     wanted, begun = recipe(root, parameters), time.monotonic()
-    known = (shared(root) / "packages" / wanted.digest / "seal").exists()
+    known = (shared() / "packages" / wanted.digest / "seal").exists()
     sealed = build(root, wanted, progress=say)
     trained = 0.0 if known else time.monotonic() - begun
     try:
@@ -121,7 +121,7 @@ def built(
 
 def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder: Path, say: Say) -> Compared | Missing:
     """Run both on the rows that neither has seen, each with its own code, and compare."""
-    if differs := sealed_elsewhere(champion.manifest.content):
+    if differs := sealed_elsewhere(champion.manifest.content, project_root()):
         return Missing(differs)
     before, after = champion.package.parameters, challenger.package.parameters
     rows = [dict(after)] if after == before else [{**before, **after}, dict(before)]
@@ -138,7 +138,7 @@ def on_same_rows(champion: ComparedVersion, challenger: ComparedVersion, folder:
 def _answered(version: ComparedVersion, rows: list[dict[str, Any]], folder: Path, say: Say) -> Answered:
     """Answers to the first choice of rows that the version's code accepts and that it has not seen."""
     folder.mkdir(parents=True)
-    lay_out(version.folder / "code" / "model", folder / "root")
+    lay_out(version.folder / "code" / "model", folder / "root", project_root())
     out = folder / "answered.json"
     for place, parameters in enumerate(rows):
         asked = ["--parameters", canonical(parameters), "--model", str(version.folder), "--out", str(out)]

@@ -26,7 +26,7 @@ from cli.errors import OperatorError
 from cli.local.container import Engine, base_image
 from cli.local.image import START_ENGINE, TRAINING, Repository, published
 from cli.local.stack import Stack
-from cli.target import ROOT
+from demos import ROOT
 from demos.builds.digest_comparison import PACKAGE
 from localcloud.setup import Installer, Places, SetupFailed, cached
 from pipeline import outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import OperatorError
-from cli.target import ROOT
+from demos import ROOT
 from demos.builds.digest_comparison import PACKAGE
 from pipeline import outcome
 from pipeline.build import GateRefused, StepFailed, build

@@ -9,9 +9,10 @@ from pathlib import Path
 from cli.errors import OperatorError, explained
 from cli.invoke import answer_of
 from cli.platform.choose import platform_of
-from cli.target import ROOT, Target
+from cli.target import Target
 from cli.trace.answer import Trace
 from cli.trace.read import read
+from demos import ROOT
 from monitoring.predictions import Window
 from services.invoke import Request
 

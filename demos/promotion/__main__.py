@@ -19,7 +19,7 @@ from cli.error_handling import run
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.up import UpdateFailed
-from cli.target import ROOT
+from demos import ROOT
 from demos.promotion.account_session import AccountSession, agrees, open_session
 from demos.promotion.demo_output import DemoOutput
 from demos.versions import as_good, check_named

@@ -24,7 +24,8 @@ from cli.error_handling import run
 from cli.local import up
 from cli.local.cloud import Local
 from cli.local.stack import Done, Stack
-from cli.target import LOCAL_CLUSTER, ROOT
+from cli.target import LOCAL_CLUSTER
+from demos import ROOT
 from demos.stack_session import Session
 from demos.versions import as_good, at_fault, check_named
 

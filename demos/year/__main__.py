@@ -19,7 +19,8 @@ from cli.error_handling import run
 from cli.local import down, up
 from cli.local.cloud import Local
 from cli.local.stack import Stack
-from cli.target import ROOT, Target, resolve
+from cli.target import Target, resolve
+from demos import ROOT
 from demos.year import WRITTEN, policies, report
 from demos.year.facts import LIVE, Year, gain
 from demos.year.live import Live

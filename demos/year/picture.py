@@ -9,7 +9,7 @@ from rich.console import Console
 from cli.console.pictures import FOLDER, take
 from cli.error_handling import run
 from cli.errors import OperatorError
-from cli.target import ROOT
+from demos import ROOT
 from demos.year import WRITTEN
 from demos.year.report import PAGE, TABLES
 

@@ -17,7 +17,6 @@ from infra.aws.retrainer import Retraining
 from infra.aws.rollback import Rollback
 from infra.aws.stack_now import StackNow, ask_for_image, read_stack, tell_quota
 from infra.aws.target import check_target
-from infra.config.checkout import ROOT
 from infra.config.settings import Settings
 from infra.mlflow import Mlflow
 from infra.package import Package
@@ -25,6 +24,7 @@ from infra.providers.package import PackageProvider
 from infra.providers.trial import RolloutProvider
 from infra.release_request import ReleaseRequest, asked
 from infra.trial import Rollout
+from pipeline.project import SOURCES, project_root
 from platforms.aws.names import Names
 
 NAMES = (
@@ -103,7 +103,7 @@ def declare_release(
     """Declare serving and monitoring of a package, and its rollout."""
     names, plan = now.names, update.plan
     objective = settings.slo.objective(names.stack)
-    code = seal(ROOT, ROOT / ".modelstack" / "run")
+    code = seal(SOURCES, project_root() / ".modelstack" / "run")
     log_days, to = settings.retention.log_days, settings.promotion.to
     promotion = Promotion("promotion", names, accounts=tuple(to), registry=registry) if to else None
     rollback = Rollback(

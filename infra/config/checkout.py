@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -16,15 +15,14 @@ from pipeline.contract import ContractBroken, RecipeError
 from pipeline.declared import check_parameters, retrained
 from pipeline.gate import GateError, reported
 from pipeline.outline import broken, unreadable
+from pipeline.project import project_root
 from pipeline.recipe import recipe
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def check_model() -> None:
     """Refuse a model that breaks its contract, with every problem, before its parameters or gates are checked."""
-    problems = broken(ROOT)
-    if "answer.json" not in unreadable(ROOT):
+    problems = broken(project_root())
+    if "answer.json" not in unreadable(project_root()):
         try:
             _form()
         except UnreadableForm as error:
@@ -43,7 +41,7 @@ def losses() -> list[str]:
     except UnreadableForm:
         return []
     if form is None:
-        own = any((ROOT / "model" / name).exists() for name in ("serving.py", "serving"))
+        own = any((project_root() / "model" / name).exists() for name in ("serving.py", "serving"))
         return [] if own else ["absolute_error", "accuracy", "log_loss"]
     if form.kind == "regression":
         return ["absolute_error"]
@@ -52,7 +50,7 @@ def losses() -> list[str]:
 
 def _form() -> Form | None:
     try:
-        return Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_bytes()))
+        return Form.from_dict(json.loads((project_root() / "model" / "answer.json").read_bytes()))
     except FileNotFoundError:
         return None
     except ValueError as error:
@@ -62,7 +60,7 @@ def _form() -> Form | None:
 def recipe_of(parameters: Mapping[str, Any]) -> str:
     """The recipe digest of the model with the config's parameters; pulumi.RunError if files cannot be read."""
     try:
-        return recipe(ROOT, parameters).digest
+        return recipe(project_root(), parameters).digest
     except RecipeError as error:
         raise pulumi.RunError(f"the model has no recipe, so nothing was changed: {error}") from None
 
@@ -70,14 +68,14 @@ def recipe_of(parameters: Mapping[str, Any]) -> str:
 def parameters_through(parameters: Mapping[str, Any], through: str) -> dict[str, Any]:
     """The config's parameters with a retraining's data window, unless their own window is as new."""
     try:
-        return {**parameters, **retrained(ROOT, parameters, through)}
+        return {**parameters, **retrained(project_root(), parameters, through)}
     except RecipeError:  # not newer, or a model that cannot be retrained
         return dict(parameters)
 
 
 def can_retrain() -> bool:
     """Whether the model defines `retrained`; parsed, not run."""
-    path = ROOT / "model" / "parameters.py"
+    path = project_root() / "model" / "parameters.py"
     body = ast.parse(path.read_bytes()).body if path.is_file() else []
     return any(isinstance(item, ast.FunctionDef) and item.name == "retrained" for item in body)
 
@@ -85,7 +83,7 @@ def can_retrain() -> bool:
 def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:
     """The problems that the model's own rules find, from its lines `name: what is wrong`."""
     try:
-        check_parameters(ROOT, parameters)
+        check_parameters(project_root(), parameters)
     except RecipeError as error:
         lines = [line.partition(": ") for line in str(error).splitlines()]
         return [
@@ -100,6 +98,6 @@ def wrong_parameters(parameters: Mapping[str, Any]) -> list[Problem]:
 def metrics() -> list[str]:
     """The metrics that the model's evaluation reports; ValueError if it declares none."""
     try:
-        return reported(ROOT)
+        return reported(project_root())
     except GateError as error:
         raise ValueError(str(error)) from None

@@ -7,8 +7,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from infra.providers.packaging import ROOT, PackagingProvider, Values, record
+from infra.providers.packaging import PackagingProvider, Values, record
 from infra.providers.progress import Progress
+from pipeline.project import project_root
 
 
 class PackageProvider(PackagingProvider):
@@ -53,7 +54,7 @@ class PackageProvider(PackagingProvider):
             except Unsigned as error:
                 progress(f"building it again: {error}")
         found = execution.made(
-            lambda instead: execution.asked(props, ROOT, wanted, made, instead=instead), made, progress
+            lambda instead: execution.asked(props, project_root(), wanted, made, instead=instead), made, progress
         )
         return take(record(found, registry.signer.public_key), wanted.digest, registry, props["gates"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
@@ -13,12 +12,12 @@ from pulumi.runtime import rpc
 
 from infra.config.whole_numbers import whole
 from infra.providers.progress import Progress
+from pipeline.project import project_root
 from services.platform_registry import platform
 
 if TYPE_CHECKING:  # slow to load, and diff needs none
     from services.package_registry import Origin, PackageRegistry, ReleaseRecord
 
-ROOT = Path(__file__).resolve().parents[2]
 SIGNED_BY, AUDIT_KEY = "signed_by", "audit_key"
 NO_PACKAGE = "no package was made; the reason is told below"
 """Shown next to the resource, which the engine reports as created or updated even if its package was refused."""
@@ -146,16 +145,17 @@ class PackagingProvider(ResourceProvider, ABC):
         from services.publish_steps import at  # noqa: PLC0415
 
         progress = _by_step(Progress(props["urn"]))
-        return release(ROOT, self.wanted(props), props["gates"], here=at(registry), progress=progress)
+        return release(project_root(), self.wanted(props), props["gates"], here=at(registry), progress=progress)
 
     def wanted(self, props: Values) -> Any:
         """The recipe of the checkout with the config's parameters; RecipeError if the checkout has changed."""
         from pipeline.contract import RecipeError  # noqa: PLC0415  see outcome
         from pipeline.recipe import recipe  # noqa: PLC0415
 
-        wanted = recipe(ROOT, whole(props["parameters"]))
+        root = project_root()
+        wanted = recipe(root, whole(props["parameters"]))
         if wanted.digest != props["recipe"]:
-            raise RecipeError(f"the checkout in {ROOT} changed since this update began: run it again")
+            raise RecipeError(f"the checkout in {root} changed since this update began: run it again")
         return wanted
 
     def _copied(self, props: Values, registry: PackageRegistry) -> Any:

@@ -21,7 +21,7 @@ from audit.record import Entry, RecordKind, Signed
 from cli.commands import proving
 from cli.main import main
 from cli.page import page
-from cli.target import ROOT, Target
+from cli.target import Target
 from cli.target_options import TargetOptions
 from cli.view import audit_records
 from platforms.aws.journal import copied_journal as copied_on_aws
@@ -33,6 +33,7 @@ from tests.audit.made import ENDPOINT, WHO, Key
 from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import target as on_cluster
 from tests.platforms.aws.mocked import journal_table, mocked_aws
+from tests.process import ROOT
 
 pytestmark = pytest.mark.slow
 

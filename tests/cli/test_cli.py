@@ -141,12 +141,17 @@ def test_a_shell_that_does_not_point_at_the_local_stack_is_told_what_to_type(
     )
 
 
-def test_elsewhere_it_is_told_with_the_checkouts_folder(
-    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_subfolder_it_is_told_with_the_projects_folder(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PULUMI_BACKEND_URL")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(ROOT / "docs" / "how-to")
     assert f'eval "$(make -C {ROOT} -s env)"' in told(invoke("status"))
+
+
+def test_outside_a_project_a_command_says_so(bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("status")
+    assert result.exit_code == 2
+    assert told(result).startswith(f"error: {tmp_path} is not in a project: neither it nor a folder above it")
 
 
 GONE = (

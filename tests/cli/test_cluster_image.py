@@ -85,7 +85,7 @@ def test_an_image_is_built_and_pushed_once_and_latest_means_the_last(
     assert all(line.endswith("is there already") for line in said[4:])
     changed = tmp_path / "changed.py"
     changed.write_text("x = 1\n")
-    monkeypatch.setattr("cli.local.container.controller_files", lambda root: {"changed.py": changed})
+    monkeypatch.setattr("cli.local.container.controller_files", lambda: {"changed.py": changed})
     second = published("registry.example/team", said.append)
     assert (second["serving"] == first["serving"], second["controller"] == first["controller"]) == (True, False)
     place = "registry.example/team/controller"
@@ -124,7 +124,7 @@ def test_a_failing_step_is_named_with_its_last_words(
 
 
 def test_the_controller_starts_from_its_files_alone(tmp_path: Path) -> None:
-    for name, path in controller_files(ROOT).items():
+    for name, path in controller_files().items():
         to = tmp_path / "runtime" / name
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_bytes(path.read_bytes())
@@ -150,7 +150,7 @@ def test_the_controllers_lock_has_the_libraries_that_it_imports_and_no_cloud() -
     locked = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
     needed = {"cryptography": "cryptography", "httpx": "httpx", "pg8000": "pg8000", "starlette": "starlette"}
     needed |= {"uvicorn": "uvicorn", "yaml": "pyyaml"}
-    files = controller_files(ROOT)
+    files = controller_files()
     names = {name.partition(".")[0] for path in files.values() for name in names_in(path)}
     ours = {name.partition("/")[0] for name in files}
     assert names - ours - sys.stdlib_module_names == needed.keys()

@@ -74,10 +74,9 @@ def boosted() -> Any:
 
 def checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "root" / "model").mkdir(parents=True)
-    for package in new_model.BUILT_FROM:
-        (folder / "root" / package).symlink_to(ROOT / package)
+    (folder / "root" / "requirements").symlink_to(ROOT / "requirements")
     monkeypatch.setattr(new_model, "build", built)
-    monkeypatch.setattr("cli.commands.packages.ROOT", folder / "root")
+    monkeypatch.setattr("cli.commands.packages.project_root", lambda: folder / "root")
 
 
 @pytest.fixture

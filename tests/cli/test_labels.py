@@ -194,7 +194,7 @@ def test_labels_of_a_replay_that_cannot_be_sent_lie_in_a_file_that_can(
     stack: Stack, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     nowhere = Target("local", "e", "us-east-1", {"artifact_bucket": "no-such-bucket"})
-    monkeypatch.setattr(sending, "ROOT", tmp_path)
+    monkeypatch.setattr(sending, "project_root", lambda: tmp_path)
     flights = [flight(0, True), flight(3, False)]
     done = replayed(monkeypatch, lambda *_: iter(flights), "--rate", "1000", "--labels-after", "0", target=nowhere)
     assert (done.exit_code, "2 labels were not sent: " in done.stderr) == (3, True), done.output

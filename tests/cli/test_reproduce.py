@@ -63,7 +63,7 @@ def clients(monkeypatch: pytest.MonkeyPatch, built: Built) -> Iterator[Clients]:
         make("s3").create_bucket(Bucket=PLACE["bucket"])
         make("sagemaker").create_model_package_group(ModelPackageGroupName=PLACE["group"])
         monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", OUTPUTS))
-        monkeypatch.setattr(reproduce, "ROOT", built.root)
+        monkeypatch.setattr(reproduce, "project_root", lambda: built.root)
         yield make
 
 
@@ -187,7 +187,7 @@ def test_a_shallow_clone_is_told_to_get_the_rest(built: Built, tmp_path: Path, m
     git(tmp_path, "clone", "-q", "--depth", "1", whole.as_uri(), str(shallow))
     facts = origin.facts_of(built.sealed)
     first = replace(facts, source=replace(facts.source, commit=git(whole, "rev-parse", "HEAD~1")))
-    monkeypatch.setattr(reproduce, "ROOT", shallow)
+    monkeypatch.setattr(reproduce, "project_root", lambda: shallow)
     with pytest.raises(OperatorError, match="is not in the repository") as refused:
         reproduce.checked_out(first, tmp_path / "out").__enter__()
     assert refused.value.hint == "Get it, and try again: git fetch --unshallow"

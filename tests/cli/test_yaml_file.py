@@ -11,8 +11,8 @@ from rich.console import Console
 from cli.errors import OperatorError
 from cli.local.cloud import Local
 from cli.local.stack import Stack
-from cli.target import ROOT
 from localcloud.setup import Places
+from tests.process import ROOT
 
 GOOD = (ROOT / "stacks/Pulumi.local.yaml").read_text().splitlines(keepends=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.aws.lambda_zip import seal
+from pipeline.project import SOURCES
 from tests.clusters import cluster
 from tests.conformance.cluster.stage import ClusterStage
 from tests.conformance.cluster.world import World, shared
@@ -32,7 +33,7 @@ def on_aws(
     request: pytest.FixtureRequest, new_cloud: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Plays]:
     """How each of the module's `ROWS` that was selected ends on a local cloud; many at a time."""
-    code = seal(ROOT, tmp_path_factory.mktemp("code")).path
+    code = seal(SOURCES, tmp_path_factory.mktemp("code")).path
     cloud = new_cloud(configured(tmp_path_factory.mktemp("config")))
     cloud.start()
     with pytest.MonkeyPatch.context() as patch:

@@ -10,9 +10,9 @@ import yaml
 
 from cli.errors import OperatorError
 from cli.local.stack import Stack
-from cli.target import ROOT
 from demos.versions import as_good, at_fault, check_named
 from pipeline.recipe import recipe
+from tests.process import ROOT
 
 
 @pytest.fixture

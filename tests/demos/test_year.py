@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.target import ROOT, Target
+from cli.target import Target
 from demos.year import report
 from demos.year.clock import Clock
 from demos.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
@@ -23,6 +23,7 @@ from model.data import Flight
 from retraining.record import Candidate, RetrainingEvent, Trigger
 from rollout.core.verdict import Verdict
 from rollout.reason import Reason
+from tests.process import ROOT
 
 DAY = 86_400
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)

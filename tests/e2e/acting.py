@@ -9,8 +9,8 @@ from dataclasses import replace
 import boto3
 
 from cli.local.stack import Stack
-from cli.target import ROOT
 from tests.infra.recorded import ACCOUNT, LOCAL
+from tests.process import ROOT
 
 ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
 WORDS = {"PREFIX": LOCAL.prefix, "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}

@@ -22,11 +22,12 @@ from bench.bed import Bed, bed
 from cli.local.stack import Done, Stack
 from cli.main import main as modelstack
 from cli.replay import Report, background
-from cli.target import ROOT, Target
+from cli.target import Target
 from cli.view.snapshot import Snapshot
 from localcloud.setup import POLICY_PACK
 from platforms.aws.endpoint import controller
 from rollout.core.state import RolloutState
+from tests.process import ROOT
 from tests.secrecy import Watch, leaks
 from tests.small import SMALL
 

@@ -16,13 +16,14 @@ import pytest
 
 from bench.bed import Bed
 from cli.local.stack import Stack
-from cli.target import ROOT
 from infra.aws.lambda_zip import seal
 from localcloud.genuine.attributes import convert, differences, kind_of, snake
 from localcloud.genuine.build import command
 from localcloud.genuine.core import Answer, Core, configured
 from localcloud.setup import Places
+from pipeline.project import SOURCES
 from tests.e2e.conftest import succeeded
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.needs("genuine")]
 
@@ -217,7 +218,7 @@ def life(story: Bed, first: Stack, tmp_path_factory: pytest.TempPathFactory) -> 
     }
     resources = [resource for resource in every if resource.get("custom") and ":providers:" not in resource["type"]]
     with configured(command(Places.of(ROOT)), story.environment, config, folder / "log") as core:
-        yield Life(core, resources, seal(ROOT, folder).path)
+        yield Life(core, resources, seal(SOURCES, folder).path)
 
 
 def test_the_local_plugin_reads_what_the_genuine_provider_reads(life: Life) -> None:

@@ -26,7 +26,7 @@ from bench.bed import Bed
 from cli.local.cluster_image import published
 from cli.local.stack import Stack
 from cli.replay import Report, background
-from cli.target import LOCAL_CLUSTER, ROOT, resolve
+from cli.target import LOCAL_CLUSTER, resolve
 from cli.view.snapshot import take
 from demos.versions import at_fault
 from platforms.kubernetes.answers import NotFound
@@ -36,6 +36,7 @@ from platforms.kubernetes.kinds import NAMESPACE, SECRET
 from tests.clusters import cluster, reached
 from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
 from tests.platforms.load import wait_for
+from tests.process import ROOT
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.needs("cluster"), pytest.mark.timeout(1800)]

@@ -28,10 +28,10 @@ from cli.init.estimator import read
 from cli.init.mlflow_model import fetched
 from cli.local.mlflow_server import MlflowServer, stop
 from cli.local.stack import Stack
-from cli.target import ROOT
 from localcloud.setup import Installer, Places, cached
 from tests.e2e.conftest import FEW, QUICK, advance, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
+from tests.process import ROOT
 from tests.small import SMALL
 from tests.tracking.test_mirror import build, manifest, promoted
 from tracking.api import opened

@@ -17,7 +17,7 @@ from bench.bed import Bed
 from cli.labels import LateLabels
 from cli.replay import Pace, events, run
 from cli.retrain import Retraining, look
-from cli.target import ROOT, Target
+from cli.target import Target
 from monitoring.drift.record import newest_day
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import documents
@@ -27,6 +27,7 @@ from services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, package, succeeded, typed, with_config
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

@@ -21,10 +21,10 @@ import pytest
 import yaml
 
 from bench.bed import Bed, bed
-from cli.target import ROOT
 from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import PACKAGES, QUICK, RATE
 from tests.e2e.test_monitoring_story import seen as values
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

@@ -21,7 +21,6 @@ import pytest
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
 from cli.replay import background
-from cli.target import ROOT
 from demos.builds import local_build
 from demos.builds.sagemaker_execution import executed
 from infra.aws.executions import site
@@ -40,6 +39,7 @@ from tests.e2e.test_monitoring_story import requests_of, until
 from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.load import wait_for
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

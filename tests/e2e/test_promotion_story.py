@@ -16,7 +16,6 @@ from rich.console import Console
 
 from bench.bed import Bed
 from cli.local.cloud import Local, account_of
-from cli.target import ROOT
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS
 from demos.promotion.account_session import RELEASES, AccountSession, user
@@ -26,6 +25,7 @@ from localcloud.setup import Places
 from platforms.aws.names import Names
 from tests.e2e.conftest import FEW, QUICK, Unpreviewed, succeeded
 from tests.needed import unused
+from tests.process import ROOT
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

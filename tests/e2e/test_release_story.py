@@ -27,12 +27,12 @@ from cli.console.serve import ConsoleServer
 from cli.local.progress import follow
 from cli.local.stack import Stack
 from cli.replay import Report
-from cli.target import ROOT
 from cli.view.snapshot import take
 from tests.e2e.acting import as_role
 from tests.e2e.conftest import QUICK, TOKEN, advance, having, package, said, shares, succeeded, typed, unpreviewed
 from tests.infra.recorded import LOCAL
 from tests.needed import used
+from tests.process import ROOT
 from tests.small import SMALL
 from tests.test_comment import Forge
 

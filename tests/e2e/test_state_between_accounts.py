@@ -18,11 +18,11 @@ import pytest
 
 from bench.bed import Bed
 from cli.local.stack import Done, Stack
-from cli.target import ROOT
 from localcloud import process
 from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import succeeded
 from tests.infra.recorded import ACCOUNT
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

@@ -17,7 +17,6 @@ from click.testing import Result
 from bench.bed import Bed
 from cli.local.stack import Stack
 from cli.replay import Report
-from cli.target import ROOT
 from cli.view.audit_records import proven
 from cli.view.snapshot import take
 from rollout.core.state import Phase
@@ -38,6 +37,7 @@ from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.load import wait_for
+from tests.process import ROOT
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]

@@ -16,7 +16,7 @@ import yaml
 from bench.bed import Bed
 from cli.local.stack import Stack
 from cli.replay import events
-from cli.target import ROOT, Target
+from cli.target import Target
 from demos.year import report
 from demos.year.__main__ import live_through
 from demos.year.facts import Year
@@ -26,6 +26,7 @@ from platforms.aws.documents import DynamoDocuments
 from platforms.aws.names import documents
 from services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, succeeded, typed
+from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

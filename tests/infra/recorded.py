@@ -294,7 +294,7 @@ def stopped(name: str = "local", **given: Any) -> tuple[World, str]:
 
 
 def _run(name: str, **given: Any) -> World:
-    key = repr((checkout.ROOT, name, sorted(given.items())))
+    key = repr((checkout.project_root(), name, sorted(given.items())))
     if key not in _RUNS:
         _RUNS[key] = record_run(name, **given)
     return _RUNS[key]
@@ -365,7 +365,7 @@ def record_run(
         mock.patch.object(stack_now.StackNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(first_endpoint, "standing_endpoint", lambda names: stands),
         mock.patch.object(live_state, "recipe_of", recipe_of),
-        mock.patch.object(declaration, "check_model", lambda: _check_model(checkout.ROOT)),
+        mock.patch.object(declaration, "check_model", lambda: _check_model(checkout.project_root())),
         mock.patch.object(on_aws, "seal", _sealed),
     ):
         run_to_its_end(world, name, sections, asked)

@@ -15,8 +15,8 @@ from tests.infra.recorded import run_program
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(checkout.ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    shutil.copytree(checkout.project_root() / "model", tmp_path / "model", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
     return tmp_path / "model"
 
 

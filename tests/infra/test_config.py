@@ -148,7 +148,7 @@ def test_parameters_are_judged_by_the_model_itself() -> None:
 
 
 def test_model_that_cannot_be_asked_is_a_line_of_the_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "parameters.py").write_text("1 / 0")
     (tmp_path / "model" / "evaluation.py").write_text("METRICS = names()")

@@ -115,10 +115,10 @@ MINUTES = {"kind": "regression", "value": "minutes", "largest_error": 90}
 def test_what_labels_of_the_models_answers_do_not_give_cannot_be_proven(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: dict[str, Any] | None, given: list[str]
 ) -> None:
-    shutil.copytree(checkout.ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("answer.json"))
+    shutil.copytree(checkout.project_root() / "model", tmp_path / "model", ignore=shutil.ignore_patterns("answer.json"))
     if form is not None:
         (tmp_path / "model" / "answer.json").write_text(json.dumps(form))
-    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
     by = "by model/answer.json, "
     can = f"labels of its answers give {' and '.join(given)}" if given else "it says nothing of its answers"
     assert refusal(rollout=judged(PROVEN)) == [

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.aws.lambda_zip import ROOMS, seal
+from pipeline.project import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +46,7 @@ def test_its_digest_is_of_its_bytes_and_changes_with_a_source(tmp_path: Path) ->
 
 
 def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> None:
-    bundle = seal(ROOT, tmp_path)
+    bundle = seal(SOURCES, tmp_path)
     assert bundle.path.stat().st_size < 1_024_000
     names = zipfile.ZipFile(bundle.path).namelist()
     assert names == sorted(names)
@@ -55,7 +56,7 @@ def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) -> None:
-    bundle = seal(ROOT, tmp_path)
+    bundle = seal(SOURCES, tmp_path)
     names = "advance, drift, labels, rollback"
     program = f"from platforms.aws.handlers import {names}; print(drift.__file__)"
     unpacked = tmp_path / "unpacked"

@@ -13,7 +13,6 @@ from cli.errors import OperatorError
 from cli.local.container import Engine, image_tag, lay_out, lay_out_training
 from cli.local.imported import imported, names_in
 from cli.local.wheels import wheels
-from pipeline.checkout import ROOMS
 from pipeline.locks import locked
 from pipeline.steps import PIPELINE
 from tests.process import printed, python
@@ -84,7 +83,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    rooms = {"platforms", "rollout", "services", *ROOMS}
+    rooms = {"platforms", "rollout", "services", "pipeline", "monitoring", "provenance", "serving", "requirements"}
     assert {path.name for path in checkout.iterdir()} == rooms, "no model is in the image"
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
@@ -107,8 +106,8 @@ def test_what_trains_has_the_libraries_of_the_steps_that_sign_and_register_on_ei
 def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_path: Path):
     root = tmp_path / "checkout"
     root.mkdir()
-    for room in ("model", "platforms", "rollout", "services", *ROOMS):
-        (root / room).symlink_to(ROOT / room)
+    for folder in ("model", "requirements"):
+        (root / folder).symlink_to(ROOT / folder)
 
     def tag() -> str:
         shutil.rmtree(tmp_path / "context", ignore_errors=True)

@@ -70,8 +70,7 @@ def _signed_as_it_is(key: Any, digest: bytes, _: str) -> bytes:
 
 def checkout_of(model: Path, root: Path) -> Path:
     shutil.copytree(model, root / "model", ignore=shutil.ignore_patterns("__pycache__"))
-    for room in ("pipeline", "monitoring", "provenance", "serving", "requirements"):
-        shutil.copytree(ROOT / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "requirements", root / "requirements")
     return root
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import outcome
 from pipeline.pack import SealedPackage
+from pipeline.project import SOURCES
 from tests.process import python
 
 pytestmark = pytest.mark.e2e  # it has a package, and a checkout of its own
@@ -24,6 +25,8 @@ def added(own_daily: Path, champion: SealedPackage) -> Path:
     """A checkout to which the step was added, with earlier outcomes in its work folder."""
     (function,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (line,) = re.findall(r"^\+(.*\n)", PAGE.read_text(), re.MULTILINE)
+    for room in ("pipeline", "monitoring", "provenance", "serving"):
+        shutil.copytree(SOURCES / room, own_daily / room, ignore=shutil.ignore_patterns("__pycache__"))
     (own_daily / "pipeline" / "size.py").write_text(function)
     steps = own_daily / "pipeline" / "steps.py"
     assert steps.read_text().count("\nSTEPS = (\n") == 1
@@ -33,7 +36,7 @@ def added(own_daily: Path, champion: SealedPackage) -> Path:
 
 
 def built(root: Path) -> subprocess.CompletedProcess[str]:
-    return python("-m", "pipeline", "build", "--workdir", str(root / "work"), cwd=root)
+    return python("-m", "pipeline", "build", "--workdir", str(root / "work"), cwd=root, PYTHONPATH=f"{root}:{SOURCES}")
 
 
 def test_the_added_step_runs_after_what_it_takes_and_its_outcome_is_kept(added: Path, champion: SealedPackage) -> None:

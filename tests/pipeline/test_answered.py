@@ -13,11 +13,12 @@ from pipeline.build import SealedPackage
 from pipeline.checkout import lay_out
 from pipeline.recipe import canonical
 from pipeline.step import StepFailed
+from tests.process import ROOT
 
 
 def answered(sealed: SealedPackage, folder: Path, **parameters: Any) -> dict[str, Any]:
     archive.unpack(sealed.path, folder / "sealed")
-    lay_out(folder / "sealed" / "code" / "model", folder / "root")
+    lay_out(folder / "sealed" / "code" / "model", folder / "root", ROOT)
     given = {**json.loads((folder / "sealed" / "manifest.json").read_bytes())["parameters"], **parameters}
     asked = ["--parameters", canonical(given), "--model", str(folder / "sealed"), "--out", str(folder / "out.json")]
     step.run(folder / "root", "pipeline.answered", ["--evaluated", "--details", *asked], lambda _: None)

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from pipeline import archive
-from pipeline.build import GateRefused, StepFailed, build
+from pipeline.build import GateRefused, StepFailed, build, shared
 from pipeline.contract import ContractBroken
 from pipeline.pack import SealedPackage
+from pipeline.project import SOURCES
 from pipeline.recipe import recipe
 from tests.pipeline.conftest import append
 from tests.process import printed, python
@@ -78,7 +79,7 @@ def test_two_checkouts_in_two_folders_seal_the_same_bytes(checkout: Checkout, se
 
 
 def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trains_for_one_with_another(
-    daily: Path, tmp_path: Path, own_cache: Path
+    daily: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
     other = Path(shutil.copytree(daily, tmp_path / "other"))
     said: list[str] = []
@@ -86,7 +87,9 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
     assert any("sealed" in line for line in said)
     said.clear()
     assert (build(other, recipe(other, {}), progress=said.append), said) == (first, [])
-    append(other / "pipeline" / "train.py", "# another pipeline\n")
+    changed = Path(shutil.copytree(SOURCES / "pipeline", tmp_path / "sources" / "pipeline")).parent
+    append(changed / "pipeline" / "train.py", "# another pipeline\n")
+    monkeypatch.setattr("pipeline.build.shared", lambda: shared(changed))
     another = build(other, recipe(other, {}), progress=said.append)
     assert (another.digest, another.path == first.path) == (first.digest, False), "trained twice, the same bytes"
     assert any("sealed" in line for line in said)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import answered, archive, candidate
+from pipeline import answered, archive
 from pipeline.build import SealedPackage, build
 from pipeline.candidate import Job, JobError
 from pipeline.recipe import recipe
@@ -90,7 +90,7 @@ def reads_a_file(inside: Path) -> None:
 
 def test_a_retraining_reads_the_files_of_the_checkouts_data_folder(run, champion, tmp_path: Path, monkeypatch):
     checkout = checkout_of(ROOT / "tests/pipeline/daily", tmp_path / "image")
-    monkeypatch.setattr(candidate, "ROOT", checkout)
+    monkeypatch.chdir(checkout)
     sealed = resealed(champion, tmp_path, reads_a_file)
     report = run(AFTER_THE_TURN, sealed)
     assert report.outcome == "refused"

@@ -22,6 +22,7 @@ from pipeline.seal import check_served
 )
 def test_only_an_estimator_of_scikit_learn_needs_it_to_serve(why: str, held: str, lacks: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "__init__.py").touch()
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "serving.txt").write_text(f"{held}==1.0\n")
     (tmp_path / "metrics.json").write_text(json.dumps({"fast_form": {"why_not": why}}))

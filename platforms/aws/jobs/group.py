@@ -38,7 +38,6 @@ from platforms.aws.jobs import ending
 from platforms.aws.jobs.ending import failed
 from provenance.evidence import FACTS
 
-ROOT = Path(__file__).resolve().parents[3]
 _ARTIFACTS = "model.tar.gz"
 
 
@@ -142,7 +141,10 @@ def _tried(one: Step, words: list[str], out: Path) -> None:
     for attempt in range(one.retries + 1):
         try:
             step.run(
-                ROOT, "pipeline.run", words, lambda line: print(line, flush=True), name=one.name, timeout=one.timeout
+                *(Path.cwd(), "pipeline.run", words),
+                lambda line: print(line, flush=True),
+                name=one.name,
+                timeout=one.timeout,
             )
         except step.StepFailed as error:
             if error.refused or attempt == one.retries:
