@@ -35,6 +35,7 @@ _SHARED = (getattr(random.random, "__self__", None), getattr(np.random.random_sa
 
 def check(root: Path, parameters: Mapping[str, Any], folder: Path) -> None:
     """Refuse a model whose sample is fitted differently each time; `folder` takes the two estimators."""
+    print("fit a sample twice, to see whether training is reproducible")
     fitted = [folder / "first", folder / "second"]
     try:
         for path in fitted:

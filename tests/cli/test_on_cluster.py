@@ -157,7 +157,7 @@ def test_a_firing_alarm_on_drift_names_the_features_that_moved(cluster: Cluster)
     drifts = {**RULE, "name": f"{NAME}-v-a-drift", "alerts": [alert], "annotations": {"threshold": "1"}}
     cluster.rules = [{"name": NAME, "rules": [drifts]}]
     (found,) = platform_of(target(cluster)).alarms()
-    assert found.brief == "value 22, threshold 1; moved: RELP, wind"
+    assert found.brief == "evidence 22 that requests differ from training, 1 is enough; moved: RELP, wind"
 
 
 def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:

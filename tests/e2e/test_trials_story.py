@@ -79,14 +79,14 @@ def inbox(story: Bed, versions: list[Stack]) -> Inbox:
 
 @pytest.fixture(scope="module")
 def broken(story: Bed, versions: list[Stack]) -> Stack:
-    """The same stack from a checkout whose model trains and is evaluated, and raises when it is imported to serve."""
+    """The same stack from a checkout whose model starts when it is sealed, and raises in an endpoint."""
     root = story.folder / "checkout"
     for folder in (*PACKAGES, "requirements"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
-        code.write(f'\nimport sys\nif "serving.worker" in sys.orig_argv:\n    raise RuntimeError("{BOOM}")\n')
+        code.write(f'\nimport os\nif "MODELSTACK_MODEL" in os.environ:\n    raise RuntimeError("{BOOM}")\n')
     return Unpreviewed("local", {**story.environment, "PYTHONPATH": str(root)}, root, versions[0].config)
 
 

@@ -29,6 +29,22 @@ from services.publish_steps import at
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
+OWN_SERVER = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+def main(folder, host, port):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self):
+            self.send_response({status})
+            self.end_headers()
+
+    HTTPServer((host, port), Handler).serve_forever()
+"""
+"""The code of a model that serves by itself: each GET gives 200, each POST `{status}`."""
 
 
 @pytest.fixture

@@ -156,15 +156,21 @@ def test_a_build_that_is_killed_leaves_no_training_behind(root: Path):
     process = subprocess.Popen(
         [sys.executable, *command(root / "work", {})], cwd=root, stderr=subprocess.PIPE, text=True
     )
-    assert "train: read " in next((line for line in process.stderr if "to train on" in line), "")
-    (child,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    assert next((line for line in process.stderr if "fit a sample" in line), "")
+    (step,) = children(process.pid)
+    while not (fits := children(step)):
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
     deadline = time.monotonic() + 100
-    while alive(child):
-        assert time.monotonic() < deadline, "the step outlived its build"
+    while any(map(alive, (step, *fits))):
+        assert time.monotonic() < deadline, "the step or its fit of a sample outlived the build"
         time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid: int) -> bool:

@@ -12,7 +12,7 @@ from pipeline.build import SealedPackage, build
 from pipeline.candidate import Job, JobError
 from pipeline.recipe import recipe
 from platforms.aws.clients import Clients
-from tests.pipeline.conftest import IMAGE, append, appending, checkout_of, resealed
+from tests.pipeline.conftest import IMAGE, OWN_SERVER, append, appending, checkout_of, resealed
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
@@ -156,7 +156,10 @@ def test_rows_without_times_are_told_apart_by_their_names(run, daily: Path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("serving.py", "def main(*_): ...\ndel predict"), "found no predict; expected predict(model, rows)"),
+        (
+            ("serving.py", OWN_SERVER.replace("{status}", "200") + "del predict"),
+            "found no predict; expected predict(model, rows)",
+        ),
         (
             ("serving.py", "def predict(model, rows):\n    return {'late': [True]}"),
             "predict returned 1 values of late for 1,400 rows",

@@ -164,7 +164,7 @@ def test_a_job_that_is_stopped_ends_its_steps_and_leaves_nothing(
     job.lay_out(resealed(champion, tmp_path / "sleeping", sleeping), "2013-02-20")
     process = job.start()
     assert process.stdout is not None
-    while "to train on" not in (line := process.stdout.readline()):
+    while "fit a sample" not in (line := process.stdout.readline()):
         assert line, "it ended before it trained"
     (step,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.send_signal(signal.SIGTERM)
