@@ -52,7 +52,8 @@ def counts(watched: Watched, variant: str, every: int, slow_ms: float, kind: str
 
     def rose(label: str, pattern: str) -> str:
         now, ago = (matched(name, place, {label: pattern}) for name in (counters, older))
-        return f"sum({rise(now, now + offset(every), scraped(2 * every), ago)})"
+        before = f"last_over_time({now}[{YOUNG}s]{offset(every)})"  # over a missed scrape, too
+        return f"sum({rise(now, before, scraped(2 * every), ago)})"
 
     return [
         # All in one query, which sees the same scrapes of each.

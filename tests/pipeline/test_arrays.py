@@ -224,9 +224,9 @@ def test_a_plain_class_needs_joblib_alone(folder: Path, tmp_path: Path):
     with pytest.raises(StepFailed, match="its server loads the estimator itself: add joblib to requirements/serving"):
         build(root, recipe(root, {}), progress=lambda _: None)
     app, serving = (root / "requirements" / name for name in ("app.txt", "serving.txt"))
-    locked = re.search(r"^joblib==.*(\n    .*)+\n", app.read_text(), re.MULTILINE)
-    assert locked
-    serving.write_text(serving.read_text() + locked[0])
+    locks = [one[0] for one in re.finditer(r"^(joblib|cloudpickle)==.*(\n    .*)+\n", app.read_text(), re.MULTILINE)]
+    assert len(locks) == 2  # joblib needs cloudpickle
+    serving.write_text(serving.read_text() + "".join(locks))
     sealed = build(root, recipe(root, {}), progress=lambda _: None)
     assert sealed.metrics["accuracy"] == 1
     archive.unpack(sealed.path, tmp_path / "package")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -23,11 +24,12 @@ CLUSTER = "service/models/champion/8080/http"
 WATCHED = Watched("models", "e", {"v-a": (CLUSTER,)}, every_seconds=2, period_seconds=5, max_5xx_rate=0.05,
                   max_p99_ms=100, nats=8.0)  # fmt: skip
 TAKES, SECONDS, RATE = 1.0, 16.0, 100  # a scrape takes half of the time: half of the evaluations fall into one
+MISSED, TOO_LONG = 4, 3.0  # the fourth scrape of each takes longer than Prometheus waits
 
 
 class Slow:
     def __init__(self) -> None:
-        self.began, self.ended = time.time(), 0.0
+        self.began, self.ended, self.scrapes = time.time(), 0.0, count(1)
 
     def requests(self) -> int:
         return int(((self.ended or time.time()) - self.began) * RATE)
@@ -54,7 +56,7 @@ class Slow:
         class Handler(Quiet):
             def do_GET(self) -> None:
                 text = outer.text().encode()
-                time.sleep(TAKES)
+                time.sleep(TOO_LONG if next(outer.scrapes) == MISSED else TAKES)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(text)))
@@ -66,7 +68,7 @@ class Slow:
             yield url.removeprefix("http://")
 
 
-def test_each_request_is_counted_once_whenever_a_scrape_ends(tmp_path: Path) -> None:
+def test_each_request_is_counted_once_whenever_a_scrape_ends_and_if_one_is_missed(tmp_path: Path) -> None:
     # Prometheus scrapes each of them at another part of the two seconds.
     envoys, port = [Slow() for _ in range(8)], free_port()
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule_file([group(WATCHED)])))
@@ -91,6 +93,7 @@ def test_each_request_is_counted_once_whenever_a_scrape_ends(tmp_path: Path) -> 
 
             until(lambda: value("count(up == 1)") == len(envoys))
             time.sleep(SECONDS)
+            assert value("min(min_over_time(up[5m]))") == 0
             for envoy in envoys:
                 envoy.ended = time.time()
             counted = [envoy.requests() for envoy in envoys]
