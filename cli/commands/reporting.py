@@ -33,9 +33,10 @@ def pr_report(asked: TargetOptions, out: Path | None, config: Path | None) -> No
     and its cost; in the model and its decisions; in the training data; which policies fail; and how long the rollout
     takes at today's traffic. Nothing in the cloud is changed. What cannot be found out is missing with its reason.
 
-    Exits with 1 when a policy or the program refuses the change, when the model cannot be built or is below its gates,
-    and when its release is rejected on this stack; with 2 when the stack's config is wrong, and 3 when Pulumi's state,
-    the cloud or the champion cannot be read. The comment is written in any case, and its first lines name the cause.
+    Exits with 1 when a policy or the program refuses the change, and when the model cannot be built or is below its
+    gates; with 2 when the stack's config is wrong, and 3 when Pulumi's state, the cloud or the champion cannot be read.
+    The comment is written in any case, and its first lines name the cause. A release that is rejected on this stack is
+    a warning there.
     """
     from cli.local.stack import Stack  # noqa: PLC0415 - only this command needs them
     from cli.report.gather import gather  # noqa: PLC0415

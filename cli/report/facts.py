@@ -17,10 +17,14 @@ from rollout.core.restored import Restored
 
 @dataclass(frozen=True)
 class Missing:
-    """A part that is not known, with a reason; `code` is an exit code: 1 if the pull request caused it."""
+    """A part that is not known, with a reason; `code` is an exit code: 1 if the pull request caused it.
+
+    `warns` puts the reason on top of the report.
+    """
 
     why: str
     code: int = 0
+    warns: bool = False
 
     @property
     def failed(self) -> bool:

@@ -195,7 +195,7 @@ def _no_trial(inputs: Mapping[str, Any], live: Live, challenger: ComparedVersion
             if verdict.package_digest == digest:
                 why = f"release {verdict.release} is rejected ({verdict.reason.text}); it is not tried again"
                 clear = f"modelstack clear {verdict.release}"
-                return Missing(f"{why} until its recipe or image changes, or `{clear}`", REFUSED)
+                return Missing(f"{why} until its recipe or image changes, or `{clear}`", warns=True)
         return Missing("none: no other release would serve")
     if live.champion is None:
         return Missing("none: the first release serves at once")

@@ -16,7 +16,7 @@ def marker(stack: str) -> str:
 
 def page(facts: Facts) -> str:
     """The comment as Markdown, within GitHub's limit."""
-    top = [marker(facts.stack), "", *_problems(facts), *_restored(facts)]
+    top = [marker(facts.stack), "", *_problems(facts), *_warnings(facts)]
     if facts.unchanged and not facts.exit_code:
         recipe = facts.challenger.recipe[:12] if isinstance(facts.challenger, PackageFacts) else ""
         same = f"no resource, and the same model (recipe {code(recipe)})"
@@ -37,12 +37,15 @@ def _problems(facts: Facts) -> list[str]:
     return lines
 
 
-def _restored(facts: Facts) -> list[str]:
-    """A warning that the checkout's model is not released for now."""
-    if facts.restored is None:
-        return []
-    said = f"{facts.restored.reason.text}. Until that is lifted, this checkout's model is not released"
-    return [f"⚠️ Release {code(facts.restored.release)} is restored on this stack: {text(said, 300)}.", ""]
+def _warnings(facts: Facts) -> list[str]:
+    """Why an update would succeed and not release the checkout's model."""
+    lines: list[str] = []
+    if facts.restored is not None:
+        said = f"{facts.restored.reason.text}. Until that is lifted, this checkout's model is not released"
+        lines += [f"⚠️ Release {code(facts.restored.release)} is restored on this stack: {text(said, 300)}.", ""]
+    if isinstance(facts.rollout, Missing) and facts.rollout.warns:
+        lines += [f"⚠️ This checkout's {text(facts.rollout.why, 400)}. The champion keeps serving.", ""]
+    return lines
 
 
 def _short(facts: Facts) -> list[str]:
