@@ -50,7 +50,8 @@ def _make_missing(folder: Path, pip: list[str]) -> None:
     """Replace each source by a wheel."""
     given = set(folder.glob("*.whl"))
     for source in set(folder.iterdir()) - given:
-        _run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(source)], f"{source.name} gives no wheel")
+        command = [*pip, "wheel", "--use-pep517", "--no-deps", "--wheel-dir", str(folder), str(source)]
+        _run(command, f"{source.name} gives no wheel")  # without the option, pip before 23.1 needs the package wheel
         source.unlink()
     for wheel in set(folder.glob("*.whl")) - given:
         if not wheel.name.endswith("-none-any.whl"):

@@ -127,7 +127,7 @@ def test_what_is_not_implemented_is_refused_by_name(tell, protocol):
 
 def test_every_operation_of_the_model_is_carried_out_or_refused_by_name(tell):
     async def story(local):
-        carried_out = set(local.service._operations)
+        carried_out = set(local.service.operations)
         for name in wire.operation_names():
             if name not in carried_out:
                 status, _, body = await local.service.handle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -163,18 +164,31 @@ def test_a_refusal_that_the_bucket_does_not_take_is_still_the_reason_of_the_job(
     assert (tmp_path / "output/failure").read_text() == "train refused: no rows"
 
 
+def outside() -> bytes:
+    """An archive with a file that would be unpacked next to the folder."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../outside"))
+    return made.getvalue()
+
+
+CHANGED = b'{"passed": true }'
+
+
 @pytest.mark.parametrize(
-    ("group_of", "file", "said"),
+    ("group_of", "file", "content", "said"),
     [
-        ("check", "build/model.tar.gz", "model.tar.gz cannot be unpacked: "),
-        ("release", "check/gate/verdict.json", "gate/verdict.json has sha256 "),
-        ("release", "check/compare/outcome.json", "compare/outcome.json cannot be read: "),
+        ("check", "build/model.tar.gz", CHANGED, "model.tar.gz cannot be unpacked: "),
+        ("check", "build/model.tar.gz", outside(), "model.tar.gz: ../outside is no file or folder within it"),
+        ("release", "check/gate/verdict.json", CHANGED, "gate/verdict.json has sha256 "),
+        ("release", "check/compare/outcome.json", CHANGED, "compare/outcome.json cannot be read: "),
     ],
+    ids=["no archive", "outside", "verdict", "outcome"],
 )
 def test_nothing_runs_on_what_an_earlier_job_left_and_somebody_changed(
-    steps: Steps, told: dict[str, Any], tmp_path: Path, *, group_of: str, file: str, said: str
+    steps: Steps, told: dict[str, Any], tmp_path: Path, *, group_of: str, file: str, content: bytes, said: str
 ) -> None:
-    (processing(tmp_path, champion="") / "processing/input" / file).write_bytes(b'{"passed": true }')
+    (processing(tmp_path, champion="") / "processing/input" / file).write_bytes(content)
     assert group.main([group_of, REFUSALS], tmp_path) == REFUSED
     (refusal,) = told.values()
     assert (refusal["step"], refusal["spoiled"]) == (group_of, True)
