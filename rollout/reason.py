@@ -70,7 +70,7 @@ class Reason:
 def _clauses(given: Reason) -> list[str]:
     made = _SENTENCES[given.kind]
     first, *rest = [_filled(made, given)] if isinstance(made, str) else made(given)
-    parts = [f"{_before(given)}{first}", *rest]
+    parts = [f"{_before(given)}{first}", *_absent(given), *rest]
     if "outage_windows" in given.numbers and given.kind is not Kind.BOTH_FAIL:
         parts[-1] += f". Not counted is an outage: {_outage(given.numbers)}"
     told_with = given.beside if given.kind not in _RESTS_ON else None
@@ -91,6 +91,11 @@ def _before(given: Reason) -> str:
         others = ", nothing worse by more than its margin" if metrics is not None and metrics > 1 else ""
         return f"{given.name} better{others}: {evidence}; "
     return f"none of {metrics:.0f} metrics worse; the least certain: " if metrics is not None and metrics > 1 else ""
+
+
+def _absent(given: Reason) -> list[str]:
+    names = given.facts.get("absent", ())
+    return [f"not compared, as no values came: {', '.join(names)}"] if names else []
 
 
 def _on_metric(given: Reason) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,19 @@ def losses() -> list[str]:
     if form.kind == "regression":
         return ["absolute_error"]
     return ["accuracy", "log_loss"] if form.probability else ["accuracy"]
+
+
+def loss() -> tuple[str, dict[str, float]] | None:
+    """The metric by which labels show quality best, with the fields that it needs; None if `answer.json` has none."""
+    try:
+        form = _form()
+    except UnreadableForm:
+        return None
+    if form is None:
+        return None
+    if form.kind == "classification":
+        return ("log_loss" if form.probability else "accuracy"), {}
+    return ("absolute_error", {"high": form.largest_error}) if math.isfinite(form.largest_error) else None
 
 
 def _form() -> Form | None:

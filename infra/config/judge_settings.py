@@ -90,7 +90,8 @@ class JudgeSettings(Section):
     )
     metrics: dict[str, MetricSettings] = Field(
         default_factory=_without_labels,
-        description="Metric name -> what is tolerated. These metrics are compared, and no others.",
+        description="Metric name -> what is tolerated. These metrics are compared, and no others. By default also the "
+        "loss that labels give: log_loss, accuracy or absolute_error, by the model's answer.json.",
     )
 
     @field_validator("metrics")

@@ -12,7 +12,7 @@ import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from infra.config import checkout
-from infra.config.judge_settings import CAPTURED, unanswered, without_capture
+from infra.config.judge_settings import CAPTURED, MetricSettings, unanswered, without_capture
 from infra.config.kubernetes_settings import KubernetesSettings
 from infra.config.mlflow_settings import MlflowSettings
 from infra.config.model_settings import ModelSettings
@@ -89,12 +89,18 @@ class Settings(Section):
 
     @property
     def trial(self) -> RolloutSettings:
-        """The rollout's settings; without capture, also without the defaults that need captured answers."""
-        if self.serving.capture_percent:
+        """The rollout's settings with the defaults that follow from the model and from what is captured.
+
+        By default the loss that labels give is compared too. Without capture there is no default that needs answers.
+        """
+        judge, captured = self.rollout.judge, self.serving.capture_percent > 0
+        found = checkout.loss() if captured and "metrics" not in judge.model_fields_set else None
+        if captured and found is None:
             return self.rollout
-        judge = self.rollout.judge
-        metrics = {name: item for name, item in judge.metrics.items() if name not in CAPTURED}
-        return self.rollout.model_copy(update={"replay": None, "judge": judge.model_copy(update={"metrics": metrics})})
+        metrics = {name: item for name, item in judge.metrics.items() if captured or name not in CAPTURED}
+        metrics |= {found[0]: MetricSettings(**found[1])} if found else {}
+        changed: dict[str, Any] = {"judge": judge.model_copy(update={"metrics": metrics})}
+        return self.rollout.model_copy(update=changed if captured else {**changed, "replay": None})
 
     def watch(self, nats: float) -> Watch:
         """The alarm settings. `nats` is the evidence that a period needs."""

@@ -80,7 +80,11 @@ def judge(
     behind = max(awaited, key=lambda item: item.lacks)
     if behind.lacks > 0:
         return Findings("unknown", behind.finding.reason, each)
-    return Findings("not worse", _of_all(behind, awaited), each)
+    reason = _of_all(behind, awaited)
+    absent = [
+        item.metric.name for item in judged if last and not item.awaited and item.finding.reason.kind is Kind.NO_DATA
+    ]
+    return Findings("not worse", replace(reason, facts={**reason.facts, "absent": absent}) if absent else reason, each)
 
 
 def _by_step(windows: Iterable[Window], starts: Sequence[float]) -> list[list[Window]]:

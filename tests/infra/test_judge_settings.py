@@ -92,16 +92,14 @@ def test_where_nothing_is_captured_the_defaults_that_look_at_captured_answers_ar
     assert made.replay is None
     assert [metric.name for metric in made.metrics] == ["errors", "latency_p99"], "no answer is looked at"
     assert "invalid_answers" in [metric.name for metric in load().trial.plan(60).metrics]
-    settings = load(serving={"capture_percent": 1})
-    assert settings.trial == settings.rollout
-    assert settings.trial.plan(60).replay == ReplayGate()
+    assert load(serving={"capture_percent": 1}).trial.plan(60).replay == ReplayGate()
 
 
 def test_every_metric_that_comes_from_captured_answers_is_tried_here() -> None:
     assert PROVEN.keys() == CAPTURED
 
 
-# --- labels that say nothing of the answers
+# --- labels
 
 CLASSES = {"kind": "classification", "classes": ["a", "b", "c"], "decision": "class"}
 WINES = {**CLASSES, "probability": "shares"}
@@ -127,6 +125,34 @@ def test_what_labels_of_the_models_answers_do_not_give_cannot_be_proven(
         if name in LABELLED - {*given}
     ]
     load(rollout=judged({"errors": {}, "accuracy": {}, "refunds": OWN, **{name: PROVEN[name] for name in given}}))
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "margin"),
+    [
+        (CLASSES, "accuracy", 0.05),
+        (WINES, "log_loss", 0.1),
+        (MINUTES, "absolute_error", 9),
+        ({"kind": "regression", "value": "minutes"}, None, None),
+        (None, None, None),
+    ],
+)
+def test_the_loss_that_labels_give_is_compared_by_default(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: dict[str, Any] | None,
+    name: str | None,
+    margin: float | None,
+) -> None:
+    shutil.copytree(checkout.project_root() / "model", tmp_path / "model", ignore=shutil.ignore_patterns("answer.json"))
+    if form is not None:
+        (tmp_path / "model" / "answer.json").write_text(json.dumps(form))
+    monkeypatch.setattr(checkout, "project_root", lambda: tmp_path)
+    others = {"errors", "latency_p99", "invalid_answers"}
+    added = [one for one in load().trial.plan(60).metrics if one.name not in others]
+    assert [(one.name, one.margin, one.prove) for one in added] == ([(name, margin, False)] if name else [])
+    assert [one.name for one in load(rollout=judged({"errors": {}})).trial.plan(60).metrics] == ["errors"]
+    assert {one.name for one in load(serving={"capture_percent": 0}).trial.plan(60).metrics} < others
 
 
 # --- shadow steps

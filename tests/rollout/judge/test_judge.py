@@ -230,7 +230,13 @@ def test_what_every_answer_gives_is_waited_for_before_the_promotion_however_late
         "not worse"
     )
     labelled = catalogue.metric("accuracy")
-    assert judge(nothing_yet, metrics=[ERRORS, labelled], alpha=ALPHA, last=True).answer == "not worse"
+    promoted = judge(nothing_yet, metrics=[ERRORS, labelled], alpha=ALPHA, last=True)
+    assert promoted.answer == "not worse"
+    assert "; not compared, as no values came: accuracy; evidence" in promoted.reason.text
+    assert "not compared" not in judge(nothing_yet, metrics=[ERRORS, labelled], alpha=ALPHA, last=False).reason.text
+    one_label = both(champion={"accuracy": Tally(1, 1)}, challenger={"accuracy": Tally(1, 1)}, count=1)
+    waits = judge([*nothing_yet, *one_label], metrics=[ERRORS, labelled], alpha=ALPHA, last=True)
+    assert (waits.answer, waits.reason.name) == ("unknown", "accuracy")
 
 
 def test_without_a_metric_to_prove_nothing_passes() -> None:
