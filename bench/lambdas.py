@@ -15,7 +15,7 @@ from bench.rows import Row
 from infra.aws.lambda_zip import seal
 from pipeline.project import SOURCES
 
-HANDLERS = ("rollback", "advance", "drift", "labels", "probe")
+HANDLERS = ("rollback", "advance", "drift", "labels")
 _REPEATS = 7
 _TIME = """
 import time

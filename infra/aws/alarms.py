@@ -31,7 +31,7 @@ from platforms.aws.metrics import (
     slower_than,
 )
 from rollout.core.catalogue import OWN
-from services.declaration.alarm_names import BURN, FAILING, LATE_MINUTES
+from services.declaration.alarm_names import BURN, FAILING, LATE_MINUTES, PROBE
 from services.declaration.alarm_thresholds import bound, plain
 from services.declaration.alarms import (
     PROBES,
@@ -86,16 +86,20 @@ def variant_alarm(site: Site, spec: AlarmSpec, period: int, opts: pulumi.Resourc
 
 
 def silence_alarm(site: Site, spec: AlarmSpec, opts: pulumi.ResourceOptions) -> aws.cloudwatch.MetricAlarm:
-    """Declare the alarm on probes. It notifies nobody by itself: the paging budget alarm includes it."""
+    """Declare the alarm on probes, which notifies nobody by itself: the paging budget alarm includes it.
+
+    Or that on the calls of the advance function.
+    """
     assert isinstance(spec.condition, Silence)  # noqa: S101 - it narrows the type
+    probe, function = spec.subject == PROBE, {FUNCTION: site.names.function(spec.subject)}
     return _declare(
         site,
-        replace(spec, text=f"{spec.text}. {_notifies(site)}"),
+        replace(spec, text=f"{spec.text}. {_notifies(site)}") if probe else spec,
         opts,
-        notifies=False,
-        namespace=OWN,
-        metric_name=PROBE_SUCCESS,
-        dimensions=place(site.names.endpoint),
+        notifies=not probe,
+        namespace=OWN if probe else LAMBDA,
+        metric_name=PROBE_SUCCESS if probe else INVOCATIONS,
+        dimensions=place(site.names.endpoint) if probe else function,
         statistic="Maximum",
         period=60 * spec.condition.minutes,
         evaluation_periods=PROBES,

@@ -20,7 +20,7 @@ from monitoring.objectives.slo import BurnRule, Objective, rules, still
 from platforms.aws.evaluations import evaluations
 from platforms.aws.names import CAPTURE, LABELS, MONITORING
 from services.declaration.alarm_thresholds import evidence
-from services.declaration.alarms import objective_alarms, probe_alarm, variant_alarms
+from services.declaration.alarms import advance_alarm, objective_alarms, probe_alarm, variant_alarms
 
 TIMEOUT = 300
 """Seconds of a drift function call."""
@@ -36,8 +36,8 @@ class Monitoring(pulumi.ComponentResource):
     """Monitoring of releases.
 
     Creates:
-        Per variant alarms on failures, slow requests, drift and concept; the drift function; the path of labels; the
-        probe; the alarms on the objective; an alarm on failing functions; a dashboard.
+        Per variant alarms on failures, slow requests, drift and concept; the drift function; the path of labels;
+        the alarms on the objective and the probe; an alarm on failing functions; a dashboard.
 
     All alarms notify the alerts topic. What follows depends on whether the variant is the champion then.
     """
@@ -56,21 +56,12 @@ class Monitoring(pulumi.ComponentResource):
         labels(site, measures, child)
         finest = min(period, 60)
         windows = rules(objective, finest)
-        if minutes:
-            probe = Function(
-                "probe",
-                site,
-                does="Ask the endpoint whether it answers.",
-                may=site.allowed(policies.probe),
-                timeout=60,
-                opts=child,
-            )
-            probe.runs_every(minutes)
+        silent = silence_alarm(site, probe_alarm(minutes) if minutes else advance_alarm(), child)
         budget_alarms(
             site,
             objective_alarms(objective, windows, still(windows, finest), burn_evidence(objective, windows)),
             counted(plan),
-            silence_alarm(site, probe_alarm(minutes), child) if minutes else None,
+            silent if minutes else None,
             child,
         )
         functions_alarm(site, monitoring.drift_minutes, child)

@@ -169,7 +169,7 @@ def function_logs(names: Names) -> Statement:
 
 
 def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement]:
-    """The controller's role: journal, endpoint, verdicts, metrics, replays, audit record, lineage, notifications.
+    """The controller's role: journal, endpoint, verdicts, metrics, replays, probes, audit record, notifications.
 
     Both functions have all of it: after a rollback the next trial may need replays. Only this role may write the
     audit record and sign with its key.
@@ -194,6 +194,7 @@ def controller(names: Names, key_arn: str, audit_key_arn: str) -> list[Statement
         allow(["cloudwatch:GetMetricData"], ["*"]),  # has no resource
         watched_alarms(names),
         *_replay(names, key_arn),
+        *_watch(names),
         *_audit(names, key_arn, audit_key_arn),
         *_lineage(names),
         *tells(names),
@@ -207,6 +208,16 @@ def _replay(names: Names, key_arn: str) -> list[Statement]:
         lists_bucket(names),
         allow(["kms:Decrypt"], [key_arn]),
         allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
+    ]
+
+
+def _watch(names: Names) -> list[Statement]:
+    """Read a probe's request, and what runs the functions. The probe calls the endpoint and publishes as others do."""
+    return [
+        allow(["s3:GetObject"], members(names, SAMPLE)),
+        allow(["lambda:GetFunctionConfiguration"], [names.arn("lambda", f"function:{names.prefix}-*")]),
+        allow(["scheduler:GetSchedule"], [names.arn("scheduler", f"schedule/default/{names.prefix}-*")]),
+        allow(["sns:ListSubscriptionsByTopic"], [names.arn("sns", names.alerts)]),
     ]
 
 
@@ -243,17 +254,6 @@ def drift(names: Names, key_arn: str) -> list[Statement]:
         allow(
             ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [names.arn("sqs", names.captures)]
         ),
-        allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
-    ]
-
-
-def probe(names: Names, key_arn: str) -> list[Statement]:
-    """The probe: find the champion and its sample request, call the endpoint, publish the result."""
-    return [
-        allow(["dynamodb:GetItem"], [names.arn("dynamodb", f"table/{names.journal}")]),
-        allow(["s3:GetObject"], members(names, SAMPLE)),
-        allow(["kms:Decrypt"], [key_arn]),
-        allow(["sagemaker:InvokeEndpoint"], [names.arn("sagemaker", f"endpoint/{names.endpoint}")]),
         allow(["cloudwatch:PutMetricData"], ["*"], in_namespaces(OWN)),
     ]
 

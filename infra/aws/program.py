@@ -107,7 +107,14 @@ def declare_release(
     log_days, to = settings.retention.log_days, settings.promotion.to
     promotion = Promotion("promotion", names, accounts=tuple(to), registry=registry) if to else None
     rollback = Rollback(
-        "rollback", names, registry=registry, code=code, scheduled=settings.scheduled, log_days=log_days, told=told
+        "rollback",
+        names,
+        registry=registry,
+        code=code,
+        scheduled=settings.scheduled,
+        log_days=log_days,
+        probe_minutes=settings.slo.probe_minutes,
+        told=told,
     )
     site = rollback.site
     monitoring = Monitoring("monitoring", site, plan=plan, settings=settings, objective=objective)

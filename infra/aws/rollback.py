@@ -16,10 +16,12 @@ from infra.aws.lambda_zip import Bundle
 from infra.aws.managed_mlflow import ToldMlflow
 from infra.aws.registry import Registry
 from infra.aws.site import Site
+from platforms.aws.functions import SCHEDULED
 from platforms.aws.names import Names
 
 # 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
 _ADVANCE_SECONDS = 240
+_WATCH_SECONDS = 90  # 20 of a probe, 60 until a missing function is looked for again
 _ACT_SECONDS = 60  # for the rollback, before the function continues as the advance function does
 
 
@@ -41,6 +43,7 @@ class Rollback(pulumi.ComponentResource):
         code: Bundle,
         scheduled: tuple[str, ...],
         log_days: int,
+        probe_minutes: int | None,
         told: ToldMlflow | None = None,
     ) -> None:
         super().__init__("modelstack:index:Rollback", name)
@@ -69,7 +72,7 @@ class Rollback(pulumi.ComponentResource):
         )
         controller = FunctionRole("controller", self.site, may, child)
         self.rollback = self._function(controller, child)
-        self._advance(controller, told, child)
+        self._advance(controller, told, probe_minutes, child)
         rollback_alarm(self.site, child)
         self.register_outputs({"alerts": self.alerts.arn, "function": self.rollback.function.name})
 
@@ -95,15 +98,22 @@ class Rollback(pulumi.ComponentResource):
         )
         return function
 
-    def _advance(self, controller: FunctionRole, told: ToldMlflow | None, child: pulumi.ResourceOptions) -> None:
+    def _advance(
+        self, controller: FunctionRole, told: ToldMlflow | None, probe: int | None, child: pulumi.ResourceOptions
+    ) -> None:
         function = Function(
             "advance",
             self.site,
-            does="Does what is due for the rollout, for up to 20 s, writes its lineage, and puts the audit record "
-            "away.",
+            does="Does what is due for the rollout, for up to 20 s, writes its lineage and audit record, probes the "
+            "endpoint, and checks that the other functions run.",
             may=controller,
-            timeout=_ADVANCE_SECONDS,
-            environment={"AUDIT_KEY": self.audit_key.arn, **(told.environment() if told else {})},
+            timeout=_ADVANCE_SECONDS + _WATCH_SECONDS,
+            environment={
+                "AUDIT_KEY": self.audit_key.arn,
+                "PROBE_MINUTES": str(probe or 0),
+                SCHEDULED: ",".join(self.site.scheduled),
+                **(told.environment() if told else {}),
+            },
             opts=child,
         )
         function.runs_every(1)

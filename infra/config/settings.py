@@ -134,8 +134,7 @@ class Settings(Section):
     @property
     def scheduled(self) -> tuple[str, ...]:
         """The handlers of the functions that run on a schedule: all except the rollback."""
-        probe = ("probe",) if self.slo.probe_minutes else ()
-        return ("advance", "drift", "labels", *probe, *(("retrain",) if self.retraining.enabled else ()))
+        return ("advance", "drift", "labels", *(("retrain",) if self.retraining.enabled else ()))
 
     @field_validator("platform")
     @classmethod

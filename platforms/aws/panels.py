@@ -17,7 +17,7 @@ from services.declaration import panels as declared
 from services.declaration.alarm_thresholds import plain
 from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
 
-HANDLERS = ("rollback", "advance", "drift", "labels", "probe", "retrain")
+HANDLERS = ("rollback", "advance", "drift", "labels", "retrain")
 """All functions that a stack may have."""
 QUEUES = ("rollback-dlq", "captures-dlq", "labels-dlq")
 """Its dead-letter queues, without the prefix of their names."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
 """The measures of a variant's alarms."""
-BURN, PROBE, SILENT, FAILING = "burn", "probe", "silent", "failing"
+BURN, ADVANCE, PROBE, SILENT, FAILING = "burn", "advance", "probe", "silent", "failing"
 """Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
 LATE_MINUTES = 15
 """Captures and labels that wait longer are late."""

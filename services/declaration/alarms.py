@@ -9,7 +9,7 @@ from typing import Literal
 from monitoring.labels.concept import LOSS_RISE
 from monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
 from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
+from services.declaration.alarm_names import ADVANCE, CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
 
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
@@ -255,4 +255,18 @@ def probe_alarm(minutes: int) -> AlarmSpec:
         Missing("breaching", "A probe that does not run says as little as one that fails."),
         "the-endpoint-is-silent",
         condition=Silence(minutes, max(_WARM_UP, (PROBES + 1) * minutes)),
+    )
+
+
+def advance_alarm() -> AlarmSpec:
+    """The alarm on a worker that does not run, for a stack without a probe, which the worker sends."""
+    return AlarmSpec(
+        ADVANCE,
+        SILENT,
+        f"The {ADVANCE} function did not run for {PROBES} minutes, so no rollout takes its next step",
+        "ticket",
+        1,
+        Missing("breaching", "It runs each minute."),
+        "a-function-fails",
+        condition=Silence(1, _WARM_UP),
     )

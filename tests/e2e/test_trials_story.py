@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -328,6 +329,10 @@ def test_functions_alone_replay_advance_and_end_a_trial_by_an_alarm(
 
 def test_the_roles_have_used_what_this_story_shows_to_be_needed(story: Bed) -> None:
     target = story.target()
-    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-probe")
-    assert json.loads(answer["Payload"].read())["ok"]
     assert not unused("test_trials_story", story.cloud, LOCAL)
+    probes = {"MetricName": "ProbeSuccess", "Dimensions": [{"Name": "EndpointName", "Value": target.endpoint}]}
+    found = target.client("cloudwatch").get_metric_statistics(
+        Namespace="modelstack", **probes, StartTime=target.created, EndTime=datetime.now(UTC), Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]  # fmt: skip
+    assert max(point["Maximum"] for point in found) == 1

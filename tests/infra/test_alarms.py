@@ -107,7 +107,7 @@ def test_another_release_adds_queries_and_changes_only_the_sums() -> None:
 
 def test_every_function_and_every_queue_has_one_alarm_that_notifies_people(world: World) -> None:
     page, ticket = world.alarm("rollback-failing"), world.alarm("functions-failing")
-    functions = {("Errors", LOCAL.function(name)) for name in ("advance", "drift", "labels", "probe", "retrain")}
+    functions = {("Errors", LOCAL.function(name)) for name in ("advance", "drift", "labels", "retrain")}
     queues = {(QUEUED, f"{LOCAL.prefix}-{name}-dlq") for name in ("captures", "labels")}
     others = {("DriftUnmeasured", LOCAL.endpoint), (LATE, LOCAL.endpoint)}
     assert counts(ticket).keys() == functions | queues | others
@@ -123,10 +123,18 @@ def test_every_function_and_every_queue_has_one_alarm_that_notifies_people(world
 @pytest.mark.slow
 def test_probe_runs_as_often_as_the_config_says_and_not_at_all_when_it_says_null() -> None:
     often = run(slo={"probe_minutes": 5})
-    assert often.one(":Schedule", "probe").inputs["scheduleExpression"] == "rate(5 minutes)"
+    assert often.function("advance")["environment"]["variables"]["PROBE_MINUTES"] == "5"
     assert often.alarm("probe-silent")["period"] == 300
+    assert not [item for item in often.resources if item.name == "advance-silent"]
     never = run(slo={"probe_minutes": None})
+    assert never.function("advance")["environment"]["variables"]["PROBE_MINUTES"] == "0"
     assert not [item for item in never.resources if "probe" in item.name]
+    worker = never.alarm("advance-silent")
+    assert (worker["treatMissingData"], worker["dimensions"]) == (
+        "breaching",
+        {"FunctionName": LOCAL.function("advance")},
+    )
+    assert worker["alarmActions"], "without a probe, nothing else notices that the worker is gone"
     page = never.one(":CompositeAlarm", "slo-page").inputs
     assert "probe-silent" not in page["alarmRule"]
     assert "silent" not in page["alarmDescription"]

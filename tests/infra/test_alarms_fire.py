@@ -226,6 +226,28 @@ def test_an_endpoint_whose_first_probes_never_run_pages_when_it_had_time_to_begi
     budget(tell, story)
 
 
+def test_without_a_probe_a_worker_that_does_not_run_opens_a_ticket(tmp_path: Path) -> None:
+    world = run(state=idle(OLD), slo={"probe_minutes": None})
+
+    async def story(watched: Watched) -> None:
+        async def minutes(count: int, *, runs: bool) -> None:
+            for _ in range(count):
+                if runs:
+                    watched.put_of({"FunctionName": LOCAL.function("advance")}, "AWS/Lambda", "Invocations", 1)
+                await watched.local.advance(60)
+
+        await minutes(20, runs=True)
+        await minutes(2, runs=False)
+        assert await watched.firing() == set()
+        await minutes(5, runs=False)
+        assert await watched.firing() == {"advance-silent"}
+        assert len(watched.told()) == 1
+        await minutes(3, runs=True)
+        assert await watched.firing() == set()
+
+    play(tmp_path, [world.alarm("advance-silent")], story)
+
+
 # --- functions
 
 
@@ -247,7 +269,7 @@ def test_each_count_fires_its_alarm_alone_and_ends(world: World, tell: Callable[
     every = [(name, metric) for name, of in metrics.items() for key, metric in of.items() if key[0] != LATE]
 
     async def story(watched: Watched) -> None:
-        assert len(every) == 10
+        assert len(every) == 9
         for _, metric in every:
             put(watched, metric, 0)
         assert await later(watched, 300) == set(), "nothing failed"

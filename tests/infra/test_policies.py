@@ -48,7 +48,7 @@ def given() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-OWN_ROLE = ("drift", "labels", "probe", "retrain")
+OWN_ROLE = ("drift", "labels", "retrain")
 FUNCTIONS = {"advance": "controller", **{name: name for name in OWN_ROLE}, "rollback": "controller"}
 """Function -> the role that it runs with."""
 ROLES = (
@@ -174,7 +174,6 @@ UNSEEN = {
     Right("retrain", "s3:ListBucket", "BUCKET"): "S3 says that a report is missing only to who may list",
     Right("labels", "sagemaker:DescribeModelPackage", "model-package/STACK/*"): "a release that the journal forgot",
     Right("schedules", "lambda:InvokeFunction", "function:STACK-labels"): "no story waits for its five minutes",
-    Right("schedules", "lambda:InvokeFunction", "function:STACK-probe"): "no story waits for its five minutes",
 }
 """Rights that no recorded call has used, and why we give them all the same."""
 NAMES = Names("flight-delay", "dev", ACCOUNT, "us-east-1")

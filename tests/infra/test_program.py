@@ -354,7 +354,7 @@ def test_alarm_reaches_the_rollback_function_or_the_dead_letter_queue() -> None:
 
 def test_schedules_may_call_the_functions_that_run_by_them_and_no_other() -> None:
     world = run()
-    scheduled = {"advance", "drift", "labels", "probe"}
+    scheduled = {"advance", "drift", "labels"}
     assert {item.name for item in world.all(":Schedule")} == scheduled
     for item in world.all(":Schedule"):
         assert item.inputs["target"]["roleArn"] == world.one("iam/role:Role", "schedules").inputs.get(

@@ -1,4 +1,4 @@
-"""The scheduled tick of a rollout: moves it, writes its lineage, stores its audit record, and shows it in MLflow."""
+"""The scheduled tick: moves the rollout, writes its lineage, audit record and MLflow runs, and watches the endpoint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from monitoring.log import log
 from platforms.aws import lineage
 from platforms.aws.clients import clients
 from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
+from platforms.aws.handlers.watch import watch
 from platforms.aws.handlers.worker import impatient_clients, worker_of
 from records.lineage.downstream import ended
 from records.lineage.graph import Graph, Node
@@ -24,7 +25,14 @@ _FOLLOW_SECONDS = 20.0  # for which a call continues, so that short waits do not
 
 def handler(event: object, context: Context | None) -> dict[str, Any]:
     """Do all that can be done now or soon, then record and publish it; after an error the next call continues."""
-    settings = HandlerSettings.from_environment()
+    settings, now = HandlerSettings.from_environment(), time.time()
+    try:
+        return _advance(settings, context)
+    finally:  # a rollout that cannot move does not mean that the endpoint is silent
+        watch(settings, now)
+
+
+def _advance(settings: HandlerSettings, context: Context | None) -> dict[str, Any]:
     worker = worker_of(settings, _clients(), impatient_clients())
     state = worker.controller.follow(seconds_left(context, most=_FOLLOW_SECONDS), poll=5, progress=_log)
     _write_lineage(settings, state)

@@ -37,6 +37,7 @@ class HandlerSettings:
     mlflow_experiment: str = ""
     mlflow_secret: str = ""
     function: str = ""
+    probe_minutes: int = 0
 
     @property
     def by(self) -> str:
@@ -59,6 +60,7 @@ class HandlerSettings:
             mlflow_experiment=os.environ.get(EXPERIMENT, ""),
             mlflow_secret=os.environ.get(SECRET, ""),
             function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+            probe_minutes=int(os.environ.get("PROBE_MINUTES", "0")),
         )
 
 

@@ -37,7 +37,6 @@ POLICIES: dict[str, Callable[[Names], list[Statement]]] = {
     "advance": lambda names: [*policies.controller(names, KEY, audit_key()), *mirror(names)],
     "drift": lambda names: policies.drift(names, KEY),
     "labels": lambda names: policies.labels(names, KEY),
-    "probe": lambda names: policies.probe(names, KEY),
     "retrain": lambda names: training_policies.retrain(names, KEY),
     "rollback": lambda names: policies.controller(names, KEY, audit_key()),
 }

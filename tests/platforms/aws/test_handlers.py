@@ -234,7 +234,7 @@ def test_a_handler_waits_no_longer_than_it_is_let() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rollback", "advance", "drift", "labels", "probe", "retrain"])
+@pytest.mark.parametrize("name", ["rollback", "advance", "drift", "labels", "retrain"])
 def test_a_handler_imports_nothing_beyond_boto3_but_the_standard_library(name: str) -> None:
     program = f"""
 import sys
