@@ -51,6 +51,8 @@ def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
         "retraining": lambda: retraining.line(retraining.look(target), target.commands),
         "agreement": lambda: agreement.line(target),
     }
+    if whole or seen.firing or seen.deleted:
+        parts["stopped"] = platform.stopped
     seen = with_parts(seen, parts)
     found = situation.read(target, seen)
     if as_json:

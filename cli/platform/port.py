@@ -93,6 +93,10 @@ class Platform(ABC):
         """Alarms that notify somebody, composite ones last."""
         return tuple(item.alarm for item in self.alarms_in_full())
 
+    def stopped(self) -> tuple[str, ...]:
+        """Each part that does the stack's work and was deleted or disabled, in a few words; takes several requests."""
+        return ()
+
     def registry_name(self) -> str:
         """The registry's name."""
         return self.target.endpoint

@@ -69,23 +69,34 @@ def situation(seen: Snapshot, counted: Sequence[ServedView] = (), start: str = "
     others = firing if failing or down else firing[1:]
     names = [name.removeprefix(f"{seen.endpoint}-") for name in seen.deleted]
     gone = f"Deleted alarms, which roll nothing back: {_few(names)}." if names else ""
+    stopped = "; ".join(seen.stopped)
     unread = [f"Part of this is not known: {why.removesuffix('.')}." for why in list(seen.unread.values())[:1]]
     if down:
         what = down
     elif firing:
         what = failing or _fires(firing[0], seen)
+    elif stopped:
+        what, stopped = f"No alarm fires, but {stopped}.", ""
     elif seen.deleted:
         what, gone = f"No alarm fires, but these were deleted and roll nothing back: {_few(names)}.", ""
     elif unknown:
         what = f"No alarm fires, but {len(unknown)} of {len(seen.alarms)} have no data: {_few(unknown)}."
     else:
         what = "No alarm fires." if seen.alarms else "No alarm watches this endpoint."
+    unsure = unknown or seen.deleted or seen.stopped or unread
     more = [f"{len(others) - _LISTED} more alarms fire."] if len(others) > _LISTED else []
     facts = [failing] * bool(down and failing) + [_fires(item, seen) for item in others[:_LISTED]] + more
     return Situation(
-        "wrong" if firing or down else "unknown" if unknown or seen.deleted or unread or not seen.alarms else "well",
+        "wrong" if firing or down else "unknown" if unsure or not seen.alarms else "well",
         what,
-        (*facts, *[gone] * bool(gone), *unread, *_releases(seen), *_done(seen)),
+        (
+            *facts,
+            *[f"Does not run: {stopped}."] * bool(stopped),
+            *[gone] * bool(gone),
+            *unread,
+            *_releases(seen),
+            *_done(seen),
+        ),
         tuple(_next(seen, firing)),
         next((item.runbook for item in firing if item.runbook), ""),
     )
@@ -192,7 +203,7 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
     if _unknown_to_journal(seen):
         return [f"restore the journal, or release what serves: {_RECOVER}"]
     steps = [f"`{seen.commands.pulumi_up} --refresh` makes again what was deleted"] * bool(
-        _without_instances(seen) or seen.deleted
+        _without_instances(seen) or seen.deleted or seen.stopped
     )
     silent = any(_short(item, seen) == f"{PROBE}-{SILENT}" for item in firing)
     if silent:

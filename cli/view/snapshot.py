@@ -95,6 +95,7 @@ class Snapshot:
         delay_s: Seconds until captures and labels are processed.
         aside: Metric -> rejected inputs of the last day.
         deleted: Names of alarms on failures and latency of versions with traffic that do not exist.
+        stopped: Functions, and what runs them, that were deleted or disabled, in a few words each.
         unread: Field -> why it could not be read.
     """
 
@@ -130,6 +131,7 @@ class Snapshot:
     context: str = ""
     aside: dict[str, int] = field(default_factory=dict[str, int])
     deleted: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict[str, str])
 
     def as_dict(self) -> dict[str, Any]:

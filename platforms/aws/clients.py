@@ -16,7 +16,7 @@ from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
 from rollout.core.catalogue import EVENTS
 from rollout.core.errors import Busy, RolloutError, Unreachable
 
-_DENIED = {"AccessDenied", "AccessDeniedException"}
+DENIED = {"AccessDenied", "AccessDeniedException"}
 Clients = Callable[[str], Any]
 """Gives the boto3 client of a service by its name."""
 
@@ -61,7 +61,7 @@ def calling(doing: str) -> Generator[None]:
             raise Busy(f"{doing}: throttled: {error}") from error
         if status_of(error) >= AWS_DOWN:
             raise Unreachable(f"{doing}: {error}") from error
-        then = "; `pulumi up` restores the rights of the stack's own roles" if code_of(error) in _DENIED else ""
+        then = "; `pulumi up` restores the rights of the stack's own roles" if code_of(error) in DENIED else ""
         raise RolloutError(f"{doing}: {error}{then}") from error
     except BotoCoreError as error:
         raise Unreachable(f"{doing}: {error}") from error

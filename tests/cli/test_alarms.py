@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from cli.errors import OperatorError
 from cli.platform.aws.alarms import in_full, is_own, telling, view
+from cli.platform.aws.platform import Aws
 from cli.target import Target
 from monitoring.drift.record import Reading
 from platforms.aws.documents import DynamoDocuments
@@ -16,6 +20,7 @@ from platforms.aws.names import documents
 from services.drift_record import DriftRecord
 from tests.infra.recorded import OLD, idle, run_program
 from tests.platforms.aws.mocked import documents_table, mocked_aws
+from tests.platforms.aws.test_watch import TOPIC, Stack
 
 
 def watches(endpoint: str) -> dict[str, Any]:
@@ -80,6 +85,57 @@ def test_an_alarm_that_fires_is_told_by_the_value_that_made_it_fire() -> None:
     assert "value" not in view({**item, "StateValue": "OK"}).brief
 
 
+def test_a_firing_alarm_on_functions_names_each_that_failed_and_each_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = "flight-delay-dev"
+    functions, queue = ("advance", "drift"), f"{endpoint}-captures-dlq"
+    with mocked_aws(monkeypatch) as make:
+        watch, minute = make("cloudwatch"), datetime.now(UTC).replace(second=0, microsecond=0)
+        of = {name: ("AWS/Lambda", "Errors", {"FunctionName": f"{endpoint}-{name}"}, "Sum") for name in functions}
+        of["captured_files"] = ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}, "Maximum")
+        of["unmeasured"] = ("modelstack", "DriftUnmeasured", {"EndpointName": endpoint}, "Sum")
+
+        def send(name: str, value: float, minutes: int = 1) -> None:
+            space, metric, where, _ = of[name]
+            item = {"MetricName": metric, "Dimensions": dimensions(where), "Value": value}
+            watch.put_metric_data(
+                Namespace=space, MetricData=[{**item, "Timestamp": minute - timedelta(minutes=minutes)}]
+            )
+
+        queries: list[Any] = [
+            {
+                "Id": name,
+                "ReturnData": False,
+                "MetricStat": {
+                    "Metric": {"Namespace": space, "MetricName": metric, "Dimensions": dimensions(where)},
+                    "Period": 60,
+                    "Stat": stat,
+                },
+            }
+            for name, (space, metric, where, stat) in of.items()
+        ]
+        watch.put_metric_alarm(
+            AlarmName=f"{endpoint}-functions-failing", ComparisonOperator="GreaterThanThreshold", EvaluationPeriods=40,
+            Threshold=0, Metrics=[*queries, {"Id": "most", "Expression": "MAX([advance, drift])", "ReturnData": True}],
+        )  # fmt: skip
+        data = json.dumps({"recentDatapoints": [2.0], "threshold": 0.0})
+        watch.set_alarm_state(
+            AlarmName=f"{endpoint}-functions-failing", StateValue="ALARM", StateReason="x", StateReasonData=data
+        )
+        monkeypatch.setattr(Target, "client", lambda _, name, *more: make(name))
+        monkeypatch.setattr(Target, "created", minute - timedelta(days=1))
+        target = Target("dev", endpoint, "us-east-1", {"alerts_topic": "arn"})
+        (quiet,) = telling(target)
+        assert quiet.brief == "value 2, threshold 0", "nothing is known of which"
+        for name, value in (("advance", 1), ("drift", 0), ("captured_files", 3)):
+            send(name, value)
+        send("advance", 1, minutes=20)
+        send("drift", 1, minutes=50)
+        (fails,) = telling(target)
+        assert fails.brief == "advance failed 2 times, 3 in captures-dlq"
+        send("unmeasured", 1)
+        assert telling(target)[0].brief.endswith(", drift cannot be measured")
+
+
 def test_a_firing_alarm_on_drift_names_the_features_that_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = "flight-delay-dev"
     with mocked_aws(monkeypatch) as make:
@@ -104,3 +160,23 @@ def test_a_firing_alarm_on_drift_names_the_features_that_moved(monkeypatch: pyte
         assert briefs == [f"{words}; moved: RELP, wind", words]
         monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())  # moto has no history
         assert [item.alarm.brief for item in in_full(target)] == briefs
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InternalFailure"])
+def test_deleted_functions_are_named_to_whoever_may_look(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    target = Target("dev", "endpoint", "us-east-1", {"alerts_topic": TOPIC})
+    stack = Stack("advance", "drift", "labels")
+    monkeypatch.setattr(Target, "client", lambda _, name, *more: stack(name))
+    assert Aws(target).stopped() == ()
+    stack.functions.remove("endpoint-rollback")
+    assert Aws(target).stopped() == ("function endpoint-rollback is deleted",)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code}}, "GetFunctionConfiguration")
+
+    monkeypatch.setattr(stack, "get_function_configuration", refuse)
+    if code == "AccessDeniedException":
+        assert Aws(target).stopped() == (), "whoever may not look sees the rest"
+    else:
+        with pytest.raises(OperatorError, match="InternalFailure"):
+            Aws(target).stopped()

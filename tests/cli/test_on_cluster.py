@@ -160,6 +160,14 @@ def test_a_firing_alarm_on_drift_names_the_features_that_moved(cluster: Cluster)
     assert found.brief == "evidence 22 that requests differ from training, 1 is enough; moved: RELP, wind"
 
 
+def test_an_alarm_on_the_controllers_work_says_which_work_fails(cluster: Cluster) -> None:
+    alert = {**RULE["alerts"][0], "value": "2", "annotations": {"summary": "rollouts do not continue: a part fails"}}
+    fails = {**RULE, "name": f"{NAME}-functions-failing", "alerts": [alert], "annotations": {"threshold": "0"}}
+    cluster.rules = [{"name": NAME, "rules": [fails]}]
+    (found,) = platform_of(target(cluster)).alarms()
+    assert found.brief == "rollouts do not continue: a part fails"
+
+
 def test_an_alarm_that_is_quiet_tells_nothing_that_is_not_so(cluster: Cluster) -> None:
     told = {"summary": "It answers {{ $value | humanizePercentage }} of its requests with a 5XX"}
     cluster.rules = [{"name": NAME, "rules": [{**RULE, "state": "inactive", "alerts": [], "annotations": told}]}]

@@ -177,6 +177,18 @@ def test_a_deleted_alarm_is_named_with_what_makes_it_again(promoted: World) -> N
     assert found.facts[0] == "Deleted alarms, which roll nothing back: v-b-5xx."
 
 
+def test_a_deleted_function_is_named_with_what_makes_it_again(promoted: World) -> None:
+    gone = ("function e-rollback is deleted", "schedule e-drift is disabled")
+    seen = replace(look(promoted, fires(promoted, "functions-failing")), stopped=gone)
+    found = situation(seen)
+    assert found.what.startswith("Alarm functions-failing fires")
+    assert found.facts[0] == "Does not run: function e-rollback is deleted; schedule e-drift is disabled."
+    assert found.next == ("`pulumi up --refresh` makes again what was deleted",)
+    found = situation(replace(look(promoted, AlarmView("endpoint-v-b-5xx", "OK", "")), stopped=gone))
+    assert (found.state, found.what[:56]) == ("unknown", "No alarm fires, but function e-rollback is deleted; sche")
+    assert not [fact for fact in found.facts if "deleted" in fact], "once is enough"
+
+
 def test_a_failing_challenger_is_told_alone_and_the_champion_gets_its_traffic_back(begin: Begin) -> None:
     world = begin(plan(Step(50, 600)), 30)
     seen = look(world, fires(world, "v-b-5xx"))

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from cli.errors import explained
+from cli.errors import OperatorError, explained
+from cli.platform.aws import measured
 from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
 from monitoring.drift.shift import moved
+from monitoring.published import DRIFT_UNMEASURED
 from platforms.aws.alarm_events import reason
 from platforms.aws.descriptions import Description
 from platforms.aws.documents import DynamoDocuments
-from platforms.aws.metrics import ENDPOINT, VARIANT
+from platforms.aws.metrics import ENDPOINT, LAMBDA, SQS, VARIANT
 from platforms.aws.names import documents
 from rollout.core.errors import RolloutError
-from services.declaration.alarm_names import BURN, DRIFT
+from services.declaration.alarm_names import BURN, DRIFT, FAILING, LATE_MINUTES
 from services.drift_record import DriftRecord
 
 _AT_ONCE = 4  # requests to AWS
@@ -75,6 +77,9 @@ def _meant(target: Target, item: Mapping[str, Any]) -> AlarmView:
 def _view(target: Target, item: Mapping[str, Any]) -> AlarmView:
     """An alarm for people; without the features that moved if the caller may not read the record of drift."""
     found = view(item)
+    if found.state == "ALARM" and found.name.endswith(f"-{FAILING}"):
+        failures = _failures(target, item)
+        return replace(found, reason=failures, value=None) if failures else found
     if found.state != "ALARM" or not found.name.endswith(f"-{DRIFT}"):
         return found
     record = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint)))
@@ -82,6 +87,32 @@ def _view(target: Target, item: Mapping[str, Any]) -> AlarmView:
         features = (name for variant in values(item, VARIANT) for name in moved(record.read(variant).state))
         return replace(found, features=tuple(features))
     return found
+
+
+def _failures(target: Target, item: Mapping[str, Any]) -> str:
+    """Which counts of an alarm on functions are not zero in the time that it covers; empty if they cannot be read."""
+    read = {query["Id"]: query["MetricStat"] for query in item.get("Metrics", ()) if "MetricStat" in query}
+    period = max((stat["Period"] for stat in read.values()), default=60)
+    end = datetime.now(UTC)
+    start = end - timedelta(seconds=period * (item.get("EvaluationPeriods", 1) + 2))
+    try:
+        with explained("reading what failed"):
+            found = measured.values(target, [(one["Metric"], one["Stat"]) for one in read.values()], period, start, end)
+    except OperatorError:
+        return ""
+    counts = dict(zip(read, found, strict=True))
+    words = []
+    for name, stat in read.items():
+        metric, each = stat["Metric"], counts[name]
+        if metric["Namespace"] == LAMBDA and sum(each):
+            words.append(f"{name} failed {sum(each):,.0f} time{'s' * (sum(each) != 1)}")
+        elif metric["Namespace"] == SQS and any(each):
+            words.append(f"{max(each):,.0f} in {metric['Dimensions'][0]['Value'].removeprefix(f'{target.endpoint}-')}")
+        elif metric["MetricName"] == DRIFT_UNMEASURED and sum(each):
+            words.append("drift cannot be measured")
+    if any(delay > 60 * LATE_MINUTES for delay in counts.get("delay", ())) and not words:
+        words.append("captures and labels are counted late")
+    return ", ".join(words)
 
 
 def view(item: Mapping[str, Any]) -> AlarmView:

@@ -19,7 +19,7 @@ from cli.platform.port import Platform
 from cli.target import LOCAL
 from monitoring.objectives.slo import Objective
 from monitoring.predictions import Searched, Window, of_entry
-from platforms.aws.clients import clients
+from platforms.aws.clients import DENIED, clients
 from platforms.aws.documents import DynamoDocuments
 from platforms.aws.identity import caller_if_told
 from platforms.aws.invoke import SageMakerInvoke, signed
@@ -80,6 +80,18 @@ class Aws(Platform):
 
     def alarms_in_full(self) -> list[AlarmInFull]:
         return alarms.in_full(self.target)
+
+    def stopped(self) -> tuple[str, ...]:
+        """See `Platform`; empty for a caller who may not look, and so sees the rest."""
+        from platforms.aws.functions import missing  # noqa: PLC0415 - few commands need it
+
+        try:
+            with explained("looking for the functions"):
+                return missing(self.target.client, self.target.endpoint, self.target.output("alerts_topic"))
+        except OperatorError as error:
+            if code_of(error.__cause__ and error.__cause__.__cause__) in DENIED:
+                return ()
+            raise
 
     def versions(self) -> GroupVersions:
         """The stack's model package group."""

@@ -11,6 +11,7 @@ from cli.platform.facts import AlarmInFull, AlarmView
 from platforms.kubernetes.metrics import whose
 from platforms.kubernetes.prometheus import Prometheus, epoch, number
 from platforms.kubernetes.rule import MOVED, SEVERITY, group_names
+from services.declaration.alarm_names import FAILING
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
@@ -43,6 +44,8 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
     state = _STATES.get(rule.get("state", ""), _UNKNOWN) if rule.get("health", "ok") == "ok" else _UNKNOWN
     summary = _FILLED_IN.sub("…", str((first.get("annotations") or told).get("summary", "")))
     began = first.get("activeAt")
+    # What fails is a label, and only the summary has it.
+    value = None if str(rule["name"]).endswith(f"-{FAILING}") else number(first.get("value"))
     since = datetime.fromtimestamp(int(epoch(began)), UTC) if began else None
     return AlarmInFull(
         AlarmView(
@@ -50,7 +53,7 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
             state,
             str(rule.get("lastError") or (summary if first else "")),
             labels.get(SEVERITY, ""),
-            number(first.get("value")),
+            value,
             number(told.get("threshold")),
             since.isoformat() if since else "",
             told.get("runbook", ""),
