@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from monitoring.drift.shift import unjudged
 from monitoring.labels.claimed import answered_of, content, measured, rows_of
 from monitoring.labels.pairs import Batch
 from monitoring.labels.standing import Promised, Standing, shown
@@ -25,6 +26,7 @@ from monitoring.log import log
 from monitoring.measurements import Datum, Metrics
 from monitoring.published import LOST
 from rollout.core.errors import Busy, RolloutError, Unreachable
+from services.drift_record import reading_key
 from services.ports import Document, Documents
 
 _CLAIMED, _SENDING, _SENT = "batch", "batch-sending", "batch-sent"
@@ -123,7 +125,9 @@ class Batches:
         )
         if last:
             state.judge(promised)
-        body = {"state": state.as_dict(), "shown": shown(state, promised, self.now())}
+        before = stored.body.get("shown", {}).get("labelled_at")
+        labelled = max((batch.since for batch in batches if batch.body["rows"]), default=before)
+        body = {"state": state.as_dict(), "shown": shown(state, promised, self.now()) | {"labelled_at": labelled}}
         try:
             return None if self.documents.transact([replace(stored, body=body)], batches) else state
         except Busy:
@@ -131,8 +135,17 @@ class Batches:
 
 
 def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
-    """The figures of a variant for people, see `monitoring.labels.standing.shown`; None if there are none."""
-    return _read(documents, variant).body.get("shown")
+    """The figures of a variant for people, see `monitoring.labels.standing.shown`; None if there are none.
+
+    `labelled_at` is when its newest labels were counted, None without any; `drift` why drift is not judged.
+    """
+    key, drift = f"quality#{variant}", reading_key(variant)
+    found = documents.get([key, drift])
+    why, figures = unjudged(found[drift].body.get("state")), found[key].body.get("shown")
+    if figures is None and not why:
+        return None
+    nothing = {"at": time.time(), "since": None, "values": {}, "reach": None}
+    return {"labelled_at": None, **(figures or nothing), "drift": why}
 
 
 def _read(documents: Documents, variant: str) -> Document:

@@ -32,8 +32,8 @@ class DriftRecord:
 
     def read(self, variant: str) -> Reading:
         """The reading of a variant, or an empty one."""
-        self._stored.read([_reading(variant)])
-        document = self._stored[_reading(variant)]
+        self._stored.read([reading_key(variant)])
+        document = self._stored[reading_key(variant)]
         return Reading(document.revision, document.body.get("after", ""), document.body.get("state"))
 
     def counted(self, keys: Collection[str]) -> set[str]:
@@ -45,7 +45,7 @@ class DriftRecord:
         self, variant: str, reading: Reading, files: Collection[str], unsent: tuple[Datum, ...], begun: int = 0
     ) -> Reading | None:
         """Write the next revision in one transaction with the marks and the unsent metrics."""
-        after = Document(_reading(variant), {"after": reading.after, "state": reading.state}, reading.revision)
+        after = Document(reading_key(variant), {"after": reading.after, "state": reading.state}, reading.revision)
         new = [Document(_mark(key)) for key in files] if self.marks else []
         if unsent:
             name, body = _unsent(variant, reading.revision + 1), {"data": [asdict(one) for one in unsent]}
@@ -81,7 +81,8 @@ class DriftRecord:
             yield int(one.key.rpartition("#")[2]), [Datum(**datum) for datum in one.body["data"]]
 
 
-def _reading(variant: str) -> str:
+def reading_key(variant: str) -> str:
+    """The key of the document with the reading of a variant."""
     return f"drift#{variant}"
 
 

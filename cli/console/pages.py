@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -47,12 +47,20 @@ _OF_LABELS = (published.REALISED, published.SEGMENT_ERROR, published.CONCEPT_EVI
 
 @dataclass(frozen=True)
 class PanelView:
-    """A panel with its figure or newest values, or the reason why it could not be read."""
+    """A panel with its figure or newest values, or the reason why it could not be read, or why it is empty."""
 
     spec: PanelSpec
     figure: Figure | None = None
     curves: tuple[Series, ...] = ()
     problem: str = ""
+    why: str = ""
+
+    @property
+    def is_empty_drift(self) -> bool:
+        """Whether it shows drift and has no data."""
+        of_drift = {published.DRIFT_EVIDENCE, published.DRIFT_DISTANCE}
+        empty = self.figure is not None and self.figure.empty
+        return empty and any(curve.metric in of_drift for curve in self.spec.curves)
 
     @property
     def fed_by(self) -> str:
@@ -124,9 +132,15 @@ class Pages:
 
     def dashboard(self, asked: Range) -> dict[str, Any]:
         """The stack's dashboard in a time range."""
+        shown = self._shown()
+        views = self._views(self._graphs.panels(interval(asked.span, self.clock())), asked.span)
+        if any(view.is_empty_drift for view in views):
+            rows = self._platform.quality([row.name for row in shown["seen"].variants])
+            why = "; ".join(f"{row.variant} is not judged: {row.drift}" for row in rows if row.drift)
+            views = [replace(view, why=why) if view.is_empty_drift else view for view in views]
         return {
-            **self._shown(),
-            "panels": self._views(self._graphs.panels(interval(asked.span, self.clock())), asked.span),
+            **shown,
+            "panels": views,
             "range": asked,
             "choices": HOURS,
         }

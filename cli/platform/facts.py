@@ -180,7 +180,8 @@ class Spent:
 class QualityView:
     """A variant's published quality at a time (ISO 8601, UTC); `since` is its concept shift, None without one.
 
-    `reach` is the power of the concept alarm, None when it is not judged.
+    `reach` is the power of the concept alarm, None when it is not judged. `labelled` is when the newest labels were
+    counted (ISO 8601, UTC), empty if unknown. `drift` is why drift is not judged, empty if it is.
     """
 
     variant: str
@@ -189,11 +190,13 @@ class QualityView:
     by_segment: dict[str, dict[str, float]]
     since: str | None
     reach: Reach | None = None
+    labelled: str = ""
+    drift: str = ""
 
     @classmethod
     def of(cls, variant: str, told: Mapping[str, Any]) -> QualityView:
         """Read what `monitoring.labels.standing.shown` made."""
-        since, seen = told["since"], told["reach"]
+        since, seen, labelled = told["since"], told["reach"], told.get("labelled_at")
         return cls(
             variant,
             _moment(told["at"]),
@@ -201,6 +204,8 @@ class QualityView:
             told.get("by_segment", {}),
             _moment(since) if since else None,
             Reach.from_dict(seen) if seen else None,
+            _moment(labelled) if labelled else "",
+            told.get("drift", ""),
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
@@ -70,9 +70,11 @@ def _rows(seen: Snapshot) -> list[Text]:
     rows.append(Text.assemble(("alarms ", "dim"), f"{len(states)}: {firing} fire, {unknown} without data"))
     rows += _lines(seen)
     for row in seen.quality:
-        known = (f"{name} {_range(row.values, f'{REALISED}{name}')}" for name in row.measures)
-        rows.append(Text.assemble((f"quality of {row.variant} ", "dim"), f"{row.labels:,} labels: {', '.join(known)}"))
-        rows.append(_concept(row))
+        if row.values:
+            known = ", ".join(f"{name} {_range(row.values, f'{REALISED}{name}')}" for name in row.measures)
+            rows.append(Text.assemble((f"quality of {row.variant} ", "dim"), f"{row.labels:,} labels: {known}"))
+            rows.append(_concept(row))
+        rows += _unsure(row, seen.at)
     if seen.packages:
         newest = seen.packages[0]
         told = f"version {newest.version}, release {newest.release}, {newest.approval}"
@@ -100,7 +102,8 @@ def snapshot(seen: Snapshot) -> RenderableType:
         if ended:
             parts.append(_ended(label, ended, seen.at))
     parts += _lines(seen)
-    parts += [quality(row) for row in seen.quality]
+    for row in seen.quality:
+        parts += [*([quality(row)] if row.values else []), *_unsure(row, seen.at)]
     parts.append(alarms(seen.alarms, seen.endpoint))
     parts.append(packages(seen.packages, seen.at))
     return Group(*parts)
@@ -244,6 +247,14 @@ def quality(row: QualityView) -> RenderableType:
         table.add_row(f"error of {segment}", _range(row.by_segment[segment], SEGMENT_ERROR), "", "")
     seen = [Text(in_words(row.reach), "dim")] if row.reach else []
     return Group(table, _concept(row), *seen)
+
+
+def _unsure(row: QualityView, now: str) -> Iterator[Text]:
+    """When labels came last, and why drift is not judged."""
+    if row.labelled:
+        yield Text.assemble(("newest labels ", "dim"), f"counted {when(row.labelled, now)}")
+    if row.drift:
+        yield Text.assemble((f"drift of {row.variant} ", "dim"), (f"not judged: {row.drift}", "yellow"))
 
 
 def _range(values: Mapping[str, float], name: str) -> str:

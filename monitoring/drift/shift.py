@@ -321,6 +321,18 @@ def moved(state: Mapping[str, Any] | None) -> list[str]:
     return [name for name in ranked if evidence[name] >= 1] or ranked[:1]
 
 
+def unjudged(state: Mapping[str, Any] | None) -> str:
+    """Why drift is not judged, by `as_dict` of a monitor; empty if it is, or without a state."""
+    detector: Mapping[str, Any] | None = (state or {}).get("detector")
+    if detector is None:
+        return ""
+    if not detector.get("features"):
+        return (
+            f"training has fewer than {FEWEST} days of rows, or too few rows without times, so no alarm on it can fire"
+        )
+    return "" if detector.get("blocks") else "no day of requests is complete"
+
+
 class DriftMonitor:
     """Cuts rows into blocks and judges each; `state` is `as_dict` of an earlier monitor to continue from."""
 

@@ -17,6 +17,7 @@ from cli.console.comparison import ComparisonRow
 from cli.console.figure import Span
 from cli.console.pages import _versions
 from cli.console.time_range import interval
+from cli.platform.facts import QualityView
 from cli.target import Target
 from rollout.core.plan import Step
 from rollout.core.release import release_id
@@ -224,6 +225,21 @@ def test_an_idle_panel_says_how_to_send_what_it_shows(
         ("Accuracy", "modelstack replay --rate 20 --for 60 --labels-after 1"),
         ("Functions that fail", ""),
     ]
+
+
+def test_an_empty_panel_on_drift_says_why_drift_is_not_judged(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Metrics, "paginate", lambda self, **_: [])
+    drift = Panel(PanelSpec("Drift", "", (CurveSpec("DriftEvidence"),)), (Query("x"),))
+    console = pages(begin(seconds=90), monkeypatch, REQUESTS, drift)
+    row = QualityView("v-a", "2026-03-01T00:00:00+00:00", {}, {}, None, drift="training has fewer than 20 days")
+    monkeypatch.setattr(type(console._platform), "quality", lambda *_: (row,))
+    page = Browser(app(console)).get("/").text
+    assert "no data in this time: v-a is not judged: training has fewer than 20 days</p>" in page
+    assert page.count("is not judged") == 1
+    monkeypatch.setattr(type(console._platform), "quality", lambda *_: ())
+    assert page.count("replay --rate") + 1 == Browser(app(console)).get("/").text.count("replay --rate")
 
 
 def test_versions_are_compared_by_the_commit_and_parameters_that_were_signed(

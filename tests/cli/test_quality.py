@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,12 +18,16 @@ from cli.platform.choose import platform_of
 from cli.platform.facts import QualityView
 from cli.target import Target
 from cli.view import render
+from cli.view.situation import situation
 from monitoring.bulk import usual
+from monitoring.drift.record import Reading
 from monitoring.labels.baseline import Baseline
 from monitoring.labels.performance import LabelScore, Performance
 from monitoring.labels.quality import Scored
+from services.drift_record import DriftRecord
 from services.measuring import Measuring
-from tests.cli.played import printed
+from tests.cli.conftest import served_world
+from tests.cli.played import look, printed
 from tests.services.labelled import DECLARED, World
 
 TARGET = Target(stack="local", endpoint="e", region="us-east-1", outputs={})
@@ -76,6 +82,53 @@ def test_what_the_function_told_last_is_what_status_shows(world: World, monkeypa
     moved = replace(view, values={**view.values, "ConceptEvidence": 2.5})
     told = f"concept: it has moved since {view.since} (evidence 2.5; from 1 on an alarm fires)"
     assert told in printed(render.quality(moved), 120)
+
+
+def test_when_labels_came_last_is_shown_although_answers_still_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deliver(world.captured("v-a", ("a", True, 0.8)))
+    assert not [view for view in views(world, monkeypatch) if view.labelled], "no label came yet"
+    world.deliver(world.labelled(("a", False)))
+    came = world.now
+    world.now += 7200
+    world.deliver(world.captured("v-a", ("b", True, 0.8)))
+    world.sweep()
+    (view,) = views(world, monkeypatch)
+    assert datetime.fromisoformat(view.labelled).timestamp() == int(came)
+    assert datetime.fromisoformat(view.at).timestamp() == int(world.now)
+    seen = replace(look(served_world()), at=view.at, quality=(view,))
+    for text in (printed(render.Brief(seen, situation(seen)), 120), printed(render.snapshot(seen), 120)):
+        assert re.search(r"newest labels counted \S+ \S+ UTC \(2 h( \d+ \w+)? ago\)", text), text
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        ({}, 9, "training has fewer than 20 days of rows, or too few rows without times, so no alarm on it can fire"),
+        ({"wind": {}}, 0, "no day of requests is complete"),
+        ({"wind": {}}, 9, ""),
+    ],
+)
+def test_drift_that_is_not_judged_says_why_with_or_without_labels(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    judged: tuple[dict[str, Any], int, str],
+) -> None:
+    features, blocks, why = judged
+    state = {"detector": {"features": features, "blocks": blocks, "evidence": {}}}
+    DriftRecord(world.documents).write("v-a", Reading(state=state), (), ())
+    found = views(world, monkeypatch)
+    assert [row.drift for row in found] == [why] * bool(why)
+    seen = replace(look(served_world()), quality=found)
+    for text in (printed(render.Brief(seen, situation(seen)), 160), printed(render.snapshot(seen), 160)):
+        assert (f"drift of v-a not judged: {why}" in text) is bool(why)
+        assert "quality of" not in text, "nothing else is known"
+    names = [f"n{number}" for number in range(40)]
+    world.deliver(world.captured("v-a", *((name, True, 0.8) for name in names)))
+    world.deliver(world.labelled(*((name, True) for name in names)))
+    (view,) = views(world, monkeypatch)
+    assert (view.drift, view.labels) == (why, 40)
 
 
 def test_the_error_of_a_segment_is_read_with_its_interval(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
