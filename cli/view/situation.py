@@ -179,7 +179,7 @@ def _ends(trial: TrialView) -> str:
 
 
 def _done(seen: Snapshot) -> list[str]:
-    """The last verdict, unless it made the champion; of a deciding alarm its value then and now."""
+    """The last verdict, unless it made the champion; of a deciding alarm its value then and now; and the one before."""
     ended = seen.verdict
     if seen.phase in _CHANGING and seen.events:
         return [f"Under way since {when(seen.events[-1].at, seen.at)}: {seen.events[-1].text}."]
@@ -193,7 +193,16 @@ def _done(seen: Snapshot) -> list[str]:
         now = states.get(alarm.state, "now it has no data") if alarm else "that version serves no more"
         text = f"alarm {ended['name'].removeprefix(f'{seen.endpoint}-')}: then {then}; {now}"
     outcome = "failed" if ended["outcome"] == "failed" else f"was {ended['outcome'].replace('_', ' ')}"
-    return [f"{ended['release']} {outcome} {when(ended['at'], seen.at)}: {text}."]
+    return [f"{ended['release']} {outcome} {when(ended['at'], seen.at)}: {text}.", *_before(seen)]
+
+
+def _before(seen: Snapshot) -> list[str]:
+    """The rollback of a challenger, if that of its champion followed."""
+    ends = [event for event in seen.events if event.kind in {"promoted", "rolled_back"}][-2:]
+    if [event.kind for event in ends] != ["rolled_back"] * 2 or not ends[1].champion:
+        return []
+    text = textwrap.shorten(ends[0].text.replace(f"{seen.endpoint}-", ""), _LONGEST, placeholder=" ...")
+    return [f"Before that, {when(ends[0].at, seen.at)}: {text}."]
 
 
 def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:

@@ -100,6 +100,28 @@ def test_the_alarm_that_decided_is_told_with_its_value_then_and_now(begin: Begin
     assert "alarm v-c-5xx: then 57% of requests fail, 5% may; that version serves no more" in done()
 
 
+def test_after_a_double_rollback_both_verdicts_are_told(promoted: World) -> None:
+    world = promoted
+    world.controller().release(release("c"), "pair-bc", plan(Step(50, 600)))
+    world.controller().follow(30)
+    world.controller().roll_back(replace(FIRES, name="endpoint-v-c-5xx"), variant="v-c")
+    world.controller().follow(60)
+    assert situation(look(world)).facts[-1].startswith("c was rolled back "), "one rollback is one verdict"
+    world.controller().roll_back(FIRES, variant="v-b")
+    world.controller().follow(60)
+    assert world.state.champion == release("a")
+    last, before = situation(look(world)).facts[-2:]
+    assert last.startswith("b was rolled back ") and "alarm v-b-5xx: then 57% of requests fail" in last
+    assert re.fullmatch(
+        r"Before that, .+ UTC \(.+ ago\): c rolled back: alarm v-c-5xx: value 0.57, threshold 0.05\.", before
+    )
+    world.controller().release(release("d"), "pair-ad", plan(Step(50, 600)))
+    world.controller().follow(30)
+    world.controller().roll_back(replace(FIRES, name="endpoint-v-d-5xx"), variant="v-d")
+    world.controller().follow(60)
+    assert "Before that" not in " ".join(situation(look(world)).facts)
+
+
 def test_alarms_of_versions_that_serve_no_more_are_hidden_and_those_of_the_challenger_are_not(begin: Begin) -> None:
     world = begin(plan(Step(50, 600)), 30)
     old = fires(world, "v-c-5xx")
