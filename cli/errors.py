@@ -33,8 +33,13 @@ _UNKNOWN_KEYS = {
 }
 """AWS error codes for unknown keys or a wrong secret."""
 
+_DOWN = 500
+"""The least HTTP status of a service that fails."""
+
 _NOBODY_THERE = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
 """Errors without a connection; botocore's other transport errors come after one."""
+
+AGAIN = "Try again in a minute. If it stays: docs/how-to/runbook.md#a-store-or-an-api-does-not-answer"
 
 POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
@@ -74,9 +79,11 @@ def _told(doing: str, error: BaseException) -> OperatorError | None:
     if isinstance(error, (RolloutError, StateError)):
         below = error.__cause__ and _unreachable(doing, error.__cause__)
         code = UNKNOWN if isinstance(error, _NOT_KNOWN) or error.__cause__ else REFUSED
-        return below or OperatorError(f"{doing}: {error}", _other_keys(error.__cause__), code)
+        later = AGAIN if isinstance(error, (Busy, Unreachable)) else None
+        return below or OperatorError(f"{doing}: {error}", _other_keys(error.__cause__) or later, code)
     if (aws := _aws()) and isinstance(error, aws.ClientError):
-        return OperatorError(f"{doing}: {refusal(error)}", _other_keys(error), UNKNOWN)
+        later = AGAIN if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= _DOWN else None
+        return OperatorError(f"{doing}: {refusal(error)}", _other_keys(error) or later, UNKNOWN)
     return _unreachable(doing, error)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -11,8 +12,10 @@ from click.testing import CliRunner
 from cli.errors import NotAnswered, OperatorError, explained
 from cli.invoke import answer_of
 from cli.main import main
+from cli.target import ROOT
 from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 from rollout.core.state import StateError
+from services.declaration.alarms import RUNBOOK
 from services.invoke import Request
 from tests.services.memory import MemoryInvoke
 
@@ -83,6 +86,17 @@ def test_a_cloud_that_does_not_answer_or_refuses_the_keys_is_told_with_what_help
         met = outer(str(error))
         met.__cause__ = error
     assert hint in str(told(met).hint)
+
+
+def test_a_store_that_does_not_answer_is_unknown_and_says_what_to_do() -> None:
+    answer: Any = {**REFUSED, "ResponseMetadata": {"HTTPStatusCode": 500}}
+    fails = ClientError(answer, "GetItem")
+    for error in (Unreachable("read journal e-rollouts: InternalFailure"), Busy("throttled"), fails):
+        found = told(error)
+        assert (found.exit_code, str(found.hint)[:24]) == (3, "Try again in a minute. I")
+    section = str(found.hint).partition("#")[2]
+    assert f"## {section.replace('-', ' ')}" in (ROOT / RUNBOOK).read_text().lower()
+    assert told(RolloutError("there is no previous champion")).hint is None, "it would refuse again"
 
 
 def test_what_a_rollout_refuses_is_told_in_its_words() -> None:
