@@ -181,7 +181,8 @@ class Pages:
         """Every alarm of the present versions with its latest changes: firing first, then composite."""
         shown, listed = self._shown(), self._platform.alarms_in_full()
         listed = [item for item in listed if shown["seen"].has(item.alarm)]
-        listed.sort(key=lambda item: (item.alarm.state != "ALARM", not item.composite, item.alarm.name))
+        fires = {item.alarm.name: item.alarm.state == "ALARM" and not item.part_of for item in listed}
+        listed.sort(key=lambda item: (not fires[item.alarm.name], not item.composite, item.alarm.name))
         return {**shown, "alarms": listed}
 
     def runbook(self, section: str) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class AlarmInFull:
     """An alarm in detail; `composite` says that it watches other alarms.
 
     Attributes:
+        part_of: The alarm that it is one condition of, so that it notifies nobody by itself; empty if it does.
         missing: Its missing-data policy; empty if unknown.
         changes: State changes, newest first.
     """
@@ -86,6 +87,7 @@ class AlarmInFull:
     composite: bool = False
     missing: str = ""
     changes: tuple[tuple[datetime, str], ...] = ()
+    part_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,14 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
             return [{"MetricAlarms": metric, "CompositeAlarms": composite}]
 
     monkeypatch.setattr(Target, "client", lambda *_: CloudWatch())
-    shown = telling(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
+    target = Target("local", "e", "us-east-1", {"alerts_topic": "arn"})
+    shown = telling(target)
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
+    monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())
+    parts = {
+        item.alarm.name: item.part_of for item in in_full(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
+    }
+    assert parts == {"e-burn-fast": "slo-page", "e-v-a-drift": "", "e-slo-page": ""}
     assert shown[1].brief == "The budget burns", "CloudWatch only names the last alarm in it that changed"
 
 

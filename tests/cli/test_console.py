@@ -17,7 +17,7 @@ from cli.console.comparison import ComparisonRow
 from cli.console.figure import Span
 from cli.console.pages import _versions
 from cli.console.time_range import interval
-from cli.platform.facts import QualityView
+from cli.platform.facts import AlarmInFull, AlarmView, QualityView
 from cli.target import Target
 from rollout.core.plan import Step
 from rollout.core.release import release_id
@@ -105,6 +105,25 @@ def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[...
     assert page.count("docs/how-to/runbook.md#5xx") == 1, "said once"
     assert '<td data-label="Severity">page</td>' in page
     assert "Severity: " not in page
+
+
+def test_a_window_of_the_budgets_alarm_is_a_condition_and_no_alarm_that_fires(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = pages(begin(seconds=90), monkeypatch)
+    burns = AlarmView("endpoint-burn-slow", "ALARM", "6 > 5", "page")
+    rows = [
+        AlarmInFull(burns, "", part_of="slo-page"),
+        AlarmInFull(AlarmView("endpoint-slo-page", "OK", "", "page"), ""),
+    ]
+    monkeypatch.setattr(type(console._platform), "alarms_in_full", lambda _: rows)
+    page = Browser(app(console)).get("/alarms").text
+    row = page[page.index('id="endpoint-burn-slow"') : page.index("</details>", page.index('id="endpoint-burn-slow"'))]
+    assert '<span class="pill unknown">holds</span>' in row and "a condition of slo-page, notifies nobody" in row
+    assert '<td data-label="Severity"></td>' in row
+    rows[0] = AlarmInFull(burns, "")
+    page = Browser(app(console)).get("/alarms").text
+    assert '<span class="pill alarm">alarm</span>' in page and "a condition of" not in page
 
 
 def test_the_registry_shows_role_approval_and_lineage(browse: Callable[..., Browser]) -> None:

@@ -15,6 +15,7 @@ from cli.platform.aws import measured
 from cli.platform.facts import AlarmInFull, AlarmView
 from cli.target import Target
 from monitoring.drift.shift import moved
+from monitoring.objectives.slo import OBJECTIVE
 from monitoring.published import DRIFT_UNMEASURED
 from platforms.aws.alarm_events import reason
 from platforms.aws.descriptions import Description
@@ -62,9 +63,11 @@ def description_of(item: Mapping[str, Any]) -> Description:
 def telling(target: Target) -> tuple[AlarmView, ...]:
     """Alarms that notify somebody, composite ones last; not those on one window of the error budget."""
     listed = sorted(read(target), key=lambda item: "AlarmRule" in item)
-    return tuple(
-        _meant(target, item) for item in listed if not item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-")
-    )
+    return tuple(_meant(target, item) for item in listed if not _is_window(target, item))
+
+
+def _is_window(target: Target, item: Mapping[str, Any]) -> bool:
+    return item["AlarmName"].startswith(f"{target.endpoint}-{BURN}-")
 
 
 def _meant(target: Target, item: Mapping[str, Any]) -> AlarmView:
@@ -138,6 +141,7 @@ def _in_full(target: Target, item: Mapping[str, Any], past: tuple[tuple[datetime
         composite="AlarmRule" in item,
         missing=item.get("TreatMissingData", ""),
         changes=past,
+        part_of=f"{OBJECTIVE}-page" if _is_window(target, item) else "",
     )
 
 
