@@ -16,11 +16,11 @@ from cli.view.snapshot import SERVES, Snapshot, subject
 from cli.view.times import duration, when
 from cli.view.trial import TrialView
 from monitoring.objectives.slo import OBJECTIVE
-from services.declaration.alarm_names import FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
+from services.declaration.alarm_names import FAILING, FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
 
 _LISTED = 2  # further firing alarms, and names of those without data
 _LONGEST = 200  # characters of an alarm's or a verdict's reason
-_FAILING = 0.01  # share of failed requests that is worth a headline
+_WORTH = 0.01  # share of failed requests that is worth a headline
 _BEFORE = timedelta(minutes=1)  # an alarm fires after the first bad requests
 _BACK = timedelta(days=14)  # CloudWatch keeps the counts of a minute for 15
 _RECOVER = "docs/how-to/recover.md#the-journal-does-not-know-what-serves"
@@ -148,7 +148,7 @@ def _failing(seen: Snapshot, firing: Sequence[AlarmView], counted: Sequence[Serv
     variant = of.pop() if len(of) == 1 and len(seen.variants) > 1 else ""
     rows = [row for row in counted if variant in ("", row.variant)]
     requests, failed = sum(row.requests for row in rows), sum(row.failed for row in rows)
-    if not start or not requests or failed < _FAILING * requests:
+    if not start or not requests or failed < _WORTH * requests:
         return ""
     role = next((row.role for row in seen.variants if row.name == variant), "")
     whose = f" to {role} {variant}" if variant else ""
@@ -230,6 +230,9 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
         steps.append(
             f"`{command} console` shows what moved; fix the sender of requests or labels, or train on newer data"
         )
+    if any(item.name.endswith(f"-{FAILING}") for item in firing) and not seen.stopped:
+        log = "the controller's log" if seen.namespace else f"the log /aws/lambda/{seen.endpoint}"
+        steps.append(f"read {log}, which says why")
     if seen.trial and seen.phase in {"paused", "held"}:
         more = "lets it take its next step" if seen.trial.approval else "gives it more time"
         steps.append(f'`{command} approve --reason "..."` {more}')

@@ -34,8 +34,9 @@ def missing(clients: Clients, endpoint: str, topic: str) -> tuple[str, ...]:
             schedule = _found(schedules.get_schedule, Name=f"{endpoint}-{handler}")
             if schedule is None or schedule["State"] != "ENABLED":
                 gone.append(f"schedule {endpoint}-{handler} is {'disabled' if schedule else 'deleted'}")
-        subscribed = clients("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-    if not any(item["Endpoint"].endswith(f":{endpoint}-{ROLLBACK}") for item in subscribed):
+        pages = clients("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        subscribed = [item["Endpoint"] for page in pages for item in page["Subscriptions"]]
+    if not any(one.endswith(f":{endpoint}-{ROLLBACK}") for one in subscribed):
         gone.append(f"the subscription of {endpoint}-{ROLLBACK} to the alarms is deleted")
     return tuple(gone)
 

@@ -206,6 +206,7 @@ def test_a_deleted_function_is_named_with_what_makes_it_again(promoted: World) -
     assert found.what.startswith("Alarm functions-failing fires")
     assert found.facts[0] == "Does not run: function e-rollback is deleted; schedule e-drift is disabled."
     assert found.next == ("`pulumi up --refresh` makes again what was deleted",)
+    assert situation(replace(seen, stopped=())).next == ("read the log /aws/lambda/endpoint, which says why",)
     found = situation(replace(look(promoted, AlarmView("endpoint-v-b-5xx", "OK", "")), stopped=gone))
     assert (found.state, found.what[:56]) == ("unknown", "No alarm fires, but function e-rollback is deleted; sche")
     assert not [fact for fact in found.facts if "deleted" in fact], "once is enough"

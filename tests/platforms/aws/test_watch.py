@@ -133,9 +133,14 @@ class Stack:
         self._exists(Name in self.schedules)
         return {"State": self.schedules[Name]}
 
-    def list_subscriptions_by_topic(self, *, TopicArn: str) -> dict[str, Any]:
+    def get_paginator(self, operation: str) -> Stack:
+        assert operation == "list_subscriptions_by_topic"
+        return self
+
+    def paginate(self, *, TopicArn: str) -> Iterator[dict[str, Any]]:
         assert TopicArn == TOPIC
-        return {"Subscriptions": [{"Endpoint": one} for one in self.subscribers]}
+        for one in self.subscribers:
+            yield {"Subscriptions": [{"Endpoint": one}]}
 
     def _exists(self, does: bool) -> None:
         if not does:
