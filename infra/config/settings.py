@@ -98,7 +98,7 @@ class Settings(Section):
         if captured and found is None:
             return self.rollout
         metrics = {name: item for name, item in judge.metrics.items() if captured or name not in CAPTURED}
-        metrics |= {found[0]: MetricSettings(**found[1])} if found else {}
+        metrics |= {found[0]: MetricSettings.model_validate(found[1])} if found else {}
         changed: dict[str, Any] = {"judge": judge.model_copy(update={"metrics": metrics})}
         return self.rollout.model_copy(update=changed if captured else {**changed, "replay": None})
 

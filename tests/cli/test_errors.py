@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from cli.errors import NotAnswered, OperatorError, explained
 from cli.invoke import answer_of
 from cli.main import main
-from cli.target import ROOT
 from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 from rollout.core.state import StateError
 from services.declaration.alarms import RUNBOOK
 from services.invoke import Request
+from tests.process import ROOT
 from tests.services.memory import MemoryInvoke
 
 
