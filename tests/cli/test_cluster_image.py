@@ -69,6 +69,7 @@ def repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, d
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setattr(cluster_image, "project_root", lambda: ROOT)
     monkeypatch.setattr(cluster_image, "wheels", lambda *_: tmp_path / "wheels")
     monkeypatch.setattr(cluster_image, "OciRepository", Registered)
     monkeypatch.setattr(Registered, "repositories", {}, raising=False)
