@@ -143,6 +143,8 @@ def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
     target = find(asked)
     looks = Looks(target, with_packages=False)
     seen = looks()
+    if seen.firing or seen.deleted:
+        seen = with_parts(seen, {"stopped": platform_of(target).stopped})
     story = story_of(looks.state, looks.decision, time.time(), rollout, target.commands)
     found = situation.read(target, seen)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from cli.retrain import doing, look
 from cli.target import Target
 from cli.view import served, situation, trial_history
 from cli.view.releases import journal_state
-from cli.view.snapshot import Snapshot, moment
+from cli.view.snapshot import Snapshot, moment, with_parts
 from cli.view.trial import evidence_of
 from cli.view.watching import Looks
 from monitoring import published
@@ -89,6 +90,7 @@ class Pages:
         self._graphs = graphs or self._platform.graphs()
         self._memory = trial_history.Memory()
         self._traced: dict[str | None, tuple[float, Graph]] = {}
+        self._stopped: tuple[float, tuple[str, ...]] = (-math.inf, ())
         self._made: dict[str, dict[str, str]] = {}
 
     def rollout(self) -> dict[str, Any]:
@@ -147,8 +149,16 @@ class Pages:
 
     def _shown(self) -> dict[str, Any]:
         seen = self._looks()
+        if seen.firing or seen.deleted:
+            seen = with_parts(seen, {"stopped": self._read_stopped})
         found = situation.read(self.target, seen)
         return {"seen": seen, "found": found, "said": _said(seen, found), "versions": _versions(self._looks.state)}
+
+    def _read_stopped(self) -> tuple[str, ...]:
+        """Cached for a minute, as it takes several requests."""
+        if self.clock() - self._stopped[0] > _TRACED_S:
+            self._stopped = self.clock(), self._platform.stopped()
+        return self._stopped[1]
 
     def compare(self, asked: Range, given: Mapping[str, str]) -> dict[str, Any]:
         """Two versions of the registry; by default the champion and the challenger or the newest other."""

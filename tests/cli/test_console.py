@@ -107,6 +107,25 @@ def test_alarms_show_state_history_missing_data_and_runbook(browse: Callable[...
     assert "Severity: " not in page
 
 
+def test_a_deleted_function_is_named_on_each_page_and_looked_for_once_a_minute(
+    begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, looks = begin(seconds=90), list[float]()
+    console = pages(world, monkeypatch)
+
+    def stopped(_: Any) -> tuple[str, ...]:
+        looks.append(world.clock.time())
+        return ("function e-rollback is deleted",)
+
+    monkeypatch.setattr(type(console._platform), "stopped", stopped)
+    for path in ("/", "/alarms", "/rollout"):
+        assert "Does not run: function e-rollback is deleted." in Browser(app(console)).get(path).text
+    assert len(looks) == 1
+    world.clock.sleep(61)
+    Browser(app(console)).get("/")
+    assert len(looks) == 2
+
+
 def test_a_window_of_the_budgets_alarm_is_a_condition_and_no_alarm_that_fires(
     begin: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
