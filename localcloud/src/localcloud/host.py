@@ -138,6 +138,7 @@ class Host:
         UsedRights(self._folders.state, self._configuration.account).watch()
         repairs.count_loopback_as_secure()
         repairs.parse_policies_once()
+        repairs.compact_redrive_policies()
         repairs.keep_sessions()
         repairs.keep_code_until_saved()
         repairs.copy_logs_lightly()

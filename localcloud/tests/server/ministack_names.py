@@ -226,6 +226,7 @@ HOLDERS = [
     (lambda_svc, "_functions", object),
     (lambda_svc, "_esms", object),
     (sns, "_threading", object),
+    (sqs, "_HANDLERS", dict),
     (sqs, "_queues", object),
     (sts, "_sessions", dict),
     (iam, "_roles", object),

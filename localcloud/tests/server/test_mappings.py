@@ -64,6 +64,22 @@ def test_a_mapping_that_could_never_work_is_refused_with_the_reason(cloud, funct
     client.delete_event_source_mapping(UUID=made["UUID"])
 
 
+def test_a_redrive_policy_is_answered_without_spaces(cloud):
+    _, dead = queue(cloud, "compact-dead")
+    spaced = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 2})
+    url, _ = queue(cloud, "compact", RedrivePolicy=spaced)
+    client = cloud.client("sqs")
+
+    def answered(name: str) -> str:
+        return client.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name]
+
+    assert answered("RedrivePolicy") == f'{{"deadLetterTargetArn":"{dead}","maxReceiveCount":2}}'
+    client.set_queue_attributes(QueueUrl=url, Attributes={"RedriveAllowPolicy": '{"redrivePermission": "denyAll"}'})
+    assert answered("RedriveAllowPolicy") == '{"redrivePermission":"denyAll"}'
+    with pytest.raises(ClientError, match="InvalidAttributeValue"):
+        client.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": "{no JSON"})
+
+
 def test_messages_that_a_function_gives_back_come_again_and_then_go_to_the_dead_letters(cloud, functions, eventually):
     dead_url, dead = queue(cloud, "picky-dead")
     redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 2})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
@@ -137,6 +138,23 @@ def parse_policies_once() -> None:
         return list(parsed(doc)) if isinstance(doc, str) else parse(doc)
 
     iam_evaluator.parse_policy_document = parse_policy_document
+
+
+def compact_redrive_policies() -> None:
+    """SQS answers a redrive policy without the spaces that it was set with, else providers plan to set it again."""
+
+    def compacting(act: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+        def compacted(data: Any, url: str) -> Any:
+            attributes = dict(data.get("Attributes") or {})
+            for name in attributes.keys() & {"RedrivePolicy", "RedriveAllowPolicy"}:
+                with contextlib.suppress(TypeError, ValueError):  # which ministack refuses
+                    attributes[name] = json.dumps(json.loads(attributes[name]), separators=(",", ":"))
+            return act({**data, "Attributes": attributes}, url)
+
+        return compacted
+
+    for action in ("CreateQueue", "SetQueueAttributes"):
+        sqs._HANDLERS[action] = compacting(sqs._HANDLERS[action])
 
 
 def keep_sessions() -> None:
