@@ -9,10 +9,10 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 p
 	$$p -c 'import sys, ensurepip, venv; sys.version_info >= (3, 11) or sys.exit(1); print(sys._base_executable)' \
 	2>/dev/null && break; done)
 RUN := .venv/bin/python
-SETUP = LOCALCLOUD_SETUP="make setup" PYTHONPATH="$(CURDIR)/localcloud/src" $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
+SETUP = LOCALCLOUD_SETUP="make setup" PYTHONPATH="$(CURDIR)/packages/localcloud/src" $(if $(PYTHON),"$(PYTHON)",$(error Python 3.11 or newer with the venv module is needed, and none is on PATH. \
 	Install it (Debian and Ubuntu: python3.11 and python3.11-venv), or name one: make PYTHON=/path/to/python3)) -m localcloud.setup
 PYTEST_ARGS ?=
-CLOUD = $(MAKE) --no-print-directory -C localcloud RUN="$(CURDIR)/$(RUN)"
+CLOUD = $(MAKE) --no-print-directory -C packages/localcloud RUN="$(CURDIR)/$(RUN)"
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {gsub(/[$$][$$]/, "$$", $$2); printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ setup-dev:
 
 up: ## Set up, start the local cloud, and bring up stack `local` with its model
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.local.up
+	@$(RUN) -m modelstack.cli.local.up
 
 demo: ## A release that is promoted and one that is rolled back, under real traffic
 	@$(SETUP) install --quiet
@@ -37,7 +37,7 @@ cluster: ## A real Kubernetes cluster of one node on this machine; needs root on
 
 up-kubernetes: ## Start the cluster, and bring up stack `local-kubernetes` with its model in it
 	@$(SETUP) install --quiet --with kubernetes
-	@$(RUN) -m cli.local.up_kubernetes
+	@$(RUN) -m modelstack.cli.local.up_kubernetes
 
 demo-kubernetes: ## The story of `make demo`, in the cluster
 	@$(SETUP) install --quiet --with kubernetes
@@ -57,11 +57,11 @@ year: ## Ten months of flights within an hour: drift, retraining, canaries, and 
 
 mlflow: ## An MLflow server on this machine, for the local stacks to be shown in; MLFLOW_PORT names another port than 5000
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.local.mlflow_server
+	@$(RUN) -m modelstack.cli.local.mlflow_server
 
 down: ## Destroy the local stacks, end the cluster, and stop every process
 	@$(SETUP) install --quiet
-	@$(RUN) -m cli.local.down
+	@$(RUN) -m modelstack.cli.local.down
 	@$(RUN) -m localcloud.cluster down
 
 env: ## Print exports that point a client at the local stack: eval "$$(make -s env)"; ACCOUNT=222222222222 for another account
@@ -73,6 +73,7 @@ shell: ## A shell on the local stack, or in another ACCOUNT of the local cloud; 
 test test-faults test-genuine check bench bench-kubernetes: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Compiled once: else every process that a test starts would compile all of the project anew.
 test test-faults test-genuine check bench bench-kubernetes: export PYTHONDONTWRITEBYTECODE :=
+test test-faults test-genuine check unit: export PYTHONPATH := $(CURDIR)/packages/modelstack
 export PYTEST_ARGS
 
 # The duration of a whole run is recorded for `make timings`.
@@ -86,7 +87,7 @@ test-faults: setup-dev ## The whole fault table on every platform; PYTEST_ARGS='
 
 test-genuine: setup-dev ## A stack as the genuine AWS provider's code reads it, which is built first, for some minutes
 	@$(RUN) -m localcloud.genuine
-	@$(RUN) -m pytest tests/e2e/test_genuine_provider.py $(PYTEST_ARGS)
+	@$(RUN) -m pytest packages/modelstack/tests/e2e/test_genuine_provider.py $(PYTEST_ARGS)
 
 check: setup-dev ## Format, lint, types and unit tests, side by side, so that no core is idle
 	@+$(TIMED) $(MAKE) --no-print-directory -j 3 -k --output-sync=target unit types lint
@@ -116,6 +117,7 @@ lint: setup-dev ## Format, lint, import rules, dependencies, dead code and lines
 	@$(RUN) -m ruff check --quiet .
 	@$(call QUIET,.venv/bin/lint-imports --no-logo --cache-dir .modelstack/import-linter)
 	@$(call QUIET,$(RUN) -m deptry --config requirements/deptry.toml .)
+	@$(call QUIET,$(RUN) -m deptry --config packages/modelstack/pyproject.toml packages/modelstack/src)
 	@$(RUN) -m vulture
 	@$(RUN) -m bench.timings --check
 
@@ -128,23 +130,23 @@ STACK ?= local
 
 image: ## Build a stack's images, and push them: make image STACK=dev; needs a Docker engine, but not for Kubernetes
 	@$(SETUP) install --quiet
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.local.image --stack $(STACK)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m modelstack.cli.local.image --stack $(STACK)
 
 docs: setup-dev ## Write what is made from code: the pages on commands, config and policies, the picture of the pipeline
-	@$(RUN) -m infra.config.page --write
-	@$(RUN) -m cli.commands_page --write
-	@$(RUN) -m policy.page --write
-	@$(RUN) -m cli.main pipeline show --svg docs/pictures/pipeline.svg > /dev/null
+	@$(RUN) -m modelstack.program.config.page --write
+	@$(RUN) -m modelstack.cli.commands_page --write
+	@$(RUN) -m modelstack.policy.page --write
+	@$(RUN) -m modelstack.cli.main pipeline show --svg docs/pictures/pipeline.svg > /dev/null
 
 example: setup-dev ## Make the example of a comment on a pull request anew: a local cloud of its own, for some minutes
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m bench.pull_request --write
 
 pictures: setup-dev ## Take the pictures of the console from stack `local`, and of MLflow after `make pipeline`; needs Chromium
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m cli.console.pictures
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m modelstack.cli.console.pictures
 
 lock: ## Compile the lock files; UPGRADE=1 takes newer versions
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
-	@$(MAKE) --no-print-directory -C localcloud lock PYTHON="$(PYTHON)"
+	@$(MAKE) --no-print-directory -C packages/localcloud lock PYTHON="$(PYTHON)"
 
 clean: ## Remove this checkout's environment and state; the shared cache stays
 	@$(SETUP) clean

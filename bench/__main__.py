@@ -46,7 +46,7 @@ from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
 from demos.versions import as_good
-from pipeline.build import shared
+from modelstack.pipeline.build import shared
 
 RESULTS = Path(__file__).parent / "results.json"
 

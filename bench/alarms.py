@@ -3,7 +3,7 @@
 python -m bench alarms
 
 Trials as in `bench.judge`: 90 windows of 200 requests, 5%, 25% and 50% of them to the challenger. A window is a period
-of the alarms, which have the rule and the tolerated shares that `infra` declares.
+of the alarms, which have the rule and the tolerated shares that the program declares.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from bench import dependent
 from bench.judge import ALPHA, EQUAL, METRICS, WEIGHTS, Model, share, trial
 from bench.rows import Row
-from monitoring.alarms.alike import compared, fails_alike
-from rollout.core.failing import Counted
-from rollout.judge.metrics import Tally, Window
-from rollout.judge.verdict import judge
-from services.declaration.alarm_thresholds import evidence, least
-from services.declaration.alarms import MAY_BE_SLOW
+from modelstack.monitoring.alarms.alike import compared, fails_alike
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.judge.verdict import judge
+from modelstack.services.declaration.alarm_thresholds import evidence, least
+from modelstack.services.declaration.alarms import MAY_BE_SLOW
 
 TRIALS = 300
 FAILING = 0.05  # the share of failures that is tolerated, as by default

@@ -10,10 +10,10 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from bench import ROOT
-from pipeline import archive
-from pipeline.build import build
-from pipeline.checkout import lay_out
-from pipeline.recipe import recipe
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import build
+from modelstack.pipeline.checkout import lay_out
+from modelstack.pipeline.recipe import recipe
 
 NUMBERS = 1000
 _CLASSES = 8

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from bench import ROOT
-from cli.local.stack import Done, Stack
-from cli.target import Target
 from localcloud import process
 from localcloud.setup import Places, applied
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.target import Target
+from modelstack.pipeline.project import SOURCES
 
 
 class BenchError(Exception):
@@ -66,6 +67,11 @@ def must(done: Done, doing: str) -> Done:
     return done
 
 
+def import_path(root: Path = ROOT) -> str:
+    """`PYTHONPATH` for the program of a checkout, with the library that runs here: environments may be shared."""
+    return os.pathsep.join(map(str, (root, SOURCES)))
+
+
 @contextmanager
 def bed(root: Path = ROOT, **variables: str) -> Iterator[Bed]:
     """Start a local cloud on a free port with an initialised, empty stack `local`; end all of it afterwards.
@@ -91,7 +97,7 @@ def bed(root: Path = ROOT, **variables: str) -> Iterator[Bed]:
                 process.start(
                     folder / "cloud", port, process.find_python(ROOT), root / "localcloud.toml", lambda text: None
                 )
-                stack = Stack("local", {**environment, "PYTHONPATH": str(root)}, root)
+                stack = Stack("local", {**environment, "PYTHONPATH": import_path(root)}, root)
                 must(stack.pulumi("stack", "init", "local"), "pulumi stack init")
                 yield Bed(folder, environment, stack)
             finally:

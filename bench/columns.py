@@ -1,4 +1,4 @@
-"""The statistic that `monitoring.statistics.statistic` fills row by row, from whole columns."""
+"""The statistic that `modelstack.monitoring.statistics.statistic` fills row by row, from whole columns."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.bulk import Columns
-from monitoring.statistics.profile import Numeric, Profile
-from monitoring.statistics.statistic import Codes, Numbers, Statistic
+from modelstack.monitoring.bulk import Columns
+from modelstack.monitoring.statistics.profile import Numeric, Profile
+from modelstack.monitoring.statistics.statistic import Codes, Numbers, Statistic
 
 
 def statistic(profile: Profile, columns: Columns) -> Statistic:

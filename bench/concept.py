@@ -23,11 +23,11 @@ from bench import peers, survey
 from bench.drift import losses
 from bench.flights import Alarm, by_day, date_of, shuffled_days
 from bench.rows import Row, sized
-from infra.config.monitoring_settings import MonitoringSettings
-from monitoring.bulk import DAY, ROWS, usual
-from monitoring.labels.concept import YEAR, Bets, Tolerated, Usual
-from monitoring.labels.quality import WORST_LOG_LOSS
-from monitoring.labels.settling import Labelled
+from modelstack.monitoring.bulk import DAY, ROWS, usual
+from modelstack.monitoring.labels.concept import YEAR, Bets, Tolerated, Usual
+from modelstack.monitoring.labels.quality import WORST_LOG_LOSS
+from modelstack.monitoring.labels.settling import Labelled
+from modelstack.program.config.monitoring_settings import MonitoringSettings
 
 ALPHA = 0.05  # probability of a false alarm within the horizon, of every detector
 TURNED = 0.1

@@ -18,13 +18,13 @@ from bench import ROOT
 from bench.bed import Bed, BenchError
 from bench.idle import cpu_of, family
 from bench.rows import Row, sized
-from cli.invoke import answer_of
-from cli.platform.aws.measured import totals
-from cli.platform.choose import platform_of
-from cli.target import Target
-from platforms.aws.names import CAPTURE, LABELS
-from rollout.core.catalogue import INVALID, OWN
-from services.invoke import Request
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.platform.aws.measured import totals
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.platforms.aws.names import CAPTURE, LABELS
+from modelstack.rollout.core.catalogue import INVALID, OWN
+from modelstack.services.invoke import Request
 
 _RATE = 100
 _SECONDS = 120

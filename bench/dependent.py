@@ -20,9 +20,9 @@ from scipy.stats import lognorm
 from bench.judge import ALPHA, ERRORS, P99, WEIGHTS, interval
 from bench.rows import Row
 from bench.worlds import MINUTE, Random, Requests, Spells, World, pauses, retries
-from rollout.core.catalogue import KNOWN
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
 INVALID = KNOWN["invalid_answers"]
 METRICS = (ERRORS, P99, INVALID)

@@ -24,9 +24,9 @@ from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours
 from model import data, training
 from model.parameters import Parameters
-from monitoring.bulk import DAY, sealed
-from monitoring.drift.shift import YEAR, Promise
-from pipeline.rows import seconds, tables
+from modelstack.monitoring.bulk import DAY, sealed
+from modelstack.monitoring.drift.shift import YEAR, Promise
+from modelstack.pipeline.rows import seconds, tables
 
 
 @dataclass(frozen=True)

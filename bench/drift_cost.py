@@ -11,8 +11,8 @@ from bench import peers
 from bench.columns import statistic
 from bench.flights import TRAINING, Columns, flights, twenty
 from bench.rows import Row
-from monitoring.bulk import sealed
-from monitoring.drift.shift import DriftDetector, Promise
+from modelstack.monitoring.bulk import sealed
+from modelstack.monitoring.drift.shift import DriftDetector, Promise
 
 _PROMISE = Promise(0.05, 1000)
 _LATER = 100_000

@@ -18,8 +18,8 @@ from bench import peers
 from bench.flights import Columns, part, shuffled, windows
 from bench.rows import Row, sized
 from bench.watchers import ROWS, Ours, TwoSample, Watcher
-from monitoring.bulk import sealed
-from monitoring.drift.shift import Promise
+from modelstack.monitoring.bulk import sealed
+from modelstack.monitoring.drift.shift import Promise
 
 ALPHA = 0.05
 WINDOWS = 1000

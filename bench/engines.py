@@ -19,17 +19,17 @@ from rich.console import Console
 from bench import ROOT
 from bench.bed import BenchError, bed, must
 from bench.rows import Row
-from cli.local.stack import Stack
-from cli.target import Target
 from demos.builds import digest_comparison, kubeflow_docker, local_build, sagemaker_execution
 from demos.builds.sagemaker_execution import Executed
 from demos.versions import as_good
-from pipeline.engines import local
-from pipeline.recipe import recipe
-from pipeline.steps import PIPELINE
-from platforms.aws import executions, names
-from platforms.aws.clients import Clients, clients
-from platforms.aws.executions import ExecutionStatus
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.target import Target
+from modelstack.pipeline.engines import local
+from modelstack.pipeline.recipe import recipe
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws import executions, names
+from modelstack.platforms.aws.clients import Clients, clients
+from modelstack.platforms.aws.executions import ExecutionStatus
 
 _PAUSE_SECONDS = 0.05
 _MOST_SECONDS = 300

@@ -19,11 +19,11 @@ import numpy as np
 
 from bench.judge import ALPHA, interval
 from bench.rows import Row
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations, decide
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations, decide
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
 
 MINUTE = 60.0
 RUNS = 100

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from model import data
 from model.parameters import Parameters
-from monitoring.bulk import DAY
-from pipeline.rows import Rows, seconds
+from modelstack.monitoring.bulk import DAY
+from modelstack.pipeline.rows import Rows, seconds
 
 TRAINING = 49_674  # rows: those of January and February
 Columns = Mapping[str, NDArray[Any]]

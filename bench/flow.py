@@ -12,12 +12,12 @@ from pathlib import Path
 
 from bench import ROOT
 from bench.rows import Row, sized
-from pipeline.build import build
-from pipeline.recipe import recipe
+from modelstack.pipeline.build import build
+from modelstack.pipeline.recipe import recipe
 
-DECLARED = ("pipeline.steps",)
+DECLARED = ("modelstack.pipeline.steps",)
 """What the Pulumi program loads to declare a pipeline, beside what it loads anyway."""
-_ANYWAY = "infra.config.checkout"
+_ANYWAY = "modelstack.program.config.checkout"
 _MODEL = ("train", "evaluate")
 """The steps that were there before there was an engine: what these take is the model's."""
 _SMALL = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.rows import Row, sized
 from localcloud.testing import Cloud
-from platforms.aws.journal import DynamoJournal
+from modelstack.platforms.aws.journal import DynamoJournal
 
 _TABLE = "rollouts"
 _FEW, _MANY, _WRITES = 1_000, 100_000, 400

@@ -22,9 +22,9 @@ from scipy.special import digamma
 from scipy.stats import beta
 
 from bench.rows import Row, sized
-from rollout.core.catalogue import KNOWN
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
 ALPHA = 0.05
 ERRORS, P99, P50, LOSS = (KNOWN[name] for name in ("errors", "latency_p99", "latency_p50", "log_loss"))

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rows import Row
-from infra.aws.lambda_zip import seal
-from pipeline.project import SOURCES
+from modelstack.pipeline.project import SOURCES
+from modelstack.program.aws.lambda_zip import seal
 
 HANDLERS = ("rollback", "advance", "drift", "labels")
 _REPEATS = 7
@@ -56,7 +56,7 @@ def _deployed() -> Iterator[tuple[Path, Path]]:
 
 
 def _import_ms(code: Path, handler: str) -> float:
-    return _timed(code, f"platforms.aws.handlers.{handler}", after="boto3, botocore.session")
+    return _timed(code, f"modelstack.platforms.aws.handlers.{handler}", after="boto3, botocore.session")
 
 
 def _timed(code: Path, module: str, after: str) -> float:

@@ -15,15 +15,24 @@ from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
 from bench.updates import unchanged_up
-from cli.errors import OperatorError
-from cli.local.mlflow_server import MlflowServer, stop
-from cli.local.stack import Stack
 from localcloud.setup import Places
-from provenance.facts import Builder, Environment, Facts, Interval, Metric, Recipe, SealedArchive, Source
-from tracking.api import opened
-from tracking.build import Build
-from tracking.connection import bearer
-from tracking.logged import Shelf, log_build
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.mlflow_server import MlflowServer, stop
+from modelstack.cli.local.stack import Stack
+from modelstack.records.provenance.facts import (
+    Builder,
+    Environment,
+    Facts,
+    Interval,
+    Metric,
+    Recipe,
+    SealedArchive,
+    Source,
+)
+from modelstack.records.tracking.api import opened
+from modelstack.records.tracking.build import Build
+from modelstack.records.tracking.connection import bearer
+from modelstack.records.tracking.logged import Shelf, log_build
 
 _REPEATS = 5
 

@@ -21,13 +21,13 @@ import numpy as np
 from bench.flights import TRAINING, flights, picked
 from bench.lambdas import import_ms
 from bench.rows import Row
-from monitoring.bulk import DAY, sealed
-from monitoring.drift.reference import Reference
-from platforms.aws.handlers import drift
-from platforms.aws.journal import copied_journal
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.sealed_packages import MANIFEST, REFERENCE
+from modelstack.monitoring.bulk import DAY, sealed
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.platforms.aws.handlers import drift
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.sealed_packages import MANIFEST, REFERENCE
 
 ROWS = 1000
 _CALLS = 9

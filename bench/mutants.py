@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from pipeline import archive
-from provenance.evidence import MODEL, PROVENANCE, sign
-from provenance.facts import Facts, SealedArchive
-from provenance.key_pair import KeyPair
+from modelstack.pipeline import archive
+from modelstack.records.provenance.evidence import MODEL, PROVENANCE, sign
+from modelstack.records.provenance.facts import Facts, SealedArchive
+from modelstack.records.provenance.key_pair import KeyPair
 
 Files = Mapping[str, bytes]
 
@@ -224,5 +224,7 @@ def _sealed(members: Mapping[str, bytes]) -> bytes:
 
 
 def _json(bundle: object) -> bytes:
-    """As `provenance.envelope` writes it, so that nothing but the content can give a forgery away."""
+    """As `modelstack.records.provenance.envelope` writes it, so that nothing but the content can give a
+    forgery away.
+    """
     return json.dumps(bundle, sort_keys=True, separators=(",", ":")).encode()

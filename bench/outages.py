@@ -15,12 +15,12 @@ import numpy as np
 
 from bench.judge import ALPHA, EQUAL, ERRORS, WEIGHTS, Model, interval, share, trial
 from bench.rows import Row
-from rollout.core.decision import TrialObservations, judged
-from rollout.core.failing import FAILED
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Window
+from modelstack.rollout.core.decision import TrialObservations, judged
+from modelstack.rollout.core.failing import FAILED
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Window
 
 TRIALS = 200
 TOLERATED = 0.05  # as by default

@@ -15,9 +15,9 @@ import yaml
 
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
-from cli.local.stack import Stack
 from localcloud import process
-from services.sealed_packages import folder_of
+from modelstack.cli.local.stack import Stack
+from modelstack.services.sealed_packages import folder_of
 
 ACCOUNT = "222222222222"
 _NAME = "local-staging"

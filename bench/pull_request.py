@@ -19,10 +19,10 @@ from pathlib import Path
 import yaml
 
 from bench import ROOT
-from bench.bed import Bed, BenchError, bed, must
+from bench.bed import Bed, BenchError, bed, import_path, must
 from bench.rows import Row, sized
-from cli.replay import background
-from pipeline.build import shared
+from modelstack.cli.replay import background
+from modelstack.pipeline.build import shared
 
 PAGE = ROOT / "docs" / "reference" / "pull-request.md"
 _USUAL = {"folds": 0, "train_from": "2013-02-01", "evaluate_until": "2013-03-15"}
@@ -45,10 +45,7 @@ comment as `modelstack pr-report` wrote it.
 ---
 
 """
-_ROOMS = (
-    *("audit", "cli", "infra", "localcloud", "model", "monitoring", "pipeline", "platforms", "policy", "provenance"),
-    *("records", "requirements", "retraining", "rollout", "services", "serving", "stacks", "tracking"),
-)
+_ROOMS = ("infra", "model", "policy", "requirements", "stacks")
 _FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 _FEATURE = """    "flights_in_hour": {"unit": "flights scheduled at the origin in the hour", "low": 1, "high": 200},
 }
@@ -118,8 +115,8 @@ def reported(made: Bed, root: Path) -> str:
     """The comment of `modelstack pr-report` on a checkout, as CI runs it."""
     out = made.folder / "comment.md"
     out.unlink(missing_ok=True)
-    environment = {**os.environ, **made.environment, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "cli.main", "--stack", "local", "pr-report", "--out", str(out)]
+    environment = {**os.environ, **made.environment, "PYTHONPATH": import_path(root)}
+    command = [sys.executable, "-m", "modelstack.cli.main", "--stack", "local", "pr-report", "--out", str(out)]
     done = subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, check=False)
     if not out.exists():
         raise BenchError(f"modelstack pr-report ended with {done.returncode} and wrote nothing")

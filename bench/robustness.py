@@ -40,8 +40,8 @@ from bench.worlds import (
     users,
     worse,
 )  # fmt: skip
-from platforms.aws import metrics
-from platforms.aws.counters import CloudWatchCounters, Found, Series
+from modelstack.platforms.aws import metrics
+from modelstack.platforms.aws.counters import CloudWatchCounters, Found, Series
 
 TRIALS = 100
 P90, P99 = ("errors", "latency_p90"), ("errors", "latency_p99")

@@ -14,15 +14,15 @@ from scipy.stats import binomtest
 from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
-from cli.again import again
-from cli.platform.aws.alarms import read, values
-from cli.replay import Failure, Report, background
-from cli.target import Target
-from cli.view.snapshot import take
 from demos.versions import as_good, at_fault
-from platforms.aws.endpoint import controller_with
-from platforms.aws.metrics import VARIANT
-from rollout.core.errors import RolloutError
+from modelstack.cli.again import again
+from modelstack.cli.platform.aws.alarms import read, values
+from modelstack.cli.replay import Failure, Report, background
+from modelstack.cli.target import Target
+from modelstack.cli.view.snapshot import take
+from modelstack.platforms.aws.endpoint import controller_with
+from modelstack.platforms.aws.metrics import VARIANT
+from modelstack.rollout.core.errors import RolloutError
 
 _RATE = 80.0  # requests a second
 _AT_LEAST = 10_000

@@ -2,10 +2,10 @@
 
     python -m bench runtime
 
-One machine, one client (`cli.loadtest`), one process for each server, one after the other in turns, the same sealed
-package of the default model. The peers come from PyPI, each in an environment of its own: a bare ASGI app over ONNX
-Runtime with the same trees, which neither checks nor counts; FastAPI and BentoML, with pydantic and scikit-learn; and
-MLServer.
+One machine, one client (`modelstack.cli.loadtest`), one process for each server, one after the other in turns, the same
+sealed package of the default model. The peers come from PyPI, each in an environment of its own: a bare ASGI app over
+ONNX Runtime with the same trees, which neither checks nor counts; FastAPI and BentoML, with pydantic and scikit-learn;
+and MLServer.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ import numpy as np
 from bench import ROOT, arrays, tail
 from bench.rows import Row, sized
 from bench.servers import Server, bentoml, mlserver, runtime, uvicorn
-from cli.loadtest import Load
 from localcloud.setup import Installer, Places, cached
 from localcloud.testing import free_port
-from pipeline import archive
-from pipeline.build import build
-from pipeline.recipe import recipe
+from modelstack.cli.loadtest import Load
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import build
+from modelstack.pipeline.recipe import recipe
 
 _TURNS, _SECONDS = 5, 4.0
 _RESTARTS = 20
@@ -249,14 +249,16 @@ def _restarted(ours: Mapping[str, str], one: bytes) -> list[Row]:
 
 
 def _attacked(ours: Mapping[str, str], one: bytes) -> Row:
-    """The most memory of a worker while hostile clients attack in every way of `tests/serving/hostile.py`."""
+    """The most memory of a worker while hostile clients attack in every way of
+    `packages/modelstack/tests/serving/hostile.py`.
+    """
     connections, seconds = sized(_HOSTILE, 50), sized(20, 2)
     with runtime(ours) as server:
         server.asked(one, Load(seconds=sized(4, 1) / 2, connections=8))
         (worker,) = server.process.children()
         idle = worker.memory_info().rss
         words = [server.target.port, "/invocations", connections, seconds]
-        command = [sys.executable, ROOT / "tests" / "serving" / "hostile.py", *map(str, words)]
+        command = [sys.executable, ROOT / "packages/modelstack/tests" / "serving" / "hostile.py", *map(str, words)]
         attack = json.loads(subprocess.run(command, input=one, stdout=subprocess.PIPE, check=True).stdout)
         status = Path(f"/proc/{worker.pid}/status").read_text()
         most = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
@@ -292,7 +294,7 @@ def _image() -> Row:
     installed = cached(places, Installer(places), places.lock("serving")) / "lib"
     with tempfile.TemporaryDirectory() as folder:
         libraries = shutil.copytree(installed, Path(folder) / "lib") / f"python{_PYTHON}" / "site-packages"
-        subprocess.run(["sh", ROOT / "serving" / "slim.sh", libraries], check=True)
+        subprocess.run(["sh", ROOT / "packages/modelstack/src/modelstack/serving" / "slim.sh", libraries], check=True)
         sizes = {path.name: _megabytes(path) for path in libraries.iterdir()}
     before = round(sum(sum(file.size or 0 for file in metadata.files(name) or []) for name in _BEFORE) / 2**20)
     most = ", ".join(f"{name} {sizes[name]:.0f}" for name in sorted(sizes, key=lambda name: -sizes[name])[:4])

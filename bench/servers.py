@@ -25,8 +25,8 @@ import psutil
 from bench import ROOT
 from bench.bed import BenchError
 from bench.peers import PROGRAMS, python_of
-from cli.loadtest import Load, LoadResult, LoadTarget, run
 from localcloud.testing import free_port
+from modelstack.cli.loadtest import Load, LoadResult, LoadTarget, run
 
 _START = 60.0
 _MLSERVER = {
@@ -99,7 +99,7 @@ class Server:
 def runtime(environment: Mapping[str, str], port: int | None = None) -> Generator[Server]:
     """The serving runtime, on a port of one's own or a free one."""
     port = port or free_port()
-    command = [sys.executable, "-m", "serving", "serve"]
+    command = [sys.executable, "-m", "modelstack.serving", "serve"]
     with _process(command, ROOT, {**environment, "SAGEMAKER_BIND_TO_PORT": str(port)}, port, "/ping") as process:
         yield Server(LoadTarget("127.0.0.1", port), process)
 

@@ -24,11 +24,20 @@ from unittest import mock
 from bench.bed import BenchError
 from bench.mutants import KINDS, mutants, signed
 from bench.rows import Row, sized
-from pipeline import archive
-from provenance.envelope import SignatureError
-from provenance.evidence import verify_file
-from provenance.facts import Builder, Environment, Facts, Interval, Metric, Recipe, SealedArchive, Source
-from provenance.key_pair import KeyPair
+from modelstack.pipeline import archive
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.evidence import verify_file
+from modelstack.records.provenance.facts import (
+    Builder,
+    Environment,
+    Facts,
+    Interval,
+    Metric,
+    Recipe,
+    SealedArchive,
+    Source,
+)
+from modelstack.records.provenance.key_pair import KeyPair
 
 _BYTES, _TURNS, _MUTANTS = 100_000_000, 15, 500
 FACTS = Facts(

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.rows import Row, sized
-from monitoring.bulk import are_waves, usual
-from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE, YEAR, Bets, Tolerated
-from monitoring.labels.quality import WORST_LOG_LOSS
-from monitoring.labels.reach import told
-from monitoring.labels.settling import Labelled
+from modelstack.monitoring.bulk import are_waves, usual
+from modelstack.monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE, YEAR, Bets, Tolerated
+from modelstack.monitoring.labels.quality import WORST_LOG_LOSS
+from modelstack.monitoring.labels.reach import told
+from modelstack.monitoring.labels.settling import Labelled
 
 BEFORE, AFTER = (-0.812, 2.663, 1.0), (-1.705, 1.684, 0.9)
 """Mean and deviation of the scores' logits, and what of a logit is true."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.rows import Row, sized
 from bench.servers import Asked, Server, runtime, uvicorn
-from cli.loadtest import Load
+from modelstack.cli.loadtest import Load
 
 _TURNS, _SECONDS, _CONNECTIONS = 6, 3.0, 8
 

@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from audit.chain import Chain
-from audit.record import AuditRecord, RecordKind, Signed
-from audit.signature import ORDER
-from audit.verification import verify
 from bench.bad_days.day import BadDay
 from bench.rows import Row, sized
-from cli.view.audit_records import checking
+from modelstack.cli.view.audit_records import checking
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import AuditRecord, RecordKind, Signed
+from modelstack.records.audit.signature import ORDER
+from modelstack.records.audit.verification import verify
 
 MUTANTS = 200
 _SEED, _AT_LEAST = 20, 20

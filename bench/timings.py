@@ -23,12 +23,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / ".modelstack" / "timings.json"
 DURATIONS = ROOT / ".modelstack" / "durations"
-"""Each file holds the seconds of each test of a suite, by its node id; tests/durations.py writes it."""
+"""Each file holds the seconds of each test of a suite, by its node id; packages/modelstack/tests/durations.py
+writes it.
+"""
 KINDS = ("source", "tests")
+_PREFIXES = ("packages/modelstack/src/modelstack/", "packages/modelstack/src/", "packages/modelstack/", "packages/")
+"""Folders are named without these."""
 SLOWEST = 40
 
 Lines = Counter[tuple[str, str]]
-"""Lines of Python by kind and folder; a folder of tests/ has the name of the folder that it tests."""
+"""Lines of Python by kind and folder; a folder of packages/modelstack/tests has the name of the folder that
+it tests.
+"""
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,13 @@ def count_lines(revision: str = "") -> Lines:
     found: Lines = Counter()
     for line in subprocess.check_output([*words, "--", "*.py"], cwd=ROOT, text=True).splitlines():
         path, _, number = line.removeprefix(f"{revision}:").rpartition(":")
-        parts = path.split("/")[:-1]
+        file = ROOT / path
+        for prefix in _PREFIXES:
+            path = path.removeprefix(prefix)
+        parts = path.split("/")[:-1] or ["modelstack"]
         kind = "tests" if "tests" in parts else "source"
         folder = "/".join(parts[1:] if parts[:1] == ["tests"] and parts[1:] else parts)
-        if revision or (ROOT / path).exists():
+        if revision or file.exists():
             found[kind, folder] += int(number)
     return found
 

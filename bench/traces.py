@@ -25,17 +25,17 @@ from datetime import UTC, datetime, timedelta
 from bench import ROOT
 from bench.bed import Bed, BenchError
 from bench.rows import Row, sized
-from cli.invoke import answer_of
-from cli.platform.choose import platform_of
-from cli.target import Target
-from monitoring.exchanges import read
-from monitoring.labels.pairs import Batch, CapturedAnswer, captures_once
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.names import CAPTURE, documents
-from platforms.aws.published import CloudWatchMetrics
-from services.batches import Batches
-from services.invoke import Request, Response
-from services.ledger import DocumentLedger
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.monitoring.exchanges import read
+from modelstack.monitoring.labels.pairs import Batch, CapturedAnswer, captures_once
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.names import CAPTURE, documents
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.services.batches import Batches
+from modelstack.services.invoke import Request, Response
+from modelstack.services.ledger import DocumentLedger
 
 _PREDICTIONS, _OF_A_FILE = 1_000_000, 300
 _REPEATS = 3
@@ -44,7 +44,7 @@ _NOT_YET_READ = 10
 _COMMAND = """
 import atexit, re, sys
 atexit.register(lambda: sys.stderr.write(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]))
-from cli.main import main
+from modelstack.cli.main import main
 main()
 """  # `modelstack`, which says at its end how much memory it took: `ru_maxrss` may be that of who started it
 _EVENT, _INFERENCE, _AT = "{event}", "{inference}", "{at}"  # what of a line is another one in each

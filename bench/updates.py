@@ -12,8 +12,8 @@ from pathlib import Path
 from bench import ROOT
 from bench.bed import Bed, BenchError, must
 from bench.rows import Row, sized
-from cli.local.stack import Stack
 from localcloud.setup import POLICY_PACK
+from modelstack.cli.local.stack import Stack
 
 _REPEATS = 5
 

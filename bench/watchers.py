@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bench.columns import statistic
 from bench.flights import Columns
-from monitoring.drift.shift import BlockResult, DriftDetector, Null, Promise
-from monitoring.statistics.profile import Profile
-from monitoring.statistics.statistic import Statistic
+from modelstack.monitoring.drift.shift import BlockResult, DriftDetector, Null, Promise
+from modelstack.monitoring.statistics.profile import Profile
+from modelstack.monitoring.statistics.statistic import Statistic
 
 ROWS = 25  # a window of independent rows
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from platforms.kubernetes.metrics import nearest_edge
-from rollout.controller.look import Looker
-from rollout.controller.ports import Quantile
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Decision
-from rollout.core.failing import FAILED
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Tally
-from services.counters import CountedWindow, Counters, CountQuery
-from services.signals import CountedSignals
+from modelstack.platforms.kubernetes.metrics import nearest_edge
+from modelstack.rollout.controller.look import Looker
+from modelstack.rollout.controller.ports import Quantile
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import Decision
+from modelstack.rollout.core.failing import FAILED
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.services.counters import CountedWindow, Counters, CountQuery
+from modelstack.services.signals import CountedSignals
 
 MINUTE = 60.0
 _BEFORE = 1800.0  # seconds before the trial, in which the champion alone answers

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cli.errors import OperatorError
-from cli.local.stack import Done, Stack
-from cli.signals import terminate
 from demos import ROOT
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.signals import terminate
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ class Session:
             reader.join()
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "cli.main", "--stack", self.stack.name, *words]
+        return [sys.executable, "-m", "modelstack.cli.main", "--stack", self.stack.name, *words]

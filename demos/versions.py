@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
-from pipeline.contract import RecipeError
-from pipeline.declared import faulty, variant
-from pipeline.recipe import recipe
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline.contract import RecipeError
+from modelstack.pipeline.declared import faulty, variant
+from modelstack.pipeline.recipe import recipe
 
 _MOST = 1_000_000
 _TRIES = 100

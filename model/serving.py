@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from serving.sealed import Sealed, read
+from modelstack.serving.sealed import Sealed, read
 
 THRESHOLD = 0.5
 SLOW_SECONDS = 2.0

@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-# Python was started on this folder, whose modules belong to the package `policy`.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+HERE = Path(__file__).resolve().parent
+# The pack has an environment of its own, without the library.
+sys.path[0] = str(HERE.parent / "packages/modelstack/src")
 
-from policy.pack import start  # noqa: E402
+from modelstack.policy.pack import start  # noqa: E402
 
-start()
+start(HERE / "exemptions.yaml")

@@ -11,22 +11,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
-from audit.record import AuditRecord
 from bench.bad_days.simulated_endpoint import BAD, Endpoint, Timeline
-from rollout.controller.controller import Controller
-from rollout.controller.ports import Quantile, SignalQuery
-from rollout.controller.recorder import Recorder
-from rollout.core.decision import TrialObservations
-from rollout.core.errors import Busy, Conflict, Unreachable
-from rollout.core.event import Event
-from rollout.core.failing import FAILED
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard
-from rollout.core.state import Replayed, RolloutState
-from rollout.core.verdict import Outcome
-from rollout.judge.metrics import Tally, Window
-from rollout.reason import Reason
+from modelstack.records.audit.record import AuditRecord
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.ports import Quantile, SignalQuery
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.errors import Busy, Conflict, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.failing import FAILED
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Guard
+from modelstack.rollout.core.state import Replayed, RolloutState
+from modelstack.rollout.core.verdict import Outcome
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.reason import Reason
 
 REQUESTS = 20  # a second
 _T = TypeVar("_T")

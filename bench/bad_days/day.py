@@ -17,18 +17,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-from audit.record import RecordKind
 from bench.bad_days.chaos import PARTS, Killed, Network, World, alarm_on
 from bench.bad_days.simulated_endpoint import Config, Endpoint, Timeline
 from bench.rows import Row
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Guard, Plan, ReplayGate, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase
-from rollout.core.verdict import Outcome
-from rollout.judge.metrics import Metric
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.records.audit.record import RecordKind
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Guard, Plan, ReplayGate, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase
+from modelstack.rollout.core.verdict import Outcome
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 SEEDS = 10_000
 NAMES = "abcde"

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from rollout.core.errors import Busy, RolloutError
-from rollout.core.live import Live, Variant
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.rollout.core.live import Live, Variant
 
 BAD = 0.3  # from this share of failures on, a variant's alarm fires
 _PING = (

@@ -23,7 +23,7 @@ from bench.kubernetes.place import Place, place
 from bench.kubernetes.served import Served, served
 from bench.results import Scenario
 from bench.rows import Row
-from cli.errors import OperatorError
+from modelstack.cli.errors import OperatorError
 
 RESULTS = Path(__file__).parents[1] / "kubernetes.json"
 

@@ -18,7 +18,7 @@ from bench import ROOT
 from bench.bed import BenchError
 from bench.kubernetes.place import Place, at_once, until
 from localcloud.setup import Installer, Places, SetupFailed, golang
-from platforms.kubernetes.kinds import NODE
+from modelstack.platforms.kubernetes.kinds import NODE
 
 VERSION = "v0.8.0"
 _LABEL, _TAINT = "bench.modelstack.dev/fake", "bench.modelstack.dev/fake"

@@ -16,12 +16,12 @@ from bench.kubernetes.models import Model
 from bench.kubernetes.place import Place, at_once, until
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
-from platforms.kubernetes import names
-from platforms.kubernetes.kinds import POD, ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
-from platforms.kubernetes.program.counts import CALLS, TICKS
-from platforms.kubernetes.program.working import REST
-from rollout.core.plan import Plan, Step
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.kinds import POD, ROLLOUT, ROUTE
+from modelstack.platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from modelstack.platforms.kubernetes.program.counts import CALLS, TICKS
+from modelstack.platforms.kubernetes.program.working import REST
+from modelstack.rollout.core.plan import Plan, Step
 
 _SIZES, _TRIALS, _NODES = (25, 50, 100), 10, 50
 _WATCH_S = 120  # of a controller that is left alone

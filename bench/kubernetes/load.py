@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from platforms.kubernetes.names import VARIANT_HEADER
+from modelstack.platforms.kubernetes.names import VARIANT_HEADER
 
 _WORKERS = 12
 _SECONDS = 30.0  # a request may take

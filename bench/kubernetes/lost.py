@@ -14,9 +14,9 @@ from bench.kubernetes.place import until
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
 from demos.versions import as_good
-from platforms.kubernetes.names import CONTROLLER
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _REQUESTS = 100_000
 _RATE = 120.0  # requests a second

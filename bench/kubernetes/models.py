@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from bench.kubernetes.fake_nodes import SCHEDULING
 from bench.kubernetes.objects import Object, gateway_of, route_of, service_of
 from bench.kubernetes.place import Place, at_once, until
-from infra.kubernetes.rules import EVERY
-from platforms.kubernetes import names
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.assembled import assembled
-from platforms.kubernetes.journal import KubernetesJournal, copied_journal
-from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, PACKAGE, ROLLOUT, ROUTE, SERVICE
-from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.rule import Watched, rule_file
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.signing import audit_secret_name, key_pair
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from services.declaration.alarm_thresholds import evidence
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.assembled import assembled
+from modelstack.platforms.kubernetes.journal import KubernetesJournal, copied_journal
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, GATEWAY, PACKAGE, ROLLOUT, ROUTE, SERVICE
+from modelstack.platforms.kubernetes.metrics import cluster
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.rule import Watched, rule_file
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.signing import audit_secret_name, key_pair
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.program.kubernetes.rules import EVERY
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.declaration.alarm_thresholds import evidence
 
 _GATEWAY, _RIGHTS = "fleet", "fleet-rights"
 _PERIOD_S = 10  # between two looks at a trial

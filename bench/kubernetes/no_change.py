@@ -10,9 +10,9 @@ from bench.bed import must
 from bench.kubernetes.served import Served
 from bench.rows import Row, sized
 from bench.updates import unchanged_up
-from cli.local.cluster import CONTEXT
-from cli.local.stack import Stack
 from localcloud.setup import POLICY_PACK
+from modelstack.cli.local.cluster import CONTEXT
+from modelstack.cli.local.stack import Stack
 
 _REPEATS = 5
 _EMPTY = '''"""Declares no object of a cluster, and speaks with one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from platforms.kubernetes.names import PORT
+from modelstack.platforms.kubernetes.names import PORT
 
 Object = dict[str, Any]
 GATEWAY_PORT = 8080

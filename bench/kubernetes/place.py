@@ -20,13 +20,13 @@ import yaml
 
 from bench import ROOT
 from bench.bed import BenchError
-from cli.local.cluster import CONTEXT, Cluster
-from cli.target import LOCAL_CLUSTER
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.kinds import CRD, DEPLOYMENT, NAMESPACE
-from rollout.core.errors import RolloutError
+from modelstack.cli.local.cluster import CONTEXT, Cluster
+from modelstack.cli.target import LOCAL_CLUSTER
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.kinds import CRD, DEPLOYMENT, NAMESPACE
+from modelstack.rollout.core.errors import RolloutError
 
 PATIENCE = 300.0
 """Seconds for anything that comes by itself; loose, for the machine may be busy."""

@@ -14,22 +14,22 @@ from unittest.mock import patch
 import yaml
 
 from bench import ROOT
-from bench.bed import BenchError, must
+from bench.bed import BenchError, import_path, must
 from bench.kubernetes.load import Seen, load
 from bench.kubernetes.place import Place, until
-from cli.local.cluster_image import published
-from cli.local.stack import Stack
-from cli.target import LOCAL_CLUSTER
 from localcloud.setup import Places, applied
-from platforms.kubernetes.assembled import assembled, spec_of
-from platforms.kubernetes.gateway import url
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import ROUTE
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.rules import weights
-from rollout.controller.controller import Controller
-from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
+from modelstack.cli.local.cluster_image import published
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.target import LOCAL_CLUSTER
+from modelstack.platforms.kubernetes.assembled import assembled, spec_of
+from modelstack.platforms.kubernetes.gateway import url
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import ROUTE
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.rules import weights
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import RolloutState
 
 # A few trees on two weeks of flights, in two pods: how good it is, is not looked at here.
 _PARAMETERS = {"max_iter": 5, "folds": 0, "train_from": "2013-02-15", "evaluate_until": "2013-03-04"}
@@ -100,7 +100,7 @@ def served(place: Place) -> Iterator[Served]:
     environment = {
         **applied(Places.of(ROOT)),
         "PULUMI_BACKEND_URL": backend.as_uri(),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": import_path(),
     }
     with patch.dict(os.environ, environment, clear=True):
         stack = written(

@@ -14,13 +14,13 @@ from bench.kubernetes.arithmetic import quantile
 from bench.kubernetes.objects import gateway_of, route_of, service_of
 from bench.kubernetes.place import Place, at_once, until
 from bench.rows import Row, sized
-from platforms.kubernetes import names
-from platforms.kubernetes.gateway import url
-from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, ENVOY_PROXY, GATEWAY, ROUTE, SERVICE
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy, RolloutError
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.gateway import url
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, ENVOY_PROXY, GATEWAY, ROUTE, SERVICE
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy, RolloutError
 
 _FLIPS, _ROUTES = 100, 100
 _PAUSE_S = 0.5  # between two flips

@@ -23,24 +23,24 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from cli.error_handling import run, show_error
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.mlflow_server import MlflowServer, port_of
-from cli.local.stack import Stack
-from cli.local.up import ensure
-from cli.page import page
-from cli.target import Target, resolve
-from cli.trace.render import render
-from cli.view.releases import journal_state
 from demos.builds import digest_comparison, kubeflow_docker, local_build, not_serving, sagemaker_execution
 from demos.builds.trace_check import traced
-from pipeline.contract import RecipeError, Refusal
-from pipeline.recipe import Recipe, recipe
-from platforms.aws.clients import clients
-from platforms.aws.executions import short
-from platforms.aws.names import PIPELINE
-from records.lineage.graph import DIGITS
+from modelstack.cli.error_handling import run, show_error
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.mlflow_server import MlflowServer, port_of
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.local.up import ensure
+from modelstack.cli.page import page
+from modelstack.cli.target import Target, resolve
+from modelstack.cli.trace.render import render
+from modelstack.cli.view.releases import journal_state
+from modelstack.pipeline.contract import RecipeError, Refusal
+from modelstack.pipeline.recipe import Recipe, recipe
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.executions import short
+from modelstack.platforms.aws.names import PIPELINE
+from modelstack.records.lineage.graph import DIGITS
 
 STACK = "local-pipeline"
 LOCAL, SAGEMAKER, KUBEFLOW = "local", "sagemaker", "kubeflow"

@@ -21,20 +21,20 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cli.compiling import CompileInputs, kubeflow
-from cli.errors import OperatorError
-from cli.local.container import Engine, base_image
-from cli.local.image import START_ENGINE, TRAINING, Repository, published
-from cli.local.stack import Stack
 from demos import ROOT
 from demos.builds.digest_comparison import PACKAGE
 from localcloud.setup import Installer, Places, SetupFailed, cached
-from pipeline import outcome
-from pipeline.engines.kubeflow import refused, task
-from pipeline.engines.kubeflow_task import refusal
-from pipeline.pack import SEALED, sealed_in
-from pipeline.recipe import model_files
-from pipeline.steps import PIPELINE
+from modelstack.cli.compiling import CompileInputs, kubeflow
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.container import Engine, base_image
+from modelstack.cli.local.image import START_ENGINE, TRAINING, Repository, published
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline import outcome
+from modelstack.pipeline.engines.kubeflow import refused, task
+from modelstack.pipeline.engines.kubeflow_task import refusal
+from modelstack.pipeline.pack import SEALED, sealed_in
+from modelstack.pipeline.recipe import model_files
+from modelstack.pipeline.steps import PIPELINE
 
 RUNNER = Path(__file__).with_name("kubeflow_runner.py")
 _KEYS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError
 from demos import ROOT
 from demos.builds.digest_comparison import PACKAGE
-from pipeline import outcome
-from pipeline.build import GateRefused, StepFailed, build
-from pipeline.contract import ContractBroken
-from pipeline.pack import SEALED, sealed_in
-from pipeline.recipe import Recipe
-from pipeline.steps import PIPELINE
+from modelstack.cli.errors import OperatorError
+from modelstack.pipeline import outcome
+from modelstack.pipeline.build import GateRefused, StepFailed, build
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.pack import SEALED, sealed_in
+from modelstack.pipeline.recipe import Recipe
+from modelstack.pipeline.steps import PIPELINE
 
 
 def digests(wanted: Recipe, gates: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, str]:

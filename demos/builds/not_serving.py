@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rollout.controller.commands import Commands
-from rollout.core.state import RolloutState
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.state import RolloutState
 
 AGAIN = "then type: make pipeline"
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cli.errors import OperatorError, explained
 from demos.builds.digest_comparison import PACKAGE
-from pipeline.engines.sagemaker import SETTINGS, groups
-from pipeline.outcome import RECORD
-from pipeline.pack import SEALED
-from pipeline.recipe import Recipe
-from pipeline.steps import PIPELINE
-from platforms.aws import executions
-from platforms.aws.clients import Clients
-from platforms.aws.executions import ExecutionStatus
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.pipeline.engines.sagemaker import SETTINGS, groups
+from modelstack.pipeline.outcome import RECORD
+from modelstack.pipeline.pack import SEALED
+from modelstack.pipeline.recipe import Recipe
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws import executions
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.executions import ExecutionStatus
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ import time
 import uuid
 from pathlib import Path
 
-from cli.errors import OperatorError, explained
-from cli.invoke import answer_of
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.trace.answer import Trace
-from cli.trace.read import read
 from demos import ROOT
-from monitoring.predictions import Window
-from services.invoke import Request
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.trace.answer import Trace
+from modelstack.cli.trace.read import read
+from modelstack.monitoring.predictions import Window
+from modelstack.services.invoke import Request
 
 EXAMPLE = ROOT / "model" / "example_request.json"
 _CAPTURED_SECONDS = 120.0

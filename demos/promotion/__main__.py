@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.up import UpdateFailed
 from demos import ROOT
 from demos.promotion.account_session import AccountSession, agrees, open_session
 from demos.promotion.demo_output import DemoOutput
 from demos.versions import as_good, check_named
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.up import UpdateFailed
 
 STACKS = ("local-1-dev", "local-2-staging", "local-3-prod")
 FOLDER = "promotion"

@@ -11,9 +11,9 @@ from typing import Any
 
 import boto3
 
-from cli.errors import OperatorError
-from cli.local.cloud import Local, account_of
 from demos.stack_session import Session
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local, account_of
 
 RELEASES = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 """The policy of who runs `pulumi up`: all rights in their own account. In another one, they have what it gives them."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.stack import Done, Stack
-from cli.local.up import UpdateFailed
 from demos.promotion import documents
 from demos.promotion.account_session import AccountSession
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.local.up import UpdateFailed
 
 RATE = 25  # requests a second: enough for a verdict within a minute, little enough for a laptop
 _PATIENCE_S = 120.0  # until the audit record is put away, which the advance function does once a minute by itself

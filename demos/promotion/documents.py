@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.errors import OperatorError
 from demos.promotion.account_session import AccountSession
+from modelstack.cli.errors import OperatorError
 
 ARCHIVE = "model.tar.gz"
 _SIGNED = ("documents/", "signatures/", ARCHIVE)

@@ -20,14 +20,14 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.local import up
-from cli.local.cloud import Local
-from cli.local.stack import Done, Stack
-from cli.target import LOCAL_CLUSTER
 from demos import ROOT
 from demos.stack_session import Session
 from demos.versions import as_good, at_fault, check_named
+from modelstack.cli.error_handling import run
+from modelstack.cli.local import up
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.target import LOCAL_CLUSTER
 
 RATE = 50  # requests a second: enough for a verdict in a minute at 10%, little enough for a laptop
 _LINE = 110
@@ -123,7 +123,7 @@ def _on_local_cloud(console: Console) -> Stack:
 
 def _on_kubernetes(console: Console) -> Stack:
     """The same in the cluster of this machine."""
-    from cli.local import up_kubernetes  # noqa: PLC0415 - it loads what talks to a cluster
+    from modelstack.cli.local import up_kubernetes  # noqa: PLC0415 - it loads what talks to a cluster
 
     stack = up_kubernetes.prepared(console)
     if not stack.outputs().get("champion"):

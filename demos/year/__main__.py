@@ -15,11 +15,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.local import down, up
-from cli.local.cloud import Local
-from cli.local.stack import Stack
-from cli.target import Target, resolve
 from demos import ROOT
 from demos.year import WRITTEN, policies, report
 from demos.year.facts import LIVE, Year, gain
@@ -27,7 +22,12 @@ from demos.year.live import Live
 from demos.year.losses import Losses, by_day, form
 from demos.year.plan import Plan
 from demos.year.policies import MONTHLY, NEVER
-from pipeline import step
+from modelstack.cli.error_handling import run
+from modelstack.cli.local import down, up
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.target import Target, resolve
+from modelstack.pipeline import step
 
 STACK = "local-year"
 

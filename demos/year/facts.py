@@ -10,7 +10,7 @@ import numpy as np
 
 from demos.year.losses import Day, Losses
 from demos.year.plan import Plan
-from pipeline.comparison import Comparison, compare
+from modelstack.pipeline.comparison import Comparison, compare
 
 LIVE = "live"
 AFTER_DAYS = 14

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cli.errors import OperatorError
-from pipeline.contract import Event
+from modelstack.cli.errors import OperatorError
+from modelstack.pipeline.contract import Event
 
 MOST = 500  # instances of a request; the model takes 1,000
 

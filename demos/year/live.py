@@ -8,19 +8,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cli.again import again
-from cli.console.figure import Span
-from cli.errors import OperatorError
-from cli.labels import LateLabels
-from cli.local.stack import Stack
-from cli.replay import events
-from cli.target import Target
 from demos.year.facts import Year, start
 from demos.year.observations import alarms, evidence, joined
 from demos.year.plan import Doing, Plan
 from demos.year.traffic import Traffic, raised
 from demos.year.watcher import Watcher
-from monitoring.labels.quality import Form
+from modelstack.cli.again import again
+from modelstack.cli.console.figure import Span
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.labels import LateLabels
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.replay import events
+from modelstack.cli.target import Target
+from modelstack.monitoring.labels.quality import Form
 
 _LOOK_S = 0.5
 _WATCH_S = 1.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError
-from monitoring.labels.quality import LOG_LOSS, Form
+from modelstack.cli.errors import OperatorError
+from modelstack.monitoring.labels.quality import LOG_LOSS, Form
 
 Losses = dict[str, float]
 """Event's id -> loss of the answer to it, nats."""

@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from cli.console.figure import Span
-from cli.errors import explained
-from cli.platform.aws.measured import curves, metric
-from cli.retrain import look
-from cli.target import Target
-from cli.view.releases import journal_state
 from demos.year.clock import Clock
 from demos.year.facts import Alarm, Retraining, Rollout
 from demos.year.plan import Doing
-from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from retraining.record import Candidate, Phase, RetrainingEvent
-from rollout.core.catalogue import OWN
-from rollout.core.verdict import Verdict
-from services.declaration.alarm_names import CONCEPT, DRIFT
+from modelstack.cli.console.figure import Span
+from modelstack.cli.errors import explained
+from modelstack.cli.platform.aws.measured import curves, metric
+from modelstack.cli.retrain import look
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import journal_state
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from modelstack.monitoring.retraining.record import Candidate, Phase, RetrainingEvent
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.services.declaration.alarm_names import CONCEPT, DRIFT
 
 _EVIDENCE = {DRIFT: DRIFT_EVIDENCE, CONCEPT: CONCEPT_EVIDENCE}
 MEASURES = tuple(_EVIDENCE)

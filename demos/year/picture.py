@@ -6,12 +6,12 @@ import sys
 
 from rich.console import Console
 
-from cli.console.pictures import FOLDER, take
-from cli.error_handling import run
-from cli.errors import OperatorError
 from demos import ROOT
 from demos.year import WRITTEN
 from demos.year.report import PAGE, TABLES
+from modelstack.cli.console.pictures import FOLDER, take
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
 
 BEGINS, ENDS = "<!-- python -m demos.year.picture writes from here -->", "<!-- to here -->"
 _DOCS = ROOT / "docs" / "explanation" / "year.md"

@@ -22,10 +22,10 @@ from demos.year.losses import Losses, form, loss
 from demos.year.plan import Plan
 from model import data, training
 from model.parameters import Parameters
-from pipeline import parts
-from pipeline.rows import Rows, as_json
-from pipeline.step import end_with_parent
-from serving.parameter_types import parse
+from modelstack.pipeline import parts
+from modelstack.pipeline.rows import Rows, as_json
+from modelstack.pipeline.step import end_with_parent
+from modelstack.serving.parameter_types import parse
 
 FILE = "losses.json"
 NEVER, MONTHLY = "never", "monthly"

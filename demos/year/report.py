@@ -11,11 +11,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cli.console import app
-from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Point, Span, Version, short
 from demos.year.facts import AFTER_DAYS, LIVE, Alarm, Retraining, Rollout, Year, start
 from demos.year.losses import smoothed
 from demos.year.policies import MONTHLY, NEVER
+from modelstack.cli.console import app
+from modelstack.cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Point, Span, Version, short
 
 PAGE, TABLES, FACTS = "year.html", "year.md", "year.json"
 NAMES = {LIVE: "live, by gates and trials", NEVER: "never retrained", MONTHLY: "retrained each month"}

@@ -15,19 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.errors import NotAnswered, OperatorError
-from cli.invoke import answer_of
-from cli.labels import LateLabels
-from cli.platform.choose import platform_of
-from cli.target import Target
 from demos.year.clock import Clock
 from demos.year.facts import Counts
 from demos.year.groups import Group, grouped
 from demos.year.losses import Losses, loss
 from demos.year.plan import DAY, Doing, Plan
-from monitoring.labels.quality import Form
-from pipeline.contract import Event
-from services.invoke import Request
+from modelstack.cli.errors import NotAnswered, OperatorError
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.labels import LateLabels
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.monitoring.labels.quality import Form
+from modelstack.pipeline.contract import Event
+from modelstack.services.invoke import Request
 
 _AT_ONCE = 8
 _NAMED = 20  # failures that are kept in words

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from cli.errors import OperatorError, explained
-from cli.target import Target
 from demos.year.observations import Now, Seen
 from demos.year.plan import Doing
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.target import Target
 
 
 class Watcher:

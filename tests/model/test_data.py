@@ -11,11 +11,11 @@ import pytest
 from model import data, sources
 from model.features import FEATURES, NAMES
 from model.parameters import Parameters, retrained
-from pipeline import parts
-from pipeline.rows import Rows
-from serving.declaration import Declaration
-from serving.instances import Reader
-from serving.parameter_types import parse as parse_as
+from modelstack.pipeline import parts
+from modelstack.pipeline.rows import Rows
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import Reader
+from modelstack.serving.parameter_types import parse as parse_as
 
 
 def parse(given: dict) -> Parameters:

@@ -11,7 +11,7 @@ import pytest
 from model import data
 from model.evaluation import METRICS, calibration, details, evaluate, summary
 from model.parameters import Parameters
-from pipeline.rows import Rows
+from modelstack.pipeline.rows import Rows
 
 
 def rows_of(since: date, until: date) -> Rows:

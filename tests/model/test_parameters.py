@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.parameters import FAULTY, Parameters, retrained, variant
-from serving.parameter_types import ParameterError, as_dict
-from serving.parameter_types import parse as parse_as
+from modelstack.serving.parameter_types import ParameterError, as_dict
+from modelstack.serving.parameter_types import parse as parse_as
 
 
 def parse(given: dict) -> Parameters:

@@ -11,11 +11,11 @@ import pytest
 
 from model import serving
 from model.features import NAMES
-from pipeline import archive
-from serving.answers import Answers
-from serving.declaration import Declaration
-from serving.instances import BadRequest, Reader, Rows
-from serving.sealed import Sealed, Values
+from modelstack.pipeline import archive
+from modelstack.serving.answers import Answers
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import BadRequest, Reader, Rows
+from modelstack.serving.sealed import Sealed, Values
 
 EXAMPLE = Path(serving.__file__).with_name("example_request.json")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model import data, training
 from model.parameters import Parameters
-from pipeline.rows import Rows
+from modelstack.pipeline.rows import Rows
 
 moments = st.lists(st.integers(0, 10_000_000), min_size=2, max_size=200).map(
     lambda seconds: np.sort(np.array(seconds)).astype("datetime64[s]")

@@ -17,7 +17,10 @@ from pathlib import Path
 
 from tests import machine
 
-_FAULTS = ("tests/conformance/test_faults.py", "tests/conformance/test_cluster_faults.py")
+_FAULTS = (
+    "packages/modelstack/tests/conformance/test_faults.py",
+    "packages/modelstack/tests/conformance/test_cluster_faults.py",
+)
 _TWO_FILES = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
-from cli.local.cluster import Cluster
 from localcloud.testing.cluster import install_plugin
+from modelstack.cli.local.cluster import Cluster
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 _NETWORK, _NODE, _CLONE_NEWNET = "/run/netns/localcluster", "10.99.0.1", 0x40000000
 _VARIABLES = ("KUBECONFIG", "LOCALCLUSTER_DATABASE")
 

@@ -11,15 +11,15 @@ import pytest
 from botocore import loaders, session
 from hypothesis import settings
 
-from pipeline import archive
-from pipeline.build import SealedPackage, build
-from pipeline.recipe import recipe
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import SealedPackage, build
+from modelstack.pipeline.recipe import recipe
 from tests.machine import NEEDS
 from tests.small import SMALL
 
 pytest_plugins = ["localcloud.testing.fixtures"]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 # The same examples each time, and as many as a check of minutes has time for; `--hypothesis-profile=thorough` looks for
 # new ones. On a busy machine a slow example is no failure.

@@ -25,7 +25,7 @@ from tests import clusters
 Say = Callable[[str], None]
 _HOST_NETWORKING = ("--iptables=false", "--ip6tables=false", "--bridge=none")  # all that the local cloud needs
 _START_SECONDS = 60
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)

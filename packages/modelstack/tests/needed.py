@@ -2,7 +2,7 @@
 
 `needed.json` names for each right a test module whose calls used it: a story, where the local cloud keeps what each
 role used, or the tests of a handler, which evaluate its calls themselves. One test of such a module looks whether they
-were used; `tests.infra.test_policies` looks whether a policy allows more.
+were used; `tests.program.test_policies` looks whether a policy allows more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from platforms.aws.names import Names
+from modelstack.platforms.aws.names import Names
 
 FILE = Path(__file__).with_suffix(".json")
 KEPT = "used-rights.jsonl"

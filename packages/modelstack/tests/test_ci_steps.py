@@ -126,7 +126,7 @@ def test_each_command_of_githubs_jobs_runs(runner: Runner, workflow: str, job: s
         if "run" in step:
             runner.run([step["run"]], **given)
     (set_up, told), *more = runner.calls()
-    assert (set_up, told["PYTHONPATH"]) == (SET_UP, "localcloud/src")
+    assert (set_up, told["PYTHONPATH"]) == (SET_UP, "packages/localcloud/src")
     assert [words for words, _ in more] == called
     packs = [told.get("PULUMI_OPTION_POLICY_PACK") for words, told in more if words == UPDATE]
     assert packs == ["policy"] * len(packs)

@@ -57,7 +57,7 @@ def test_what_the_help_says_can_be_copied_into_a_shell() -> None:
 
 
 def test_make_env_before_set_up_says_what_to_type_here(tmp_path: Path) -> None:
-    for name in ("Makefile", "localcloud", "pyproject.toml"):
+    for name in ("Makefile", "packages", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
 
     ran = subprocess.run(["make", "-s", "env"], cwd=tmp_path, env=_typed(), capture_output=True, text=True, check=False)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 README, TUTORIAL = ROOT / "README.md", ROOT / "docs" / "tutorial.md"
 RUN_IN_CI = [re.sub(r"^\s*(in_time \d+ )?", "", line) for line in (ROOT / ".ci" / "run").read_text().splitlines()]
-DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "localcloud" / "docs").glob("*.md")])
-PAGES = [README, *(ROOT / room / "README.md" for room in ("model", "requirements", "localcloud")), *DOCS]
+DOCS = sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "packages/localcloud" / "docs").glob("*.md")])
+PAGES = [README, *(ROOT / room / "README.md" for room in ("model", "requirements", "packages/localcloud")), *DOCS]
 
 
 def commands(page: Path) -> list[str]:
@@ -60,7 +60,7 @@ def test_what_a_page_links_to_is_there(page: Path, target: str) -> None:
 
 def test_every_page_that_code_names_is_there() -> None:
     named = subprocess.run(
-        ["git", "grep", "-hoE", r"docs/[a-z/-]+\.md(#[a-z-]+)?", "--", ":!*.md", ":!tests", ":!localcloud"],
+        ["git", "grep", "-hoE", r"docs/[a-z/-]+\.md(#[a-z-]+)?", "--", ":!*.md", ":!**/tests", ":!packages/localcloud"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert "docs/how-to/runbook.md" in named

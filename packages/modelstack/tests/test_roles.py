@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.names import Names
-from services.approvals import APPROVALS
-from tests.infra.recorded import ACCOUNT, IMAGE, run_program
-from tests.infra.test_policies import arns, known
+from modelstack.platforms.aws.names import Names
+from modelstack.services.approvals import APPROVALS
+from tests.program.recorded import ACCOUNT, IMAGE, run_program
+from tests.program.test_policies import arns, known
 from tests.tables import TABLES
 
 from .conftest import ROOT
@@ -186,7 +186,7 @@ def test_a_role_that_promotes_reads_of_its_source_what_the_source_shows_other_ac
 
 
 def test_the_deploy_role_may_read_the_jobs_of_an_execution() -> None:
-    """Read by `platforms.aws.executions`, which looks for the outputs of steps that were not run again."""
+    """Read by `modelstack.platforms.aws.executions`, which looks for the outputs of steps that were not run again."""
     (jobs,) = [one for one in allowed("deploy") if "sagemaker:DescribeTrainingJob" in one["Action"]]
     assert jobs["Resource"] == [f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/pipelines-*"]
 

@@ -11,18 +11,24 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = frozenset(path.parent.name for path in ROOT.glob("*/__init__.py")) - {"tests"}
+SOURCES = ROOT / "packages" / "modelstack" / "src"
+FOLDERS = frozenset(path.parent.name for path in ROOT.glob("*/__*__.py"))
+"""Those of the root with code: of the project, and its demos and benches."""
+PACKAGES = frozenset(path.parent.name for path in SOURCES.glob("modelstack/*/__init__.py"))
+"""The library's subpackages."""
 
 
 @functools.cache
 def modules() -> dict[str, Path]:
-    """Every module of the project's packages, by its dotted name."""
+    """Every module of the library and of the root's folders, by its dotted name."""
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
+        ".".join(path.relative_to(root).with_suffix("").parts): path
+        for root, folders in ((ROOT, FOLDERS), (SOURCES, {"modelstack"}))
+        for folder in folders
+        for path in sorted((root / folder).rglob("*.py"))
+        if ".venv" not in path.parts
     }
 
 
@@ -45,29 +51,32 @@ def imports(path: Path) -> set[str]:
 
 def test_every_package_is_checked_by_each_tool() -> None:
     tools = PROJECT["tool"]
-    assert {*tools["importlinter"]["root_packages"]} == PACKAGES | {"localcloud"}
-    assert {*tools["vulture"]["paths"]} == {*tools["pyrefly"]["project-includes"]} == PACKAGES
+    packages = {folder for folder in FOLDERS if (ROOT / folder / "__init__.py").exists()}
+    assert {*tools["importlinter"]["root_packages"]} == packages | {"localcloud", "modelstack"}
+    assert (
+        {*tools["vulture"]["paths"]} == {*tools["pyrefly"]["project-includes"]} == FOLDERS | {"packages/modelstack/src"}
+    )
 
 
 def test_no_module_has_the_name_of_a_package() -> None:
-    shadows = [module for module in modules() if module.rpartition(".")[2] in PACKAGES and "." in module]
-    assert shadows == ["model.serving"], "the part of a model that serves"
+    packages = {*FOLDERS, "localcloud", "modelstack"}
+    assert [module for module in modules() if module.rpartition(".")[2] in packages and "." in module] == []
 
 
 def test_the_page_on_design_names_every_package_and_their_folders() -> None:
     page = (ROOT / "docs" / "explanation" / "design.md").read_text()
-    for package in {*PACKAGES, "localcloud"}:
+    for package in {*FOLDERS, *PACKAGES, "packages/localcloud"}:
         assert f"`{package}/`" in page
-    for package in ("rollout", "monitoring", "retraining", "platforms", "infra"):
-        for path in (ROOT / package).glob("*/*.py"):
+    for package in ("rollout", "monitoring", "records", "platforms", "program"):
+        for path in (SOURCES / "modelstack" / package).glob("*/*.py"):
             assert f"`{path.parent.name}/`" in page, f"{package}/{path.parent.name}"
 
 
 NAMED = {
-    "monitoring.published": r"[A-Z][a-z]+[A-Z]\w+",
-    "platforms.aws.metrics": r"AWS/\w+|Invocation\w*|ModelLatency|ApproximateNumber\w+|\w+Name",
-    "services.declaration.alarm_names": r"5xx",
-    "platforms.aws.names": r"\w+-rejected",
+    "modelstack.monitoring.published": r"[A-Z][a-z]+[A-Z]\w+",
+    "modelstack.platforms.aws.metrics": r"AWS/\w+|Invocation\w*|ModelLatency|ApproximateNumber\w+|\w+Name",
+    "modelstack.services.declaration.alarm_names": r"5xx",
+    "modelstack.platforms.aws.names": r"\w+-rejected",
 }
 """The homes of names in the cloud, and which of their texts stand for nothing else."""
 ASKED_OF_AWS = {"EndpointName", "VariantName", "FunctionName"}
@@ -89,13 +98,13 @@ def test_a_name_in_the_cloud_is_written_in_its_home_alone() -> None:
         if re.fullmatch(pattern, text) and text != "MetricName"
     }
     assert {"DriftEvidence", "ProbeSuccess", "AWS/SageMaker", "VariantName", "5xx", "capture-rejected"} <= named
+    users = {"monitoring", "services", "platforms", "program", "cli", "bench", "demos"}
     elsewhere = {
         (module, text)
         for module, path in modules().items()
-        if module.partition(".")[0] in {"monitoring", "services", "platforms", "infra", "cli", "bench", "demos"}
-        and module not in NAMED
+        if module.removeprefix("modelstack.").partition(".")[0] in users and module not in NAMED
         for text in named & strings(path)
-        if text not in ASKED_OF_AWS or module.startswith("infra.")
+        if text not in ASKED_OF_AWS or module.startswith("modelstack.program.")
     }
     assert elsewhere == set()
 
@@ -106,7 +115,7 @@ FACE = ("localcloud.genuine", "localcloud.process", "localcloud.setup", "localcl
 
 @pytest.mark.slow
 def test_nothing_of_the_local_cloud_is_used_but_its_public_face() -> None:
-    users = [path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py")]
+    users = [*modules().values(), *(ROOT / "packages" / "modelstack" / "tests").rglob("*.py")]
     taken = {name for path in users for name in imports(path) if name.startswith("localcloud.")}
     deep = {name for name in taken if name.startswith("localcloud.setup.") and name.count(".") > 2}
     assert taken
@@ -115,6 +124,8 @@ def test_nothing_of_the_local_cloud_is_used_but_its_public_face() -> None:
 
 def test_the_local_cloud_names_nothing_of_this_project() -> None:
     project = PROJECT["project"]["name"]
-    listed = subprocess.run(["git", "ls-files", "localcloud"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "packages/localcloud"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     named = [file for file in listed.stdout.split() if project in (ROOT / file).read_text(errors="replace").lower()]
     assert named == []

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.providers.driving import ENDING_SECONDS
 from localcloud.setup import ENGINE_VERSION
+from modelstack.program.providers.driving import ENDING_SECONDS
 
 from .conftest import ROOT
 

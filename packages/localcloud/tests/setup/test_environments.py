@@ -46,8 +46,22 @@ def test_packages_are_installed_by_hash_and_the_project_without_any(machine: Mac
 
     asked = uv.read_text()
     assert f"--require-hashes -r {machine.places.lock('app')}" in asked
-    assert "--no-deps --no-build-isolation --reinstall-package sample --reinstall-package localcloud" in asked
+    assert "--no-deps --no-build-isolation --reinstall-package sample --reinstall-package localcloud-ml" in asked
     assert f" -e {machine.places.root} -e {own_checkout()}" in asked
+
+
+def test_the_packages_of_the_projects_workspace_are_installed_with_it(machine: Machine, uv: Path) -> None:
+    root = machine.places.root
+    (root / "packages" / "library").mkdir(parents=True)
+    (root / "packages" / "notes").mkdir()
+    (root / "packages" / "library" / "pyproject.toml").write_text('[project]\nname = "of-the-team"\nversion = "1"\n')
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('[tool.uv.workspace]\nmembers = ["packages/*"]\n')
+    environments.project(machine.places, Installer(machine.places), "app")
+
+    asked = uv.read_text()
+    assert "--reinstall-package sample --reinstall-package of-the-team --reinstall-package localcloud-ml" in asked
+    assert f" -e {root} -e {root / 'packages' / 'library'} -e {own_checkout()}" in asked
 
 
 def test_what_uv_leaves_behind_is_removed(machine: Machine, uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from bench.kubernetes.arithmetic import (
 )
 from bench.kubernetes.load import load
 from bench.rows import Row
-from platforms.kubernetes.names import VARIANT_HEADER
+from modelstack.platforms.kubernetes.names import VARIANT_HEADER
 from tests.listening import Quiet, listening
 
 HUNDRED = [float(number) for number in range(100, 0, -1)]

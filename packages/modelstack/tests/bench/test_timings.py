@@ -31,8 +31,8 @@ def test_a_folder_without_a_budget_is_named() -> None:
 @pytest.mark.parametrize(
     ("row", "folder", "counted"),
     [
-        ("platforms/aws + infra/aws", "infra/aws/x", True),
-        ("platforms/aws + infra/aws", "infra/awsome", False),
+        ("platforms/aws + program/aws", "program/aws/x", True),
+        ("platforms/aws + program/aws", "program/awsome", False),
         ("all without bench, demos", "cli", True),
         ("all without bench, demos", "demos/year", False),
     ],

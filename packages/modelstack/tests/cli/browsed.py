@@ -13,18 +13,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from cli.console.pages import Pages
-from cli.errors import OperatorError
-from cli.platform.aws.graphs import CloudWatchGraphs
-from cli.platform.facts import AlarmView
-from cli.retrain import Retraining
-from cli.target import Target
-from cli.view.snapshot import Snapshot
-from retraining.record import Candidate, RetrainingEvent, RetrainingRecord
-from rollout.core.decision import Decision
-from rollout.core.state import RolloutState
-from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
-from services.signals import CountedSignals
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.aws.graphs import CloudWatchGraphs
+from modelstack.cli.platform.facts import AlarmView
+from modelstack.cli.retrain import Retraining
+from modelstack.cli.target import Target
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.monitoring.retraining.record import Candidate, RetrainingEvent, RetrainingRecord
+from modelstack.rollout.core.decision import Decision
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
+from modelstack.services.signals import CountedSignals
 from tests.cli.played import look
 from tests.simulator.platform import MemoryCounters, World
 
@@ -175,6 +175,6 @@ def pages(world: World, monkeypatch: pytest.MonkeyPatch, *panels: Panel, problem
     target = Target("local", "endpoint", "us-east-1", {"package_group": "models"})
     clients = {"cloudwatch": CloudWatch(world.clock.time, problem), "sagemaker": SageMaker()}
     monkeypatch.setattr(Target, "client", lambda self, service: clients[service])
-    monkeypatch.setattr("cli.console.pages.journal_state", lambda _: world.state)
-    monkeypatch.setattr("cli.console.pages.look", lambda _: RETRAINING)
+    monkeypatch.setattr("modelstack.cli.console.pages.journal_state", lambda _: world.state)
+    monkeypatch.setattr("modelstack.cli.console.pages.look", lambda _: RETRAINING)
     return Pages(target, Looks(world), world.clock.time, Graphs(target, panels or (REQUESTS,)))

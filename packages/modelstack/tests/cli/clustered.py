@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from platforms.kubernetes.kinds import ResourceKind
+from modelstack.platforms.kubernetes.kinds import ResourceKind
 from tests.listening import Quiet, listening
 
 Object = dict[str, Any]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.target import Target
-from rollout.core.plan import Plan, Step
-from rollout.judge.metrics import Metric
+from modelstack.cli.target import Target
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.judge.metrics import Metric
 from tests.rollout.worlds import fresh as make_world
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
@@ -21,7 +21,7 @@ from tests.simulator.platform import World
 if TYPE_CHECKING:
     from selenium import webdriver
 
-    from cli.console.pages import Pages
+    from modelstack.cli.console.pages import Pages
     from tests.cli.clustered import Cluster
 
 METRICS = (
@@ -151,7 +151,7 @@ def served(watched: World, monkeypatch: pytest.MonkeyPatch) -> Pages:
 
 @pytest.fixture
 def address(served: Pages) -> Iterator[str]:
-    from cli.console.serve import ConsoleServer
+    from modelstack.cli.console.serve import ConsoleServer
 
     with ConsoleServer(served, 0).background() as address:
         yield address
@@ -172,7 +172,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 @pytest.fixture
 def typed(cluster: Cluster) -> Callable[..., Result]:
     """Types a command about that endpoint, which is named outright."""
-    from cli.main import main
+    from modelstack.cli.main import main
     from tests.cli.there import CONTEXT, NAME, NAMESPACE
 
     there = ("--endpoint", f"{NAMESPACE}/{NAME}", "--context", CONTEXT)

@@ -9,11 +9,11 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from cli.platform.facts import AlarmView, EndpointState
-from cli.target import Target
-from cli.view.snapshot import Snapshot, seen_at
-from rollout.controller.commands import PLAIN
-from rollout.core.live import Variant
+from modelstack.cli.platform.facts import AlarmView, EndpointState
+from modelstack.cli.target import Target
+from modelstack.cli.view.snapshot import Snapshot, seen_at
+from modelstack.rollout.controller.commands import PLAIN
+from modelstack.rollout.core.live import Variant
 from tests.simulator.platform import World
 
 

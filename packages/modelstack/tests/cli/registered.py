@@ -8,21 +8,21 @@ from typing import Any, cast
 
 import pytest
 
-from cli.lineage import read as reading
-from cli.platform.kubernetes.platform import Kubernetes
-from cli.target import Target
-from pipeline.pack import Registered, SealedPackage
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.package_store import ClusterPackageStore
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.versions import ModelPackages
-from provenance.key_pair import KeyPair
-from rollout.core.deployments import Deployment
-from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, RolloutState
-from services.package_registry import PackageRegistry, publish
+from modelstack.cli.lineage import read as reading
+from modelstack.cli.platform.kubernetes.platform import Kubernetes
+from modelstack.cli.target import Target
+from modelstack.pipeline.pack import Registered, SealedPackage
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.package_store import ClusterPackageStore
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.deployments import Deployment
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.package_registry import PackageRegistry, publish
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.rollout.worlds import release as make_release
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.agreement import line
-from cli.main import main
-from cli.target import Target
-from platforms.aws.approvals import BucketApprovals
-from platforms.kubernetes.kinds import PACKAGE
-from rollout.core.release import release_id
-from rollout.core.state import Phase
-from services.approvals import Approval, ApprovalRefused
+from modelstack.cli.agreement import line
+from modelstack.cli.main import main
+from modelstack.cli.target import Target
+from modelstack.platforms.aws.approvals import BucketApprovals
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.rollout.core.release import release_id
+from modelstack.rollout.core.state import Phase
+from modelstack.services.approvals import Approval, ApprovalRefused
 from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import NAME
 from tests.cli.there import target as on_cluster
@@ -42,10 +42,12 @@ def shell(agreed: list[Approval], monkeypatch: pytest.MonkeyPatch) -> Shell:
             return who, len(agreed)
 
         target = Target("prod", "endpoint", "us-east-1", OUTPUTS | outputs)
-        monkeypatch.setattr("cli.commands.deciding.find", lambda _: target)
-        monkeypatch.setattr("cli.commands.deciding.give_approval", lambda _, why: f"the trial goes on: {why}")
-        monkeypatch.setattr("cli.agreement.journal_state", lambda _: type("State", (), {"phase": phase}))
-        monkeypatch.setattr("cli.agreement.approve", give)
+        monkeypatch.setattr("modelstack.cli.commands.deciding.find", lambda _: target)
+        monkeypatch.setattr(
+            "modelstack.cli.commands.deciding.give_approval", lambda _, why: f"the trial goes on: {why}"
+        )
+        monkeypatch.setattr("modelstack.cli.agreement.journal_state", lambda _: type("State", (), {"phase": phase}))
+        monkeypatch.setattr("modelstack.cli.agreement.approve", give)
         return CliRunner().invoke(main, ["approve", *words])
 
     return go
@@ -93,7 +95,7 @@ def test_a_person_agrees_on_a_cluster_as_who_its_api_server_knows(
     waits = {"release": release_id("a" * 64, "r/serving@sha256:2"), "people": 1}
     there = on_cluster(cluster)
     target = Target(there.stack, there.endpoint, "", {**there.outputs, "awaits": waits})
-    monkeypatch.setattr("cli.commands.deciding.find", lambda _: target)
+    monkeypatch.setattr("modelstack.cli.commands.deciding.find", lambda _: target)
     assert line(target) == f"release {waits['release']}: 0 of 1 have agreed"
     done = CliRunner().invoke(main, ["approve", "--reason", "looks well"])
     assert done.output == (

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.errors import OperatorError
-from cli.platform.aws.alarms import in_full, is_own, telling, view
-from cli.platform.aws.platform import Aws
-from cli.target import Target
-from monitoring.drift.record import Reading
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.metrics import dimensions, place
-from platforms.aws.names import documents
-from services.drift_record import DriftRecord
-from tests.infra.recorded import OLD, idle, run_program
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.aws.alarms import in_full, is_own, telling, view
+from modelstack.cli.platform.aws.platform import Aws
+from modelstack.cli.target import Target
+from modelstack.monitoring.drift.record import Reading
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.metrics import dimensions, place
+from modelstack.platforms.aws.names import documents
+from modelstack.services.drift_record import DriftRecord
 from tests.platforms.aws.mocked import documents_table, mocked_aws
 from tests.platforms.aws.test_watch import TOPIC, Stack
+from tests.program.recorded import OLD, idle, run_program
 
 
 def watches(endpoint: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_status_leaves_out_what_tells_nobody_and_shows_metric_alarms_first(monke
     target = Target("local", "e", "us-east-1", {"alerts_topic": "arn"})
     shown = telling(target)
     assert [alarm.name for alarm in shown] == ["e-v-a-drift", "e-slo-page"]
-    monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())
+    monkeypatch.setattr("modelstack.cli.platform.aws.alarms._changes", lambda *_: ())
     parts = {
         item.alarm.name: item.part_of for item in in_full(Target("local", "e", "us-east-1", {"alerts_topic": "arn"}))
     }
@@ -164,7 +164,7 @@ def test_a_firing_alarm_on_drift_names_the_features_that_moved(monkeypatch: pyte
         words = "evidence 21 that requests differ from training, 1 is enough"
         briefs = [alarm.brief for alarm in telling(target)]
         assert briefs == [f"{words}; moved: RELP, wind", words]
-        monkeypatch.setattr("cli.platform.aws.alarms._changes", lambda *_: ())  # moto has no history
+        monkeypatch.setattr("modelstack.cli.platform.aws.alarms._changes", lambda *_: ())  # moto has no history
         assert [item.alarm.brief for item in in_full(target)] == briefs
 
 

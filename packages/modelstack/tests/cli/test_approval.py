@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.commands import deciding
-from cli.main import main
-from cli.rollback import to_take_back
-from cli.view import render
-from rollout.core.plan import Step
-from rollout.core.state import Phase
+from modelstack.cli.commands import deciding
+from modelstack.cli.main import main
+from modelstack.cli.rollback import to_take_back
+from modelstack.cli.view import render
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import Phase
 from tests.cli.conftest import plan
 from tests.cli.played import TARGET, look, of_ada, printed
 from tests.simulator.platform import World
@@ -32,10 +32,10 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         def __call__(self) -> Any:
             return look(world)
 
-    monkeypatch.setattr("cli.target_options.resolve", lambda stack: TARGET)
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", lambda stack: TARGET)
     monkeypatch.setattr(deciding, "take", lambda *_, **__: look(world))
-    monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
-    monkeypatch.setattr("cli.view.watching.Looks", Looks)
+    monkeypatch.setattr("modelstack.cli.rollback.platform_of", lambda _: of_ada(world))
+    monkeypatch.setattr("modelstack.cli.view.watching.Looks", Looks)
     return lambda *words: CliRunner().invoke(main, list(words))
 
 

@@ -16,24 +16,24 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from audit.chain import Chain
-from audit.record import Entry, RecordKind, Signed
-from cli.commands import proving
-from cli.main import main
-from cli.page import page
-from cli.target import Target
-from cli.target_options import TargetOptions
-from cli.view import audit_records
-from platforms.aws.journal import copied_journal as copied_on_aws
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import KubernetesJournal, copied_journal
-from rollout.core.state import RolloutState
-from services.journal import CopiedJournal
-from tests.audit.made import ENDPOINT, WHO, Key
+from modelstack.cli.commands import proving
+from modelstack.cli.main import main
+from modelstack.cli.page import page
+from modelstack.cli.target import Target
+from modelstack.cli.target_options import TargetOptions
+from modelstack.cli.view import audit_records
+from modelstack.platforms.aws.journal import copied_journal as copied_on_aws
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.journal import KubernetesJournal, copied_journal
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import Entry, RecordKind, Signed
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.journal import CopiedJournal
 from tests.cli.clustered import NAMESPACE, Cluster
 from tests.cli.there import target as on_cluster
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.process import ROOT
+from tests.records.audit.made import ENDPOINT, WHO, Key
 
 pytestmark = pytest.mark.slow
 

@@ -10,16 +10,16 @@ from dataclasses import asdict, replace
 import pytest
 from rich.console import Console
 
-from cli.platform.facts import AlarmView, EndpointState
-from cli.target import Target
-from cli.view.board import Board, brief, brief_verdict, changes, e_value, news
-from cli.view.snapshot import Snapshot, VariantView, role, seen_at
-from cli.view.trial import trial
-from rollout.core.live import Live, Variant
-from rollout.core.plan import ReplayGate, Step
-from rollout.core.state import RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.platform.facts import AlarmView, EndpointState
+from modelstack.cli.target import Target
+from modelstack.cli.view.board import Board, brief, brief_verdict, changes, e_value, news
+from modelstack.cli.view.snapshot import Snapshot, VariantView, role, seen_at
+from modelstack.cli.view.trial import trial
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.plan import ReplayGate, Step
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look, printed
 from tests.simulator.platform import World

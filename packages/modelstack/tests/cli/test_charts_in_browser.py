@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from cli.console.figure import colours as variant_colours
+from modelstack.cli.console.figure import colours as variant_colours
 from tests.cli.browsed import GAP
 from tests.cli.driven import press, wait
 from tests.simulator.platform import World

@@ -11,11 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
-from cli.options import Delay, Number, Whole
-from rollout.reason import Reason
+from modelstack.cli.main import main
+from modelstack.cli.options import Delay, Number, Whole
+from modelstack.rollout.reason import Reason
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 COMMANDS = [
     ["status"],
     ["watch"],
@@ -53,7 +53,11 @@ def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aws_keys: None) 
 def test_an_output_that_cannot_be_written_is_a_line_and_no_traceback(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "modelstack.cli.main", *words],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert (done.returncode, done.stderr) == (3, b"error: the output cannot be written: No space left on device\n")
 
@@ -314,6 +318,6 @@ def test_ctrl_c_leaves_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch)
     def interrupted(stack: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.target_options.resolve", interrupted)
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", interrupted)
     result = invoke("watch")
     assert (result.exit_code, result.output) == (130, "")

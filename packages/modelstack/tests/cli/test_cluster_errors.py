@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
-from platforms.kubernetes.kinds import ROLLOUT
+from modelstack.cli.main import main
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
 from tests.cli.clustered import Cluster
 from tests.cli.there import NAME, NAMESPACE
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.local import cluster_image
-from cli.local.cluster_image import published
-from cli.local.container import (
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local import cluster_image
+from modelstack.cli.local.cluster_image import published
+from modelstack.cli.local.container import (
     CONTROLLER,
     CONTROLLER_PROGRAM,
     DEBIAN_BASE,
@@ -21,12 +21,12 @@ from cli.local.container import (
     controller_files,
     lay_out_controller,
 )
-from cli.local.imported import imported, names_in
-from platforms.kubernetes.oci import MANIFEST_TYPE, Manifest
+from modelstack.cli.local.imported import imported, names_in
+from modelstack.platforms.kubernetes.oci import MANIFEST_TYPE, Manifest
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 BUILDAH = """#!/bin/sh
 case $1 in
 images) for word; do name=${word#reference=}; done; grep -qx "$name" images && echo "sha256:id" ;;
@@ -70,6 +70,7 @@ def repositories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, d
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setattr(cluster_image, "project_root", lambda: ROOT)
+    monkeypatch.setattr(cluster_image, "project_root", lambda: ROOT)
     monkeypatch.setattr(cluster_image, "wheels", lambda *_: tmp_path / "wheels")
     monkeypatch.setattr(cluster_image, "OciRepository", Registered)
     monkeypatch.setattr(Registered, "repositories", {}, raising=False)
@@ -86,7 +87,7 @@ def test_an_image_is_built_and_pushed_once_and_latest_means_the_last(
     assert all(line.endswith("is there already") for line in said[4:])
     changed = tmp_path / "changed.py"
     changed.write_text("x = 1\n")
-    monkeypatch.setattr("cli.local.container.controller_files", lambda: {"changed.py": changed})
+    monkeypatch.setattr("modelstack.cli.local.container.controller_files", lambda: {"changed.py": changed})
     second = published("registry.example/team", said.append)
     assert (second["serving"] == first["serving"], second["controller"] == first["controller"]) == (True, False)
     place = "registry.example/team/controller"
@@ -165,8 +166,10 @@ def test_its_build_context_has_what_its_dockerfile_asks_for(tmp_path: Path) -> N
     copied = re.findall(r"^COPY (?!--)(\S+)", (tmp_path / "context" / "Dockerfile").read_text(), re.MULTILINE)
     assert {"runtime", "controller.txt", "wheels"} == set(copied)
     assert all((tmp_path / "context" / name).exists() for name in copied)
-    assert (tmp_path / "context" / "runtime" / "platforms" / "kubernetes" / "program" / "__main__.py").is_file()
-    assert not (tmp_path / "context" / "runtime" / "platforms" / "aws").exists()
+    assert (
+        tmp_path / "context" / "runtime" / "modelstack" / "platforms" / "kubernetes" / "program" / "__main__.py"
+    ).is_file()
+    assert not (tmp_path / "context" / "runtime" / "modelstack" / "platforms" / "aws").exists()
 
 
 def test_what_a_program_imports_is_found_through_functions_and_packages(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cli.commands_page import PAGE, page
-from cli.main import main
+from modelstack.cli.commands_page import PAGE, page
+from modelstack.cli.main import main
 
 
 def test_the_page_in_the_tree_is_made_from_the_present_commands() -> None:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from cli.local.stack import Stack
-from cli.main import main
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.main import main
 
 IMAGE = f"registry.example/train@sha256:{'a' * 64}"
 WORDS = ("--engine", "kubeflow", "--stack", "dev", "--image", IMAGE, "--folder", "code=s3://bucket/code")

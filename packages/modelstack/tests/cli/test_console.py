@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from cli.console.app import app
-from cli.console.comparison import ComparisonRow
-from cli.console.figure import Span
-from cli.console.pages import _versions
-from cli.console.time_range import interval
-from cli.platform.facts import AlarmInFull, AlarmView, QualityView
-from cli.target import Target
-from rollout.core.plan import Step
-from rollout.core.release import release_id
-from rollout.core.state import RolloutState
-from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
+from modelstack.cli.console.app import app
+from modelstack.cli.console.comparison import ComparisonRow
+from modelstack.cli.console.figure import Span
+from modelstack.cli.console.pages import _versions
+from modelstack.cli.console.time_range import interval
+from modelstack.cli.platform.facts import AlarmInFull, AlarmView, QualityView
+from modelstack.cli.target import Target
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.release import release_id
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
 from tests.cli.browsed import REQUESTS, Browser, Metrics, pages
 from tests.cli.conftest import plan
-from tests.provenance.conftest import FACTS
+from tests.records.provenance.conftest import FACTS
 from tests.rollout.worlds import wish
 from tests.simulator.platform import World
 

@@ -10,8 +10,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from cli.console.pages import Pages
-from cli.console.serve import ConsoleServer
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.console.serve import ConsoleServer
 from tests.cli.browsed import PANELS, pages
 from tests.cli.driven import PATIENCE, press, wait
 from tests.simulator.platform import World

@@ -9,13 +9,13 @@ from itertools import combinations
 
 import pytest
 
-from cli.console import pages as shown_pages
-from cli.console.app import app
-from cli.console.lineage import HEIGHT, WIDTH, happened, picture
-from cli.errors import OperatorError
-from cli.target import Target
-from cli.view.times import when
-from records.lineage.graph import ACTORS, Graph
+from modelstack.cli.console import pages as shown_pages
+from modelstack.cli.console.app import app
+from modelstack.cli.console.lineage import HEIGHT, WIDTH, happened, picture
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.target import Target
+from modelstack.cli.view.times import when
+from modelstack.records.lineage.graph import ACTORS, Graph
 from tests.cli.browsed import Browser, pages
 from tests.records.lineage.recorded import DEV, DIGEST, HERE, OURS, PROD, arn, at, graph
 from tests.simulator.platform import World

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from markupsafe import escape
 
-from cli.console.app import app
-from cli.console.pages import Pages
-from cli.platform.kubernetes.platform import Kubernetes
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes.panels import Panels
-from services.declaration.panels import PanelSettings
+from modelstack.cli.console.app import app
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.platform.kubernetes.platform import Kubernetes
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes.panels import Panels
+from modelstack.services.declaration.panels import PanelSettings
 from tests.cli.browsed import Browser
 from tests.cli.clustered import Cluster
 from tests.cli.conftest import plan

@@ -6,14 +6,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from cli.platform.facts import ServedView, Spent
-from cli.platform.kubernetes.counted import served, spent
-from cli.view.render import served as served_table
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes import objective_rules
-from platforms.kubernetes.metrics import CLASS, EDGE
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.rule import Watched
+from modelstack.cli.platform.facts import ServedView, Spent
+from modelstack.cli.platform.kubernetes.counted import served, spent
+from modelstack.cli.view.render import served as served_table
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes import objective_rules
+from modelstack.platforms.kubernetes.metrics import CLASS, EDGE
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.rule import Watched
 from tests.cli.played import printed
 from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 

@@ -9,13 +9,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from click.testing import CliRunner
 
-from cli.errors import NotAnswered, OperatorError, explained
-from cli.invoke import answer_of
-from cli.main import main
-from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
-from rollout.core.state import StateError
-from services.declaration.alarms import RUNBOOK
-from services.invoke import Request
+from modelstack.cli.errors import NotAnswered, OperatorError, explained
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.main import main
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
+from modelstack.rollout.core.state import StateError
+from modelstack.services.declaration.alarms import RUNBOOK
+from modelstack.services.invoke import Request
 from tests.process import ROOT
 from tests.services.memory import MemoryInvoke
 
@@ -115,7 +115,7 @@ def test_what_the_rules_refuse_is_a_no_and_what_a_platform_does_not_answer_is_un
 
 
 def test_a_digest_in_a_message_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.target_options.resolve", lambda _: told_so("--at sha256:abc: no release"))
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", lambda _: told_so("--at sha256:abc: no release"))
     assert "--at sha256:abc: no release" in CliRunner().invoke(main, ["status"]).stderr
 
 

@@ -13,10 +13,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import commands_page
-from cli.errors import OperatorError
-from cli.main import main
-from cli.view.snapshot import Snapshot
+from modelstack.cli import commands_page
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.view.snapshot import Snapshot
 
 LABEL = '{"inference_id": "order-17", "label": true}'
 REASON = ("--reason", "x")
@@ -128,7 +128,7 @@ def test_an_error_that_nobody_expected_is_no_answer_either(monkeypatch: pytest.M
     def broken(_: object) -> Snapshot:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("cli.target_options.resolve", broken)
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", broken)
     done = invoke("retrain", "waiting")
     assert (done.exit_code, "ZeroDivisionError: a bug" in done.stderr) == (3, True)
 

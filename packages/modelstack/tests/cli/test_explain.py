@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.platform.facts import AlarmView
-from cli.view.explain import Story, explain
-from cli.view.narrate import told
-from cli.view.situation import situation
-from rollout.core.endings import roll_back_trial
-from rollout.core.event import latency
-from rollout.core.plan import ReplayGate, Step
-from rollout.core.state import Phase, Replayed
-from rollout.judge.metrics import Metric
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.facts import AlarmView
+from modelstack.cli.view.explain import Story, explain
+from modelstack.cli.view.narrate import told
+from modelstack.cli.view.situation import situation
+from modelstack.rollout.core.endings import roll_back_trial
+from modelstack.rollout.core.event import latency
+from modelstack.rollout.core.plan import ReplayGate, Step
+from modelstack.rollout.core.state import Phase, Replayed
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release

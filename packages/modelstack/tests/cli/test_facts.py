@@ -13,28 +13,28 @@ from typing import Any
 
 import pytest
 
-from cli.retrain import Retraining
-from cli.view import board, explain, trial
-from cli.view.watching import code_of
-from monitoring.alarms.alarm import Alarm, Said
-from monitoring.alarms.alike import Numbers
-from monitoring.alarms.outage import Outage
-from monitoring.alarms.response import respond
-from retraining import decision
-from retraining.notice import message
-from retraining.record import Held, Obstacle, RetrainingEvent, RetrainingRecord, Trigger
-from retraining.rules import Rules
-from rollout import reason
-from rollout.controller.commands import PLAIN
-from rollout.controller.notice import notice
-from rollout.controller.outbox import Outbox
-from rollout.core.event import Event
-from rollout.core.failing import Counted
-from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.state import Replayed
-from rollout.judge.metrics import Metric
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.retrain import Retraining
+from modelstack.cli.view import board, explain, trial
+from modelstack.cli.view.watching import code_of
+from modelstack.monitoring.alarms.alarm import Alarm, Said
+from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.monitoring.alarms.response import respond
+from modelstack.monitoring.retraining import decision
+from modelstack.monitoring.retraining.notice import message
+from modelstack.monitoring.retraining.record import Held, Obstacle, RetrainingEvent, RetrainingRecord, Trigger
+from modelstack.monitoring.retraining.rules import Rules
+from modelstack.rollout import reason
+from modelstack.rollout.controller.commands import PLAIN
+from modelstack.rollout.controller.notice import notice
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.plan import Plan, ReplayGate, Step
+from modelstack.rollout.core.state import Replayed
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan, put_on_trial, served_world
 from tests.cli.played import look
 from tests.rollout.worlds import release as make_release

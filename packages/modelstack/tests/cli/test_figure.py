@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cli.console import app
-from cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, colours, short
-from cli.console.widget_figures import figure
-from cli.platform.facts import Series
-from services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
+from modelstack.cli.console import app
+from modelstack.cli.console.figure import Curve, Figure, Lane, Mark, Span, Version, colours, short
+from modelstack.cli.console.widget_figures import figure
+from modelstack.cli.platform.facts import Series
+from modelstack.services.declaration.panels import CurveSpec, Panel, PanelSpec, Query
 
 NOON = 1_772_366_400.0
 HOUR = Span(NOON - 3600, NOON)

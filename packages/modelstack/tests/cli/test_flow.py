@@ -8,11 +8,11 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from cli.flow import picture, text
-from cli.main import main
-from pipeline.steps import PIPELINE, Input, Pipeline, Step
+from modelstack.cli.flow import picture, text
+from modelstack.cli.main import main
+from modelstack.pipeline.steps import PIPELINE, Input, Pipeline, Step
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 SVG = "{http://www.w3.org/2000/svg}"
 TWO = Pipeline(
     (Input("code", "folder", "the code"), Input("word", "text", "a word")),

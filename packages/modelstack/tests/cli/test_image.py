@@ -13,11 +13,11 @@ import pytest
 from moto import mock_aws
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.local import cluster_image, image
-from cli.local.container import Engine
-from cli.local.image import DOCKER_MANIFEST, SERVING, Repository, published
-from cli.local.stack import Stack
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local import cluster_image, image
+from modelstack.cli.local.container import Engine
+from modelstack.cli.local.image import DOCKER_MANIFEST, SERVING, Repository, published
+from modelstack.cli.local.stack import Stack
 
 CONSOLE = Console(quiet=True)
 OCI = "application/vnd.oci.image.manifest.v1+json"

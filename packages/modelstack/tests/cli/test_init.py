@@ -34,16 +34,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from cli.errors import OperatorError
-from cli.init import new_model
-from cli.init.report import gates
-from cli.main import main
-from pipeline.build import build
-from pipeline.pack import SealedPackage
-from pipeline.rows import Rows
-from pipeline.step import StepFailed
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.init import new_model
+from modelstack.cli.init.report import gates
+from modelstack.cli.main import main
+from modelstack.pipeline.build import build
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.rows import Rows
+from modelstack.pipeline.step import StepFailed
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 COLUMNS = ["plan", "months", "spend", "region"]
 WORDS, NUMBERS = ["plan", "region"], ["months", "spend"]
 
@@ -76,7 +76,7 @@ def checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "root" / "model").mkdir(parents=True)
     (folder / "root" / "requirements").symlink_to(ROOT / "requirements")
     monkeypatch.setattr(new_model, "build", built)
-    monkeypatch.setattr("cli.commands.packages.project_root", lambda: folder / "root")
+    monkeypatch.setattr("modelstack.cli.commands.packages.project_root", lambda: folder / "root")
 
 
 @pytest.fixture
@@ -290,7 +290,8 @@ def test_functions_of_ones_own_are_refused_by_name(here: Path, monkeypatch: pyte
     put(here, estimator.fit(table[NUMBERS], table["churned"]), table)
     refused(here, "app.txt does not lock churn_features, which model/training.py imports: add it to requirements")
     monkeypatch.setattr(
-        "cli.init.estimator.joblib.load", lambda _: estimator.set_params(functiontransformer__func=lambda x: x)
+        "modelstack.cli.init.estimator.joblib.load",
+        lambda _: estimator.set_params(functiontransformer__func=lambda x: x),
     )
     refused(here, "churn.joblib: a part of it cannot be stored .*lambda.*; expected parts of installed libraries alone")
 
@@ -364,7 +365,7 @@ def test_an_estimator_of_another_scikit_learn_is_told(here: Path) -> None:
         return boosted()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cli.init.estimator.joblib.load", load)
+        patch.setattr("modelstack.cli.init.estimator.joblib.load", load)
         assert init(here).notes[0] == "churn.joblib was made with scikit-learn 1.2; what is built is fitted with 1.9"
 
 
@@ -425,7 +426,7 @@ def test_the_command_tells_files_gates_next_commands_and_parts(here: Path) -> No
         "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}
     }
     invoke = "modelstack invoke model/example_request.json"
-    for line in ("modelstack serve /kept/model.tar.gz", "python -m pipeline build", "make up", invoke):
+    for line in ("modelstack serve /kept/model.tar.gz", "python -m modelstack.pipeline build", "make up", invoke):
         assert line in done.stdout
     assert re.search("features.py +FEATURES +- +units, and the values", done.stdout)
     again = CliRunner().invoke(main, [*words, "--id", "customer"])

@@ -15,10 +15,10 @@ import skops.io
 import yaml
 from click.testing import CliRunner, Result
 
-from cli.init import mlflow_model
-from cli.main import main
+from modelstack.cli.init import mlflow_model
+from modelstack.cli.main import main
 from tests.cli.test_init import boosted, checkout, frame
-from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
+from tests.records.tracking.small_mlflow import SmallMlflow, small_mlflow
 
 SKLEARN, PYTHON = metadata.version("scikit-learn"), platform.python_version()
 SKLEARN_FLAVOUR = {"pickled_model": "model.pkl", "serialization_format": "cloudpickle", "sklearn_version": SKLEARN}

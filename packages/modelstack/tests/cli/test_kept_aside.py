@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import boto3
 import pytest
 
-from cli.target import Target
-from cli.view.kept_aside import line, read
+from modelstack.cli.target import Target
+from modelstack.cli.view.kept_aside import line, read
 from tests.platforms.aws.mocked import mocked_aws
 
 
@@ -59,7 +59,7 @@ def test_an_endpoint_that_is_made_again_while_a_console_runs_begins_anew(
     monkeypatch.setattr(Target, "client", client)
     assert target.created == made.pop(0)
     now = time.monotonic() + 61
-    monkeypatch.setattr("cli.target.time.monotonic", lambda: now)
+    monkeypatch.setattr("modelstack.cli.target.time.monotonic", lambda: now)
     assert target.created == made[0]
 
 

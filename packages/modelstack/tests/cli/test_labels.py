@@ -14,15 +14,15 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from cli import labels as ops_labels
-from cli.commands import sending
-from cli.errors import OperatorError
-from cli.labels import LateLabels, read, upload
-from cli.main import main
-from cli.options import Delay
-from cli.replay import Pace, Report, Sender, run
-from cli.target import Target
 from model.data import Flight
+from modelstack.cli import labels as ops_labels
+from modelstack.cli.commands import sending
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.labels import LateLabels, read, upload
+from modelstack.cli.main import main
+from modelstack.cli.options import Delay
+from modelstack.cli.replay import Pace, Report, Sender, run
+from modelstack.cli.target import Target
 from tests.cli.test_replay import replayed
 from tests.platforms.aws.mocked import mocked_aws
 
@@ -95,7 +95,7 @@ def test_a_file_with_a_line_that_is_no_label_is_refused_whole_and_each_line_told
 def test_the_command_tells_where_labels_went_and_sends_nothing_of_a_file_with_a_wrong_line(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.target_options.resolve", lambda name: stack.target)
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", lambda name: stack.target)
     done = CliRunner().invoke(main, ["labels", "-"], input=LINE + b"\n")
     assert done.exit_code == 0, done.output
     assert "s3://bucket/labels/" in done.output

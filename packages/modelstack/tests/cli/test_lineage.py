@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from audit.record import RecordKind
-from cli.errors import OperatorError
-from cli.lineage.read import find_digest
-from cli.lineage.send import KEY, send
-from cli.lineage.tree import tree
-from cli.page import page
-from cli.view.times import when
-from records.lineage.openlineage import Event, events
-from records.lineage.package import lineage
-from rollout.core.state import RolloutState
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.lineage.read import find_digest
+from modelstack.cli.lineage.send import KEY, send
+from modelstack.cli.lineage.tree import tree
+from modelstack.cli.page import page
+from modelstack.cli.view.times import when
+from modelstack.records.audit.record import RecordKind
+from modelstack.records.lineage.openlineage import Event, events
+from modelstack.records.lineage.package import lineage
+from modelstack.rollout.core.state import RolloutState
 from tests.cli.played import printed
 from tests.listening import Quiet, listening
-from tests.provenance.conftest import FACTS
 from tests.records.lineage.recorded import ADA, DEV, DIGEST, HERE, OURS, PROD, TAKEN_BACK, at, graph, records
+from tests.records.provenance.conftest import FACTS
 from tests.rollout.worlds import release as make_release
 
 KNOWN = ("sha256:abcde" + "0" * 59, "sha256:abcdf" + "0" * 59)

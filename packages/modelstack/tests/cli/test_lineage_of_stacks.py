@@ -11,27 +11,27 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from audit.record import Entry, RecordKind
-from cli.commands import proving
-from cli.errors import OperatorError
-from cli.lineage import read as reading
-from cli.main import main
-from cli.target import Target
-from cli.target_options import TargetOptions
-from platforms.aws.audit_records import S3Records
-from platforms.aws.clients import Clients
-from platforms.aws.journal import copied_journal
-from platforms.s3.package_store import BucketPackageStore
-from provenance.evidence import sign
-from provenance.key_pair import KeyPair
-from rollout.core.state import RolloutState
-from services.approvals import Approval
-from services.sealed_packages import folder_of
-from tests.audit.made import Key
+from modelstack.cli.commands import proving
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.lineage import read as reading
+from modelstack.cli.main import main
+from modelstack.cli.target import Target
+from modelstack.cli.target_options import TargetOptions
+from modelstack.platforms.aws.audit_records import S3Records
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.records.provenance.evidence import sign
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.approvals import Approval
+from modelstack.services.sealed_packages import folder_of
 from tests.captured import line
 from tests.platforms.aws.mocked import journal_table, mocked_aws
-from tests.provenance.conftest import FACTS
+from tests.records.audit.made import Key
 from tests.records.lineage.recorded import ADA, BOB, CI, DIGEST, OURS
+from tests.records.provenance.conftest import FACTS
 from tests.rollout.worlds import release as make_release
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:proce
 
 
 def register(make: Clients, stack: str, **more: str) -> str:
-    """Register the package as `platforms.aws.versions` does; returns the version's ARN."""
+    """Register the package as `modelstack.platforms.aws.versions` does; returns the version's ARN."""
     sagemaker, name = make("sagemaker"), f"flight-delay-{stack}"
     sagemaker.create_model_package_group(ModelPackageGroupName=name)
     return sagemaker.create_model_package(

@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.target import Target
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
 
-AWS = ("boto3", "botocore", "platforms.aws.journal")
-CLUSTER = ("httpx", "pg8000", "platforms.kubernetes")
+AWS = ("boto3", "botocore", "modelstack.platforms.aws.journal")
+CLUSTER = ("httpx", "pg8000", "modelstack.platforms.kubernetes")
 LOOKS = """
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.watching import Looks
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.watching import Looks
 platform = platform_of(Target("prod", "flight-delay-prod", "", {outputs}))
 """
 
@@ -28,7 +28,7 @@ def loaded(code: str) -> list[str]:
 
 
 def test_the_help_loads_no_platforms_sdk() -> None:
-    assert [name for name in loaded("import cli.main") if name.startswith((*AWS, *CLUSTER, "numpy"))] == []
+    assert [name for name in loaded("import modelstack.cli.main") if name.startswith((*AWS, *CLUSTER, "numpy"))] == []
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_the_help_loads_no_platforms_sdk() -> None:
 def test_a_look_loads_what_its_own_platform_needs_and_nothing_of_the_other(
     outputs: str, its: tuple[str, ...], others: tuple[str, ...]
 ) -> None:
-    found = loaded(f"import cli.main{LOOKS.format(outputs=outputs)}")
+    found = loaded(f"import modelstack.cli.main{LOOKS.format(outputs=outputs)}")
     assert [name for name in found if name.startswith(others)] == []
     assert [name for name in its if name in found] == [*its]
 

@@ -17,10 +17,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from click.testing import CliRunner
 
-from cli.loadtest import Load, LoadResult, LoadTarget, _PreciseSelector, plotted, run, summed_up
-from cli.main import main
-from cli.target import Target
 from localcloud.testing import free_port
+from modelstack.cli.loadtest import Load, LoadResult, LoadTarget, _PreciseSelector, plotted, run, summed_up
+from modelstack.cli.main import main
+from modelstack.cli.target import Target
 from tests.platforms.http_endpoint import a_gateway
 from tests.serving.packages import CODE, INSTANCE, ROOT, served, write
 
@@ -96,8 +96,10 @@ def test_requests_to_an_endpoint_on_aws_are_signed_and_signed_again(
     rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     keys = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
-    monkeypatch.setattr("cli.commands.packages.find", lambda asked: Target("dev", "e", "eu-west-1", {}, keys))
-    monkeypatch.setattr("cli.loadtest._SIGNED_SECONDS", 0.1)
+    monkeypatch.setattr(
+        "modelstack.cli.commands.packages.find", lambda asked: Target("dev", "e", "eu-west-1", {}, keys)
+    )
+    monkeypatch.setattr("modelstack.cli.loadtest._SIGNED_SECONDS", 0.1)
     (tmp_path / "body").write_bytes(BODY)
     with a_gateway() as gateway:
         monkeypatch.setenv("AWS_ENDPOINT_URL", gateway.url)
@@ -171,7 +173,7 @@ def test_a_package_is_served_until_ctrl_c(sealed: Any):
     command = [
         sys.executable,
         "-c",
-        "from cli.main import main; main()",
+        "from modelstack.cli.main import main; main()",
         "serve",
         str(sealed.path),
         "--port",

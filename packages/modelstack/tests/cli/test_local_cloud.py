@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.local.cloud import Local
 from localcloud import process
 from localcloud.process import Running
 from localcloud.setup import Places
+from modelstack.cli.local.cloud import Local
 
 SAID = "local cloud: the environment that it runs from was removed or installed again, so it is restarted"
 

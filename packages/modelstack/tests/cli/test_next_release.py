@@ -11,22 +11,22 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cli import next_release
-from cli.errors import OperatorError
-from cli.main import main
-from cli.platform.aws.platform import Aws
-from cli.retrain import Retraining
-from cli.target import Target
-from infra.aws.stack_now import StackNow, image_for
-from infra.config.settings import Settings
-from platforms.aws.names import Names
-from retraining.record import Candidate, RetrainingRecord
-from rollout.core.restored import Restored
-from rollout.core.state import RolloutState
-from rollout.reason import Reason
+from modelstack.cli import next_release
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.platform.aws.platform import Aws
+from modelstack.cli.retrain import Retraining
+from modelstack.cli.target import Target
+from modelstack.monitoring.retraining.record import Candidate, RetrainingRecord
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws.stack_now import StackNow, image_for
+from modelstack.program.config.settings import Settings
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import wish
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev@sha256:" + "a" * 64
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 SOURCE = {"recipe": "c" * 64, "image_uri": OTHER, "platform": "aws"}
@@ -78,7 +78,7 @@ def test_it_is_the_release_that_the_program_finds(  # noqa: PLR0917 - one parame
 ) -> None:
     config = {**config_of_file(parameters), **more}
     pulumi(tmp_path, config, monkeypatch)
-    monkeypatch.setattr("cli.retrain.look", lambda _: Retraining(RetrainingRecord(), candidate, None))
+    monkeypatch.setattr("modelstack.cli.retrain.look", lambda _: Retraining(RetrainingRecord(), candidate, None))
     serves(monkeypatch, SOURCE)
 
     names = Names("flight-delay", stack, "111122223333", "us-east-1")

@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cli import next_release
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.platform.facts import EndpointState
-from cli.platform.kubernetes.platform import Kubernetes
-from cli.platform.package_store import newest
-from cli.target import Target
-from cli.view import render
-from cli.view.snapshot import seen_at, take
-from monitoring.predictions import EVER, Prediction
-from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT
-from platforms.kubernetes.route import ASKED, PendingConfig
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.live import Live, Variant
-from rollout.core.plan import Step
-from rollout.core.state import RolloutState
+from modelstack.cli import next_release
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import EndpointState
+from modelstack.cli.platform.kubernetes.platform import Kubernetes
+from modelstack.cli.platform.package_store import newest
+from modelstack.cli.target import Target
+from modelstack.cli.view import render
+from modelstack.cli.view.snapshot import seen_at, take
+from modelstack.monitoring.predictions import EVER, Prediction
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE
+from modelstack.platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT
+from modelstack.platforms.kubernetes.route import ASKED, PendingConfig
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import RolloutState
 from tests.cli.clustered import Cluster
 from tests.cli.conftest import plan
 from tests.cli.played import printed

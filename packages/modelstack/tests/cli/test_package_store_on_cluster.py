@@ -12,24 +12,24 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from cli import reproduce
-from cli.errors import AGAIN, OperatorError
-from cli.lineage.read import read
-from cli.lineage.tree import tree
-from cli.page import page
-from cli.platform.choose import platform_of
-from cli.report.versions import bring, fetched
-from cli.restore import _verified
-from cli.target import Target
-from pipeline.pack import SealedPackage
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.approvals import PackageApprovals
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.oci import OciRepository, sha256
-from platforms.kubernetes.versions import ModelPackages
-from provenance.key_pair import KeyPair
-from services.approvals import approve
+from modelstack.cli import reproduce
+from modelstack.cli.errors import AGAIN, OperatorError
+from modelstack.cli.lineage.read import read
+from modelstack.cli.lineage.tree import tree
+from modelstack.cli.page import page
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.report.versions import bring, fetched
+from modelstack.cli.restore import _verified
+from modelstack.cli.target import Target
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.approvals import PackageApprovals
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.platforms.kubernetes.oci import OciRepository, sha256
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.approvals import approve
 from tests.cli.registered import NAME, Stack, stack_of
 from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.mocked import lead_to_mocks

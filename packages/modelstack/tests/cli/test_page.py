@@ -13,14 +13,14 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli import page as printing
-from cli.error_handling import show_error
-from cli.errors import OperatorError
-from cli.options import Reason
-from cli.page import Page, give, page, say
-from rollout.kinds import Kind
-from rollout.reason import Reason as Kept
-from rollout.signs import ACTS
+from modelstack.cli import page as printing
+from modelstack.cli.error_handling import show_error
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.options import Reason
+from modelstack.cli.page import Page, give, page, say
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason as Kept
+from modelstack.rollout.signs import ACTS
 
 CLI = Path(printing.__file__).parent
 HOSTILE = "well\x1b[2J\x1b]0;title\x07\x9b31m\r\u202egood"

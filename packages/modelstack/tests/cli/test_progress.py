@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.local.progress import Follower, follow
-from cli.local.stack import Stack
-from rollout.controller.notice import doing, waiting
-from rollout.core.decision import TrialObservations, decide
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
+from modelstack.cli.local.progress import Follower, follow
+from modelstack.cli.local.stack import Stack
+from modelstack.rollout.controller.notice import doing, waiting
+from modelstack.rollout.core.decision import TrialObservations, decide
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.rollout.worlds import release as make_release
 
 URN = "urn:pulumi:local::modelstack::aws:sagemaker/endpoint:Endpoint::serving"
@@ -138,7 +138,7 @@ def without_traffic(seconds: float) -> str:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which stands still until it is set."""
     clock = [0.0]
-    monkeypatch.setattr("cli.local.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("modelstack.cli.local.progress.time.monotonic", lambda: clock[0])
     return clock
 
 

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from cli.platform.aws import platform as module
-from cli.platform.choose import platform_of
-from cli.platform.facts import QualityView
-from cli.target import Target
-from cli.view import render
-from cli.view.situation import situation
-from monitoring.bulk import usual
-from monitoring.drift.record import Reading
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.performance import LabelScore, Performance
-from monitoring.labels.quality import Scored
-from services.drift_record import DriftRecord
-from services.measuring import Measuring
+from modelstack.cli.platform.aws import platform as module
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import QualityView
+from modelstack.cli.target import Target
+from modelstack.cli.view import render
+from modelstack.cli.view.situation import situation
+from modelstack.monitoring.bulk import usual
+from modelstack.monitoring.drift.record import Reading
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.performance import LabelScore, Performance
+from modelstack.monitoring.labels.quality import Scored
+from modelstack.services.drift_record import DriftRecord
+from modelstack.services.measuring import Measuring
 from tests.cli.conftest import served_world
 from tests.cli.played import look, printed
 from tests.services.labelled import DECLARED, World

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.local.recovery import Lock, locks, mend, recover, settled
-from cli.local.stack import Done, Stack
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.recovery import Lock, locks, mend, recover, settled
+from modelstack.cli.local.stack import Done, Stack
 
 HERE = socket.gethostname()
 
@@ -86,7 +86,7 @@ def test_an_update_that_is_at_work_is_left_alone_and_named(tmp_path: Path) -> No
     assert stack.asked == []
 
 
-@pytest.mark.parametrize("module", ["cli.local.up", "demos.builds"])
+@pytest.mark.parametrize("module", ["modelstack.cli.local.up", "demos.builds"])
 def test_an_update_that_make_up_or_pipeline_started_is_stopped_by_one_signal_to_that(
     tmp_path: Path, module: str
 ) -> None:

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from cli import rollback
-from cli.errors import OperatorError
-from cli.platform.aws.platform import Aws
-from cli.target import Target
-from cli.view import releases as room
-from cli.view import render, snapshot
-from cli.view.releases import Name, find, known, rejected, variant_of
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
-from services.versions import Version
+from modelstack.cli import rollback
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.aws.platform import Aws
+from modelstack.cli.target import Target
+from modelstack.cli.view import releases as room
+from modelstack.cli.view import render, snapshot
+from modelstack.cli.view.releases import Name, find, known, rejected, variant_of
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
+from modelstack.services.versions import Version
 from tests.cli.played import printed
 
 RECIPES = {"old": "a2527f0cafcc" + "1" * 52, "bad": "131f6efc130e" + "2" * 52}

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from cli.local.image import region_of
-from cli.platform.choose import platform_of
-from cli.platform.facts import ServedView
-from cli.view import budget, served
-from cli.view.budget import BudgetView
-from cli.view.render import budget as budget_line
-from cli.view.render import delay, shown_metrics
-from cli.view.render import served as served_table
-from monitoring.objectives.slo import Objective
+from modelstack.cli.local.image import region_of
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import ServedView
+from modelstack.cli.view import budget, served
+from modelstack.cli.view.budget import BudgetView
+from modelstack.cli.view.render import budget as budget_line
+from modelstack.cli.view.render import delay, shown_metrics
+from modelstack.cli.view.render import served as served_table
+from modelstack.monitoring.objectives.slo import Objective
 from tests.cli.conftest import PROD, CloudWatch
 from tests.cli.played import printed
 

@@ -11,16 +11,16 @@ from unittest.mock import Mock
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import replay_progress
-from cli.commands import sending
-from cli.errors import OperatorError
-from cli.main import main
-from cli.replay import Pace, Report, events, run
-from cli.replay_progress import Mark
-from cli.target import Target
 from model import data
 from model.data import Flight
-from services.invoke import Request, Response
+from modelstack.cli import replay_progress
+from modelstack.cli.commands import sending
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.replay import Pace, Report, events, run
+from modelstack.cli.replay_progress import Mark
+from modelstack.cli.target import Target
+from modelstack.services.invoke import Request, Response
 from tests.services.memory import MemoryInvoke
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def model(request: Request) -> tuple[int, bytes, float]:
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> MemoryInvoke:
     made = MemoryInvoke({"v-a": model})
-    monkeypatch.setattr("cli.replay.platform_of", lambda _: Mock(invoke=lambda _: made))
+    monkeypatch.setattr("modelstack.cli.replay.platform_of", lambda _: Mock(invoke=lambda _: made))
     return made
 
 
@@ -104,7 +104,7 @@ def test_a_stopped_replay_sends_nothing_more_of_what_waits_behind_a_slow_endpoin
         stop.set()
         yield flight(0)
 
-    monkeypatch.setattr("cli.replay.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("modelstack.cli.replay.ThreadPoolExecutor", Pool)
     send = endpoint.send
     monkeypatch.setattr(endpoint, "send", send_late)
     report = run(TARGET, source(), Pace(rate=10_000), stop=stop)
@@ -277,7 +277,7 @@ def test_a_replay_that_waits_for_its_last_answers_reports_when_it_is_told_to_sto
                 signal.raise_signal(signal.SIGTERM)
             super().shutdown(wait, cancel_futures=cancel_futures)
 
-    monkeypatch.setattr("cli.replay.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("modelstack.cli.replay.ThreadPoolExecutor", Pool)
     done = replayed(monkeypatch, lambda since, until: iter([flight(0)]), "--rate", "1000", "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["sent"] <= 1

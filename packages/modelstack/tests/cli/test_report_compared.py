@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli.report.compared import Answered, NotComparable, compared
+from modelstack.cli.report.compared import Answered, NotComparable, compared
 
 ROWS = 2000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cli.report.data import drift
-from monitoring.statistics.profile import Categorical, Numeric, Profile
+from modelstack.cli.report.data import drift
+from modelstack.monitoring.statistics.profile import Categorical, Numeric, Profile
 
 
 def numbers(values: np.ndarray, missing: int = 0) -> Numeric:

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from cli.report.duration import Traffic, foreseen
-from rollout.core.plan import Plan, Step
-from rollout.judge.metrics import Metric
+from modelstack.cli.report.duration import Traffic, foreseen
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.judge.metrics import Metric
 
 ERRORS = Metric("errors", "rate", 0.02)
 PLAN = Plan((Step(10, 30), Step(50, 30)), metrics=(ERRORS,), window_seconds=10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.report.markdown import MOST_BYTES, Section, bar, code, document, fenced, sided, table, text
+from modelstack.cli.report.markdown import MOST_BYTES, Section, bar, code, document, fenced, sided, table, text
 
 HOSTILE = [
     "<script>alert(1)</script>",

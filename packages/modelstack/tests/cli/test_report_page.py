@@ -10,21 +10,21 @@ from typing import Any, cast
 
 import pytest
 
-from cli.errors import REFUSED, UNKNOWN
-from cli.report.compared import compared
-from cli.report.duration import Traffic, foreseen
-from cli.report.facts import Facts, Latency, Missing, PackageFacts
-from cli.report.gather import Live, expected
-from cli.report.infrastructure import Prices
-from cli.report.page import marker, page
-from cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
-from cli.report.versions import ComparedVersion
-from monitoring.statistics.profile import Categorical, Profile
-from pipeline.archive import Manifest
-from rollout.core.plan import Plan, Step
-from rollout.core.verdict import Verdict
-from rollout.judge.metrics import Metric
-from rollout.reason import Reason
+from modelstack.cli.errors import REFUSED, UNKNOWN
+from modelstack.cli.report.compared import compared
+from modelstack.cli.report.duration import Traffic, foreseen
+from modelstack.cli.report.facts import Facts, Latency, Missing, PackageFacts
+from modelstack.cli.report.gather import Live, expected
+from modelstack.cli.report.infrastructure import Prices
+from modelstack.cli.report.page import marker, page
+from modelstack.cli.report.preview import ROLLOUT, PolicyViolation, Preview, read
+from modelstack.cli.report.versions import ComparedVersion
+from modelstack.monitoring.statistics.profile import Categorical, Profile
+from modelstack.pipeline.archive import Manifest
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.reason import Reason
 from tests.cli.test_report_compared import answered
 from tests.cli.test_report_preview import CONFIG, ROLE, allow, config, policy, step
 from tests.rollout.worlds import release, wish

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.report.infrastructure import Prices, costs, permissions
-from cli.report.preview import PACKAGE, ROLLOUT, UNKNOWN, Preview, read
+from modelstack.cli.report.infrastructure import Prices, costs, permissions
+from modelstack.cli.report.preview import PACKAGE, ROLLOUT, UNKNOWN, Preview, read
 
 CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 ROLE = "aws:iam/rolePolicy:RolePolicy"

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import reproduce
-from cli.errors import OperatorError
-from cli.main import main
-from cli.target import Target
-from pipeline import origin
-from pipeline.build import build
-from pipeline.pack import SealedPackage
-from pipeline.recipe import recipe
-from platforms.aws.clients import Clients
-from platforms.aws.package_registry import registry
-from provenance.facts import Facts
-from provenance.key_pair import KeyPair
-from services.package_registry import publish
+from modelstack.cli import reproduce
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.target import Target
+from modelstack.pipeline import origin
+from modelstack.pipeline.build import build
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.recipe import recipe
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.package_registry import registry
+from modelstack.records.provenance.facts import Facts
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.package_registry import publish
 from tests.pipeline.conftest import ROOT, append, checkout_of, resealed
 from tests.platforms.aws.mocked import mocked_aws
 
@@ -48,7 +48,7 @@ def git(root: Path, *words: str) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("reproduced")
-    root = checkout_of(ROOT / "tests" / "pipeline" / "daily", folder / "repository")
+    root = checkout_of(ROOT / "packages/modelstack/tests" / "pipeline" / "daily", folder / "repository")
     (root / ".gitignore").write_text("__pycache__/\n")
     git(root, "init", "-q")
     git(root, "add", ".")
@@ -62,7 +62,9 @@ def clients(monkeypatch: pytest.MonkeyPatch, built: Built) -> Iterator[Clients]:
     with mocked_aws(monkeypatch) as make:
         make("s3").create_bucket(Bucket=PLACE["bucket"])
         make("sagemaker").create_model_package_group(ModelPackageGroupName=PLACE["group"])
-        monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", OUTPUTS))
+        monkeypatch.setattr(
+            "modelstack.cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", OUTPUTS)
+        )
         monkeypatch.setattr(reproduce, "project_root", lambda: built.root)
         yield make
 
@@ -162,7 +164,7 @@ def test_what_is_not_registered_and_what_another_key_signed_are_refused(
     assert (done.exit_code, "no such package is among the newest 100 of packages" in done.stderr) == (3, True)
     facts = published(clients, built.sealed)
     other = {**OUTPUTS, "signing_key": KeyPair.new().public_key.decode()}
-    monkeypatch.setattr("cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", lambda stack: Target("prod", "e", "us-east-1", other))
     told = reproduced(facts)
     assert (told.exit_code, "is not to be believed" in told.stderr) == (1, True)
 
@@ -171,7 +173,7 @@ def test_a_whole_digest_is_found_however_many_were_registered_since(
     clients: Clients, built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = published(clients, built.sealed)
-    monkeypatch.setattr("cli.reproduce.newest", lambda *_: [])
+    monkeypatch.setattr("modelstack.cli.reproduce.newest", lambda *_: [])
     target = Target("prod", "e", "us-east-1", OUTPUTS)
     assert reproduce.facts_of(target, facts.package.digest.upper().replace("SHA256", "sha256")) == facts
     with pytest.raises(OperatorError, match="no such package"):

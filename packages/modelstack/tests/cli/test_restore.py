@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import restore as restoring
-from cli.errors import OperatorError
-from cli.main import main
-from cli.restore import choose
-from cli.target import Target
-from cli.view import render
-from rollout.core.deployments import Deployment
-from rollout.core.plan import Step
-from rollout.reason import Reason
-from services.sealed_packages import RegistryError
+from modelstack.cli import restore as restoring
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.restore import choose
+from modelstack.cli.target import Target
+from modelstack.cli.view import render
+from modelstack.rollout.core.deployments import Deployment
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.reason import Reason
+from modelstack.services.sealed_packages import RegistryError
 from tests.cli.conftest import plan
 from tests.cli.played import TARGET, look, of_ada, printed
 from tests.simulator.platform import World
@@ -102,8 +102,8 @@ def test_without_any_deployment_it_says_so() -> None:
 @pytest.fixture
 def shell(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Types the command on a world in place of a cloud, whose archives are all there."""
-    monkeypatch.setattr("cli.target_options.resolve", lambda stack: TARGET)
-    monkeypatch.setattr("cli.rollback.platform_of", lambda _: of_ada(world))
+    monkeypatch.setattr("modelstack.cli.target_options.resolve", lambda stack: TARGET)
+    monkeypatch.setattr("modelstack.cli.rollback.platform_of", lambda _: of_ada(world))
     monkeypatch.setattr(restoring.audit_records, "proven", lambda _: list(world.records))
     monkeypatch.setattr(restoring, "journal_state", lambda _: world.state)
     monkeypatch.setattr(restoring, "_verified", lambda _, meant: f"s3://bucket/{meant.release}")
@@ -217,7 +217,7 @@ def test_an_archive_that_was_changed_is_told_with_what_lay_there_before(monkeypa
     def changed(*_: object, **__: object) -> str:
         raise RegistryError("it was changed after it was registered")
 
-    monkeypatch.setattr("cli.platform.package_store.verify_past", changed)
+    monkeypatch.setattr("modelstack.cli.platform.package_store.verify_past", changed)
     outputs = {"artifact_bucket": "artifacts", "package_group": "packages", "signing_key": "key"}
     target = Target("prod", "e", "us-east-1", outputs)
     with pytest.raises(OperatorError, match="nothing of it was run: it was changed after") as refused:

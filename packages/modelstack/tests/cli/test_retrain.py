@@ -12,18 +12,26 @@ import botocore.exceptions
 import pytest
 from click.testing import CliRunner
 
-from cli import retrain
-from cli.commands import deciding
-from cli.errors import OperatorError
-from cli.main import main
-from cli.platform.aws import platform as aws
-from cli.retrain import Retraining, ask, fate, line, told, waits
-from cli.target import Target
-from retraining.record import Candidate, Held, Obstacle, Phase, RetrainingEvent, RetrainingRecord, Trigger
-from rollout.controller.commands import Commands
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.cli import retrain
+from modelstack.cli.commands import deciding
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.main import main
+from modelstack.cli.platform.aws import platform as aws
+from modelstack.cli.retrain import Retraining, ask, fate, line, told, waits
+from modelstack.cli.target import Target
+from modelstack.monitoring.retraining.record import (
+    Candidate,
+    Held,
+    Obstacle,
+    Phase,
+    RetrainingEvent,
+    RetrainingRecord,
+    Trigger,
+)
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.cli.played import printed
 from tests.rollout.worlds import release as make_release
 from tests.rollout.worlds import wish

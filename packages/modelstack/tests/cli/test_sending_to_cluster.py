@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cli.errors import NotAnswered
-from cli.invoke import answer_of
-from cli.platform.kubernetes.platform import Kubernetes
-from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY, ROLLOUT
-from platforms.kubernetes.spec import RolloutSpec
-from services.invoke import Request
+from modelstack.cli.errors import NotAnswered
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.platform.kubernetes.platform import Kubernetes
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY, ROLLOUT
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.services.invoke import Request
 from tests.cli.clustered import Cluster
 from tests.cli.there import NAME, PAIR, target
 from tests.platforms.http_endpoint import Gateway, a_gateway

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 STUBBORN = "trap '' INT; sleep 300 & sleep 300 & echo $$ >{0}.new; mv {0}.new {0}; while :; do sleep 0.1; done"
 STOPPING = "\nstopping what is under way; Ctrl-C again stops at once\n"
 COMMAND = """
 import sys
-from cli.error_handling import run
-from cli.local.stack import Stack
+from modelstack.cli.error_handling import run
+from modelstack.cli.local.stack import Stack
 
 def body(console):
     console.print("begun")
@@ -72,7 +72,7 @@ def stubborn(tmp_path: Path) -> Path:
 
 
 def start(tmp_path: Path, *words: str, patience: str = "(0.3, 0.3)") -> subprocess.Popen[str]:
-    program = f"import cli.signals\ncli.signals.terminate.__defaults__ = ({patience},)\n{COMMAND}"
+    program = f"import modelstack.cli.signals\nmodelstack.cli.signals.terminate.__defaults__ = ({patience},)\n{COMMAND}"
     return subprocess.Popen(
         [sys.executable, "-c", program, *words],
         cwd=ROOT,

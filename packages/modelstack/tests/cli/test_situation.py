@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.platform.facts import AlarmView, ServedView
-from cli.view import render
-from cli.view.budget import BudgetView
-from cli.view.explain import explain
-from cli.view.narrate import told
-from cli.view.situation import situation
-from cli.view.snapshot import Snapshot, deleted_alarms, moment, with_parts
-from rollout.controller.commands import PLAIN
-from rollout.core.plan import Step
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.facts import AlarmView, ServedView
+from modelstack.cli.view import render
+from modelstack.cli.view.budget import BudgetView
+from modelstack.cli.view.explain import explain
+from modelstack.cli.view.narrate import told
+from modelstack.cli.view.situation import situation
+from modelstack.cli.view.snapshot import Snapshot, deleted_alarms, moment, with_parts
+from modelstack.rollout.controller.commands import PLAIN
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.cli.conftest import plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release

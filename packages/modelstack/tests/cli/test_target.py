@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from cli.errors import OperatorError
-from cli.target import Target, named, of_outputs
-from platforms.aws.names import Names
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.target import Target, named, of_outputs
+from modelstack.platforms.aws.names import Names
 
 ARN = "arn:aws-cn:sts::123456789012:assumed-role/night/ada"
 
@@ -21,7 +21,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
         "get_caller_identity", {"Arn": ARN, "Account": "123456789012", "UserId": "AIDAEXAMPLE12345678"}, {}
     )
     stub.activate()
-    monkeypatch.setattr("cli.target.Target.client", lambda *_: client)
+    monkeypatch.setattr("modelstack.cli.target.Target.client", lambda *_: client)
     monkeypatch.setenv("PATH", "")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.view.times import Moment, duration, stamp, when
+from modelstack.cli.view.times import Moment, duration, stamp, when
 
-CLI = Path(__file__).resolve().parents[2] / "cli"
+CLI = Path(__file__).resolve().parents[4] / "packages/modelstack/src/modelstack/cli"
 AT = datetime(2026, 3, 1, 9, 42, 7, tzinfo=UTC)
 _OTHER_FORMS = re.compile(r"%H:%M|\[11:19\]|\[:16\]|\[:19\]|slice\(11, 19\)|toLocale")
 

@@ -8,21 +8,20 @@ from typing import Any
 
 import pytest
 
-from audit.record import RecordKind
-from cli.errors import OperatorError
-from cli.trace.answer import Trace, share_of, trace
-from cli.trace.render import render
-from cli.trace.resolve import Resolved, resolve
-from cli.view.times import when
-from monitoring.predictions import EVER, Prediction, Searched, Window
-from provenance.facts import Builder
-from records.lineage.facts import Stack
-from records.lineage.package import lineage
-from rollout.core.event import Event
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.trace.answer import Trace, share_of, trace
+from modelstack.cli.trace.render import render
+from modelstack.cli.trace.resolve import Resolved, resolve
+from modelstack.cli.view.times import when
+from modelstack.monitoring.predictions import EVER, Prediction, Searched, Window
+from modelstack.records.audit.record import RecordKind
+from modelstack.records.lineage.facts import Stack
+from modelstack.records.lineage.package import lineage
+from modelstack.records.provenance.facts import Builder
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.cli.played import printed
-from tests.provenance.conftest import FACTS, UNKNOWN
 from tests.records.lineage.recorded import (
     ADA,
     ADVANCE,
@@ -39,6 +38,7 @@ from tests.records.lineage.recorded import (
     records,
     retrained,
 )
+from tests.records.provenance.conftest import FACTS, UNKNOWN
 
 ENDPOINT = "flight-delay-dev"
 BEGUN = 1_700_000_000.0

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from cli.view.board import Board
-from cli.view.trial import Proof, TrialView, evidence_of, replay_bounds, trial
-from rollout.core.plan import ReplayGate, Step
-from rollout.core.state import Phase, Replayed
-from rollout.judge.metrics import Metric
-from rollout.reason import Reason
+from modelstack.cli.view.board import Board
+from modelstack.cli.view.trial import Proof, TrialView, evidence_of, replay_bounds, trial
+from modelstack.rollout.core.plan import ReplayGate, Step
+from modelstack.rollout.core.state import Phase, Replayed
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.reason import Reason
 from tests.cli.conftest import METRICS, plan
 from tests.cli.played import look, printed
 from tests.simulator.platform import World

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.console import trial as figures
-from cli.view import trial_history
-from cli.view.trial import MetricView, evidence_of
-from cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, times
-from rollout.controller.look import trial_query
-from rollout.core.decision import TrialObservations
-from rollout.core.plan import Step
-from rollout.core.state import Phase, RolloutState
-from services.signals import CountedSignals
+from modelstack.cli.console import trial as figures
+from modelstack.cli.view import trial_history
+from modelstack.cli.view.trial import MetricView, evidence_of
+from modelstack.cli.view.trial_history import Memory, Pair, asked, ended, outcome, pair, times
+from modelstack.rollout.controller.look import trial_query
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.signals import CountedSignals
 from tests.cli.conftest import METRICS, plan
 from tests.rollout.worlds import ALARM, release
 from tests.simulator.platform import MemoryCounters, World

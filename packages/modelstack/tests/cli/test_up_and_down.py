@@ -15,10 +15,11 @@ import psutil
 import pytest
 import yaml
 
+from bench.bed import import_path
 from localcloud.setup import Places, install_plugin, variables
 from tests.small import SMALL
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 _NOT_COPIED = shutil.ignore_patterns(".venv", ".git", ".modelstack", "__pycache__", ".*_cache", ".hypothesis", "tests")
 
@@ -33,7 +34,7 @@ class Checkout:
 
     def start(self, command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [".venv/bin/python", "-m", f"cli.local.{command}"],
+            [".venv/bin/python", "-m", f"modelstack.cli.local.{command}"],
             cwd=self.root,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -76,7 +77,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    made = Checkout(root, stack.read_text(), {**os.environ, "PYTHONPATH": str(root), "LOCALCLOUD_PORT": str(port)})
+    made = Checkout(
+        root, stack.read_text(), {**os.environ, "PYTHONPATH": import_path(root), "LOCALCLOUD_PORT": str(port)}
+    )
     yield made
     if made.processes():  # a test failed before the last one
         made.run("down")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.view.awaited import Awaited
-from cli.view.render import snapshot
-from cli.view.snapshot import Snapshot
-from cli.view.watching import (
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.view.awaited import Awaited
+from modelstack.cli.view.render import snapshot
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.cli.view.watching import (
     NEEDS_A_PERSON,
     NOT_TRIED,
     ON_TRIAL,
@@ -27,10 +27,10 @@ from cli.view.watching import (
     code_of,
     watch,
 )
-from rollout.controller.ports import SignalQuery
-from rollout.core.decision import TrialObservations
-from rollout.core.plan import Plan, Step
-from services.signals import CountedSignals
+from modelstack.rollout.controller.ports import SignalQuery
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.services.signals import CountedSignals
 from tests.cli.conftest import plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release
@@ -301,7 +301,7 @@ def test_packages_are_read_again_only_when_the_rollout_moved_on_and_never_where_
         given.append(packages)
         return replace(look(world), packages=PACKAGES if packages is None else packages)
 
-    monkeypatch.setattr("cli.view.watching.take", take)
+    monkeypatch.setattr("modelstack.cli.view.watching.take", take)
     looks = Looks(TARGET, world.controller())
     looks()
     looks()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.stack import Stack
 from localcloud.setup import Places
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.stack import Stack
 from tests.process import ROOT
 
 GOOD = (ROOT / "stacks/Pulumi.local.yaml").read_text().splitlines(keepends=True)

@@ -5,15 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from cli.target import Target
-from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, GATEWAY, PACKAGE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT, VARIANT
-from platforms.kubernetes.rules import rules, weights
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.workloads import SERVICE_NAME
-from rollout.core.plan import Plan
-from rollout.core.release import Release
+from modelstack.cli.target import Target
+from modelstack.platforms.kubernetes.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    GATEWAY,
+    PACKAGE,
+    ROLLOUT,
+    ROUTE,
+)
+from modelstack.platforms.kubernetes.names import CONFIG, CONTENT, ENDPOINT, VARIANT
+from modelstack.platforms.kubernetes.rules import rules, weights
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.workloads import SERVICE_NAME
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
 from tests.cli.clustered import CONTEXT, NAMESPACE, Cluster
 from tests.cli.conftest import put_on_trial
 from tests.rollout.worlds import fresh

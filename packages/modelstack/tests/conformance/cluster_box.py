@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 _MADE = "mount -t tmpfs tmpfs /run && mkdir /run/lock && ip link set lo up && echo made && exec sleep infinity"
 
 

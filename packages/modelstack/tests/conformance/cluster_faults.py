@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from infra.kubernetes.rights import own_rights
-from platforms.kubernetes.kinds import ROUTE
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.serving_config import ServingConfig
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.kinds import ROUTE
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.program.kubernetes.rights import own_rights
+from modelstack.rollout.core.errors import RolloutError
 from tests.conformance.cluster_site import GATEWAY, PROMETHEUS, SLOW, cluster
 from tests.conformance.cluster_stage import LOGIN, LONG, RIGHT, SiteStage, until_true
 from tests.conformance.stage import beside

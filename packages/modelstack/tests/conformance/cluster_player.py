@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from typing import Any
 
-from cli.local.cluster_image import published
-from cli.local.container import CONTROLLER
+from modelstack.cli.local.cluster_image import published
+from modelstack.cli.local.container import CONTROLLER
 from tests.conformance.cluster_site import Site
 from tests.conformance.cluster_stage import SiteStage
 from tests.conformance.of_clusters import CLUSTERS

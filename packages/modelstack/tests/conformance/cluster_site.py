@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes.controller import manifests
-from platforms.kubernetes import gateway
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.kinds import LEASE, POD
-from platforms.kubernetes.names import CONTROLLER
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes import gateway
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.kinds import LEASE, POD
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.kubernetes.controller import manifests
+from modelstack.rollout.core.errors import RolloutError
 from tests.conformance.cluster.objects import RESTRICTED
 from tests.conformance.cluster.objects import gateway as gateway_of
 from tests.platforms.load import wait_for
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 CLUSTER = Path(os.environ.get("FAULTS_ROOT", ROOT))  # the box has its own folder
 GATEWAY = "faults"
 PROMETHEUS = "http://10.99.0.1:9090"

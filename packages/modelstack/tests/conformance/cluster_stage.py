@@ -15,23 +15,23 @@ from typing import Any
 
 import httpx
 
-from infra.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
-from infra.kubernetes.rights import own_rights, workload_rights
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.assembled import Assembled, assembled
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import EVENT, POD
-from platforms.kubernetes.names import API_VERSION, CONTENT, PORT, ROLLOUT, VARIANT, Names
-from platforms.kubernetes.names import PACKAGE as MODEL_PACKAGE
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.live import Live
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.assembled import Assembled, assembled
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import EVENT, POD
+from modelstack.platforms.kubernetes.names import API_VERSION, CONTENT, PORT, ROLLOUT, VARIANT, Names
+from modelstack.platforms.kubernetes.names import PACKAGE as MODEL_PACKAGE
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.program.kubernetes.pod import CONTAINER_SECURITY, POD_SECURITY, disruption_budget, environment
+from modelstack.program.kubernetes.rights import own_rights, workload_rights
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.conformance.cluster import objects
 from tests.conformance.cluster.alarms import Rules
 from tests.conformance.cluster.load import GatewayLoad, Wanted

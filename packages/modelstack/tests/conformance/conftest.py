@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.aws.lambda_zip import seal
-from pipeline.project import SOURCES
+from modelstack.pipeline.project import SOURCES
+from modelstack.program.aws.lambda_zip import seal
 from tests.clusters import cluster
 from tests.conformance.cluster.stage import ClusterStage
 from tests.conformance.cluster.world import World, shared
@@ -20,7 +20,7 @@ from tests.conformance.row import Played, Plays, Row, play, prepare
 from tests.conformance.stage import FaultStage, Platform
 from tests.platforms.aws.on_cloud import Clients, configured, point_at
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 AT_ONCE = {"aws": 10, "kubernetes": 6}  # rows that keep two cores busy
 
 

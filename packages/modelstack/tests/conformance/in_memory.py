@@ -16,25 +16,25 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm, Measure, Said
-from monitoring.alarms.alike import Numbers
-from monitoring.alarms.outage import Outage, alike
-from monitoring.alarms.response import respond
-from monitoring.captured import Side
-from rollout.controller.controller import Controller
-from rollout.controller.outbox import Outbox
-from rollout.core.catalogue import KNOWN, LOSS_MOST, OWN
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.failing import Counted
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.live import Approval, Live
-from rollout.core.release import Release
-from rollout.core.state import Replayed, RolloutState
-from rollout.judge.metrics import Metric, Tally
-from services.invoke import Request, Response
-from services.journal import CopiedJournal, DocumentJournal
-from services.replay import Exchange, replay
-from services.signals import CountedSignals
+from modelstack.monitoring.alarms.alarm import Alarm, Measure, Said
+from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.monitoring.alarms.outage import Outage, alike
+from modelstack.monitoring.alarms.response import respond
+from modelstack.monitoring.captured import Side
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.catalogue import KNOWN, LOSS_MOST, OWN
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Replayed, RolloutState
+from modelstack.rollout.judge.metrics import Metric, Tally
+from modelstack.services.invoke import Request, Response
+from modelstack.services.journal import CopiedJournal, DocumentJournal
+from modelstack.services.replay import Exchange, replay
+from modelstack.services.signals import CountedSignals
 from tests.conformance import mortal
 from tests.conformance.stage import SLOW_MS, TOLERATED, Call, Effect, FaultStage, Killed, Message
 from tests.platforms.aws.on_cloud import PREDICTION

@@ -1,6 +1,7 @@
 """Controllers in processes that are killed after each new kind of effect.
 
-    python tests/conformance/mortal.py < what.json     # prints the exit status of each process; -9 if it was killed
+    python packages/modelstack/tests/conformance/mortal.py < what.json     # prints the exit status of each process; -9
+    if it was killed
 
 Every call that changes something kills the process with SIGKILL right after the platform has performed it, once per
 kind, which a file records. So a row is killed between any two steps, and the last process finishes.
@@ -24,15 +25,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rollout.controller.controller import Controller
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from rollout.core.transitions import Rejected
-from rollout.reason import Reason
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.transitions import Rejected
+from modelstack.rollout.reason import Reason
 from tests.conformance.stage import PATIENCE, FaultStage, Killed
 
-ROOT = Path(__file__).resolve().parents[2]
 Die = Callable[[str], None]  # called after an effect of this kind
 
 
@@ -48,7 +48,7 @@ def run(module: str, where: Mapping[str, Any], stage: FaultStage, asked: Killed)
             capture_output=True,
             timeout=PATIENCE,
             check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         assert done.returncode == 0, done.stderr
         ends = [int(line) for line in done.stdout.split()]

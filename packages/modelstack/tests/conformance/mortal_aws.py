@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from platforms.aws.clients import clients
-from platforms.aws.endpoint import controller_with
-from rollout.controller.controller import Controller
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.endpoint import controller_with
+from modelstack.rollout.controller.controller import Controller
 from tests.conformance.mortal import Die, of_state
 
 CHANGES = frozenset(

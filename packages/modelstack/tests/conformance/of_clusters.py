@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from platforms.kubernetes.kinds import ROUTE
+from modelstack.platforms.kubernetes.kinds import ROUTE
 from tests.conformance import cluster_faults as faults
 from tests.conformance.cluster_stage import LONG, SiteStage
 from tests.conformance.row import PROMOTED, QUICK, THEIRS, UNJUDGED, Expected, Loses, Row, reduced, rolled_back

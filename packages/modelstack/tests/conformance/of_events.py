@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Step
-from rollout.core.state import Phase, RolloutState
-from rollout.core.transitions import Rejected
-from rollout.judge.metrics import Metric
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.transitions import Rejected
+from modelstack.rollout.judge.metrics import Metric
 from tests.conformance.of_models import SOLD
 from tests.conformance.row import BOTH_ADAPTERS, PROMOTED, QUICK, REJECTED, THEIRS, Expected, Row, rolled_back
 from tests.conformance.stage import FaultStage

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from rollout.core.catalogue import metric
-from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.judge.metrics import Metric
+from modelstack.rollout.core.catalogue import metric
+from modelstack.rollout.core.plan import Plan, ReplayGate, Step
+from modelstack.rollout.judge.metrics import Metric
 from tests.conformance.row import (
     AWS_ADAPTER,
     BOTH,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitoring.alarms.outage import LEFT
-from rollout.core.state import RolloutState
+from modelstack.monitoring.alarms.outage import LEFT
+from modelstack.rollout.core.state import RolloutState
 from tests.conformance.row import AWS_ADAPTER, KUBERNETES_ADAPTER, PROMOTED, QUICK, UNPROVEN, Loses, Row, rolled_back
 from tests.conformance.stage import FaultStage
 

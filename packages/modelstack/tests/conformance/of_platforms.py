@@ -8,9 +8,9 @@ from typing import Literal
 
 import pytest
 
-from rollout.core.lost import LostJournal
-from rollout.core.plan import Step
-from rollout.core.state import RolloutState
+from modelstack.rollout.core.lost import LostJournal
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import RolloutState
 from tests.conformance.row import (
     AWS_ADAPTER,
     BOTH_ADAPTERS,

@@ -16,29 +16,29 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from infra.aws import policies
-from infra.aws.function import RUNTIME
-from infra.aws.statements import document, trust
 from localcloud.process import ProcessError
 from localcloud.testing import Cloud
-from platforms.aws.counters import CloudWatchCounters
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.endpoint import controller_with
-from platforms.aws.evaluations import ratio
-from platforms.aws.files import S3Files
-from platforms.aws.journal import copied_journal
-from platforms.aws.names import Names
-from platforms.aws.published import CloudWatchMetrics
-from platforms.aws.traffic import SageMakerTraffic
-from rollout.controller.controller import Controller
-from rollout.core.live import Approval, Live
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.declaration import alarm_thresholds
-from services.journal import CopiedJournal
-from services.labels import Labels
-from services.promises import Promises
-from services.sealed_packages import FORM
+from modelstack.platforms.aws.counters import CloudWatchCounters
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.endpoint import controller_with
+from modelstack.platforms.aws.evaluations import ratio
+from modelstack.platforms.aws.files import S3Files
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.names import Names
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.platforms.aws.traffic import SageMakerTraffic
+from modelstack.program.aws import policies
+from modelstack.program.aws.function import RUNTIME
+from modelstack.program.aws.statements import document, trust
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration import alarm_thresholds
+from modelstack.services.journal import CopiedJournal
+from modelstack.services.labels import Labels
+from modelstack.services.promises import Promises
+from modelstack.services.sealed_packages import FORM
 from tests.conformance import mortal
 from tests.conformance.stage import (
     LABEL_LATE,
@@ -191,7 +191,7 @@ class AwsStage(FaultStage):
             "ENDPOINT_NAME": self.names.endpoint, "JOURNAL_TABLE": self.names.journal, "ALERTS_TOPIC": self.topic
         }  # fmt: skip
         arn = functions.create_function(
-            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="platforms.aws.handlers.rollback.handler",
+            FunctionName=name, Runtime=RUNTIME, Role=role, Handler="modelstack.platforms.aws.handlers.rollback.handler",
             Code={"ZipFile": self._code.read_bytes()}, Timeout=120, Environment={"Variables": environment},
         )["FunctionArn"]  # fmt: skip
         functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Outcome
-from rollout.judge.metrics import Metric
-from rollout.reason import Source
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Outcome
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.reason import Source
 from tests.conformance.stage import Act, FaultStage, Message, Platform, Stage, nothing
 from tests.platforms.load import Asked
 

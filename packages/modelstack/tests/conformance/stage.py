@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, Literal
 
-from rollout.controller.controller import Controller, Progress
-from rollout.core.errors import Busy, Conflict, Unreachable
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.controller.controller import Controller, Progress
+from modelstack.rollout.core.errors import Busy, Conflict, Unreachable
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.reason import Reason
 from tests.platforms.load import Asked, Load, wait_for
 
 PATIENCE = 400  # seconds for anything; loose, for the machine may be busy

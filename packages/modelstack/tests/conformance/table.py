@@ -1,6 +1,6 @@
 """The tables of faults, and how docs/reference/faults.md shows them.
 
-pytest tests/conformance -k page --write-page     # writes both tables into docs/reference/faults.md
+pytest packages/modelstack/tests/conformance -k page --write-page     # writes both tables into docs/reference/faults.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.conformance.row import Expected, Row
 from tests.conformance.stage import Platform
 
 ROWS: tuple[Row, ...] = (*MODELS, *OUTAGES, *EVENTS, *PLATFORMS)
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "reference" / "faults.md"
 EVERYWHERE, ON_A_CLUSTER = "# Faults", "## Only on a cluster"  # headings above the tables
 NAMES: Mapping[Platform, str] = {"aws": "AWS", "kubernetes": "Kubernetes"}
 _COLUMNS = ["fault", "what happens", "how it ends", "what you see", "what to do"]

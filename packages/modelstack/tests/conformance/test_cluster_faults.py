@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.local.cluster_image import built
-from cli.local.container import CONTROLLER
+from modelstack.cli.local.cluster_image import built
+from modelstack.cli.local.container import CONTROLLER
 from tests.conformance.cluster_box import box
 from tests.conformance.of_clusters import CLUSTERS
 from tests.conformance.row import Row

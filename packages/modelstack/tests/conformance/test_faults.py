@@ -62,7 +62,9 @@ def test_the_page_on_faults_has_a_line_for_each_row(
 ) -> None:
     if pytestconfig.getoption("--write-page", False):
         PAGE.write_text(written(PAGE.read_text(), heading, shown(rows)))
-    assert in_page(PAGE.read_text(), heading) == shown(rows), "run: pytest tests/conformance -k page --write-page"
+    assert in_page(PAGE.read_text(), heading) == shown(rows), (
+        "run: pytest packages/modelstack/tests/conformance -k page --write-page"
+    )
 
 
 def test_rows_have_names_of_their_own_and_say_what_a_person_sees_and_does() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.live import Live, Variant
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.conformance.row import Expected, Loses, Played, Row, differences, wrong
 from tests.conformance.stage import Message
 from tests.platforms.load import Asked

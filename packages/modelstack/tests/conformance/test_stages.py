@@ -9,8 +9,8 @@ from typing import Any, cast, get_args
 import httpx
 import pytest
 
-from platforms.kubernetes.access import Access
-from platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.access import Access
+from modelstack.platforms.kubernetes.api import Api
 from tests.conformance import on_aws
 from tests.conformance.cluster import mortal, stage
 from tests.conformance.cluster.alarms import Rules

@@ -15,21 +15,21 @@ import psutil
 import pytest
 import yaml
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
 from demos.builds import __main__ as command
 from demos.builds import digest_comparison, kubeflow_docker, local_build, not_serving, sagemaker_execution
 from demos.builds.sagemaker_execution import Executed
-from pipeline import outcome
-from pipeline.recipe import Recipe
-from pipeline.steps import PIPELINE
-from rollout.controller.commands import Commands
-from rollout.core.restored import Restored
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline import outcome
+from modelstack.pipeline.recipe import Recipe
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 MADE = {"data": f"sha256:{'a' * 64}", digest_comparison.PACKAGE: f"sha256:{'b' * 64}"}
 BEFORE = "data, train, evaluate, seal, compare"
 RECIPE = Recipe("f" * 64, {})

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.local.cloud import ALLOWED, Local, account_of, keys
-from cli.local.stack import Done, Stack
-from cli.target import LOCAL
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS
 from demos.promotion.demo_output import DemoOutput
 from localcloud.setup import Places
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import ALLOWED, Local, account_of, keys
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.target import LOCAL
 from tests.process import ROOT
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
 from demos.versions import as_good, at_fault, check_named
-from pipeline.recipe import recipe
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline.recipe import recipe
 from tests.process import ROOT
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cli.target import Target
 from demos.year import report
 from demos.year.clock import Clock
 from demos.year.facts import Alarm, Counts, Retraining, Rollout, Year, gain, start
@@ -20,9 +19,10 @@ from demos.year.observations import Seen, fired
 from demos.year.picture import BEGINS, ENDS, written
 from demos.year.plan import Plan
 from model.data import Flight
-from retraining.record import Candidate, RetrainingEvent, Trigger
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.cli.target import Target
+from modelstack.monitoring.retraining.record import Candidate, RetrainingEvent, Trigger
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.process import ROOT
 
 DAY = 86_400

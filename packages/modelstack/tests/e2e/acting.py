@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import boto3
 
-from cli.local.stack import Stack
-from tests.infra.recorded import ACCOUNT, LOCAL
+from modelstack.cli.local.stack import Stack
 from tests.process import ROOT
+from tests.program.recorded import ACCOUNT, LOCAL
 
 ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
 WORDS = {"PREFIX": LOCAL.prefix, "ACCOUNT": ACCOUNT, "REGION": "us-east-1"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +18,14 @@ import yaml
 from click.testing import CliRunner, Result
 
 from bench.bed import Bed, bed
-from cli.local.stack import Done, Stack
-from cli.main import main as modelstack
-from cli.replay import Report, background
-from cli.target import Target
-from cli.view.snapshot import Snapshot
 from localcloud.setup import POLICY_PACK
-from platforms.aws.endpoint import controller
-from rollout.core.state import RolloutState
-from tests.process import ROOT
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.main import main as modelstack
+from modelstack.cli.replay import Report, background
+from modelstack.cli.target import Target
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.platforms.aws.endpoint import controller
+from modelstack.rollout.core.state import RolloutState
 from tests.secrecy import Watch, leaks
 from tests.small import SMALL
 
@@ -42,9 +40,8 @@ QUICK: dict[str, Any] = {
 """A trial of one short step that few requests decide, and that waits for the first ones."""
 
 
-_BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-PACKAGES: list[str] = _BUILD["targets"]["wheel"]["packages"]
-"""What is installed: a copy of the checkout that runs the program or the commands needs all of it."""
+PACKAGES = ("infra", "model", "policy")
+"""The code of the project: a copy of it that runs the program or the commands needs all of it."""
 FEW = 1  # percent of the requests are captured where nobody looks at them: each file of them calls functions
 TOKEN = "ghp_which-nobody-may-see"
 KEYS = ("cloud/*credentials", "cloud/*iam.json", "cloud/*sts.json")

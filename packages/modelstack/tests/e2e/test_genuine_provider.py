@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from bench.bed import Bed
-from cli.local.stack import Stack
-from infra.aws.lambda_zip import seal
 from localcloud.genuine.attributes import convert, differences, kind_of, snake
 from localcloud.genuine.build import command
 from localcloud.genuine.core import Answer, Core, configured
 from localcloud.setup import Places
-from pipeline.project import SOURCES
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline.project import SOURCES
+from modelstack.program.aws.lambda_zip import seal
 from tests.e2e.conftest import succeeded
 from tests.process import ROOT
 

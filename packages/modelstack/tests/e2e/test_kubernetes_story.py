@@ -23,16 +23,16 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from cli.local.cluster_image import published
-from cli.local.stack import Stack
-from cli.replay import Report, background
-from cli.target import LOCAL_CLUSTER, resolve
-from cli.view.snapshot import take
 from demos.versions import at_fault
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.gateway import url
-from platforms.kubernetes.kinds import NAMESPACE, SECRET
+from modelstack.cli.local.cluster_image import published
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.replay import Report, background
+from modelstack.cli.target import LOCAL_CLUSTER, resolve
+from modelstack.cli.view.snapshot import take
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.gateway import url
+from modelstack.platforms.kubernetes.kinds import NAMESPACE, SECRET
 from tests.clusters import cluster, reached
 from tests.e2e.conftest import FEW, QUICK, RATE, Unpreviewed, having, succeeded, typed
 from tests.platforms.load import wait_for

@@ -23,21 +23,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.bed import Bed
-from cli.errors import OperatorError
-from cli.init.estimator import read
-from cli.init.mlflow_model import fetched
-from cli.local.mlflow_server import MlflowServer, stop
-from cli.local.stack import Stack
 from localcloud.setup import Installer, Places, cached
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.init.estimator import read
+from modelstack.cli.init.mlflow_model import fetched
+from modelstack.cli.local.mlflow_server import MlflowServer, stop
+from modelstack.cli.local.stack import Stack
+from modelstack.records.tracking.api import opened
+from modelstack.records.tracking.connection import bearer
+from modelstack.records.tracking.logged import Shelf, log_build
+from modelstack.records.tracking.mirror import SETTLED, mirror
 from tests.e2e.conftest import FEW, QUICK, advance, having, journal, succeeded, typed
 from tests.platforms.load import wait_for
 from tests.process import ROOT
+from tests.records.tracking.test_mirror import build, manifest, promoted
 from tests.small import SMALL
-from tests.tracking.test_mirror import build, manifest, promoted
-from tracking.api import opened
-from tracking.connection import bearer
-from tracking.logged import Shelf, log_build
-from tracking.mirror import SETTLED, mirror
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -114,7 +114,9 @@ def test_the_first_release_is_a_run_and_a_version_and_champion(
 def test_the_controller_outlines_who_serves_and_the_next_update_completes_it(
     server: tuple[MlflowServer, int], told: MlflowClient
 ) -> None:
-    """After an outage. That an outage holds up no update and no tick: tests/infra/test_mlflow.py, test_mirrored.py."""
+    """After an outage. That an outage holds up no update and no tick:
+    packages/modelstack/tests/program/test_mlflow.py, test_mirrored.py.
+    """
     running, port = server
     assert stop(running.folder)
     running.start(port)
@@ -236,7 +238,7 @@ def test_awss_own_plugin_and_we_ask_one_server_in_the_same_way(
     server: tuple[MlflowServer, int], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an ARN, as on AWS, of which only the address is another."""
-    from platforms.aws.mlflow import mlflow as ours
+    from modelstack.platforms.aws.mlflow import mlflow as ours
 
     arn, url = f"arn:aws:sagemaker:eu-west-1:111122223333:{kind}", f"http://127.0.0.1:{server[1]}"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -14,20 +14,20 @@ from itertools import groupby, islice
 import pytest
 
 from bench.bed import Bed
-from cli.labels import LateLabels
-from cli.replay import Pace, events, run
-from cli.retrain import Retraining, look
-from cli.target import Target
-from monitoring.drift.record import newest_day
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.names import documents
-from platforms.s3.package_store import BucketPackageStore
-from retraining.record import Phase
-from services.drift_record import DriftRecord
+from modelstack.cli.labels import LateLabels
+from modelstack.cli.replay import Pace, events, run
+from modelstack.cli.retrain import Retraining, look
+from modelstack.cli.target import Target
+from modelstack.monitoring.drift.record import newest_day
+from modelstack.monitoring.retraining.record import Phase
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.names import documents
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, package, succeeded, typed, with_config
-from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.process import ROOT
+from tests.program.recorded import LOCAL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.bed import Bed, bed
+from bench.bed import Bed, bed, import_path
 from localcloud.setup import POLICY_PACK
 from tests.e2e.conftest import PACKAGES, QUICK, RATE
 from tests.e2e.test_monitoring_story import seen as values
@@ -28,7 +28,7 @@ from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-FOLDERS = (*PACKAGES, "demos", "docs", "localcloud", "requirements", "stacks", "tests/e2e/wine")
+FOLDERS = (*PACKAGES, "demos", "docs", "requirements", "stacks", "packages/modelstack/tests/e2e/wine")
 FILES = ("Pulumi.yaml", "localcloud.toml", "pyproject.toml")
 PAGE = (ROOT / "docs" / "how-to" / "own-model.md").read_text()
 INIT, REPLACE, TRY, RELEASE, TRAFFIC, AGAIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -84,7 +84,7 @@ def copied(root: Path) -> Checkout:
         shutil.copy(ROOT / file, root)
     (root / ".venv").symlink_to(ROOT / ".venv")
     path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return Checkout(root, {"PYTHONPATH": str(root), "PATH": path})
+    return Checkout(root, {"PYTHONPATH": import_path(root), "PATH": path})
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def story(checkout: Checkout) -> Iterator[tuple[Bed, Checkout]]:
     """An empty local cloud and stack of that checkout."""
     with bed(checkout.root) as made:
         # test_release_story.py is about policies.
-        environment = {**made.environment, "PYTHONPATH": str(checkout.root), POLICY_PACK: ""}
+        environment = {**made.environment, "PYTHONPATH": import_path(checkout.root), POLICY_PACK: ""}
         yield made, Checkout(checkout.root, environment)
 
 
@@ -179,7 +179,7 @@ def test_the_page_goes_from_a_fitted_estimator_to_a_package(tmp_path: Path) -> N
     assert (model["name"], model["gates"].keys()) == ("wine", {"accuracy", "log_loss"})
     assert sum(int(lines) for lines in re.findall(r"\((\d+) lines\)", said)) in range(70, 90), "as the page says"
     gates = json.dumps(model["gates"])
-    told, _, built = checkout.type(f"python -m pipeline build --gates '{gates}'").partition("{")
+    told, _, built = checkout.type(f"python -m modelstack.pipeline build --gates '{gates}'").partition("{")
     assert json.loads("{" + built)["path"] == path
     assert "train" not in told and "seal:" not in told, "what was tried is what was written: nothing is built again"
 

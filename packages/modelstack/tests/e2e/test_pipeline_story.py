@@ -19,27 +19,27 @@ import psutil
 import pytest
 
 from bench.bed import Bed
-from cli.local.stack import Done, Stack
-from cli.replay import background
 from demos.builds import local_build
 from demos.builds.sagemaker_execution import executed
-from infra.aws.executions import site
-from infra.config.settings import Settings
-from pipeline.build import build
-from pipeline.engines.sagemaker import definition
-from pipeline.recipe import recipe
-from pipeline.steps import PIPELINE
-from platforms.aws import executions
-from platforms.aws.clients import clients
-from platforms.aws.executions import ExecutionStatus
-from platforms.s3.package_store import BucketPackageStore
-from retraining.record import Phase
+from modelstack.cli.local.stack import Done, Stack
+from modelstack.cli.replay import background
+from modelstack.monitoring.retraining.record import Phase
+from modelstack.pipeline.build import build
+from modelstack.pipeline.engines.sagemaker import definition
+from modelstack.pipeline.recipe import recipe
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws import executions
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.executions import ExecutionStatus
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.program.aws.executions import site
+from modelstack.program.config.settings import Settings
 from tests.e2e.conftest import RATE, journal, package, succeeded, typed, with_config
 from tests.e2e.test_monitoring_story import requests_of, until
-from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.load import wait_for
 from tests.process import ROOT
+from tests.program.recorded import LOCAL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -153,7 +153,9 @@ def training(story: Bed) -> psutil.Process | None:
     """The process of the step that fits a model in a job of this cloud."""
     for one in psutil.process_iter(["cmdline"]):
         words = one.info["cmdline"] or []
-        if words[1:4] == ["-m", "pipeline.run", "train"] and any(str(story.folder) in word for word in words):
+        if words[1:4] == ["-m", "modelstack.pipeline.run", "train"] and any(
+            str(story.folder) in word for word in words
+        ):
             return one
     return None
 

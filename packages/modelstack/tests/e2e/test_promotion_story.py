@@ -15,14 +15,14 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from bench.bed import Bed
-from cli.local.cloud import Local, account_of
 from demos.promotion import __main__ as promote
 from demos.promotion.__main__ import STACKS
 from demos.promotion.account_session import RELEASES, AccountSession, user
 from demos.promotion.demo_output import DemoOutput
 from localcloud import process
 from localcloud.setup import Places
-from platforms.aws.names import Names
+from modelstack.cli.local.cloud import Local, account_of
+from modelstack.platforms.aws.names import Names
 from tests.e2e.conftest import FEW, QUICK, Unpreviewed, succeeded
 from tests.needed import unused
 from tests.process import ROOT

@@ -22,17 +22,17 @@ import yaml
 from rich.console import Console
 
 from bench.bed import Bed
-from cli.console.pages import Pages
-from cli.console.serve import ConsoleServer
-from cli.local.progress import follow
-from cli.local.stack import Stack
-from cli.replay import Report
-from cli.view.snapshot import take
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.console.serve import ConsoleServer
+from modelstack.cli.local.progress import follow
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.replay import Report
+from modelstack.cli.view.snapshot import take
 from tests.e2e.acting import as_role
 from tests.e2e.conftest import QUICK, TOKEN, advance, having, package, said, shares, succeeded, typed, unpreviewed
-from tests.infra.recorded import LOCAL
 from tests.needed import used
 from tests.process import ROOT
+from tests.program.recorded import LOCAL
 from tests.small import SMALL
 from tests.test_comment import Forge
 

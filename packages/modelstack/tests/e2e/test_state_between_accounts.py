@@ -17,12 +17,12 @@ import boto3
 import pytest
 
 from bench.bed import Bed
-from cli.local.stack import Done, Stack
 from localcloud import process
 from localcloud.setup import POLICY_PACK
+from modelstack.cli.local.stack import Done, Stack
 from tests.e2e.conftest import succeeded
-from tests.infra.recorded import ACCOUNT
 from tests.process import ROOT
+from tests.program.recorded import ACCOUNT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

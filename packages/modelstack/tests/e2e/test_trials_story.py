@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from bench.bed import Bed
-from cli.local.stack import Stack
-from cli.replay import Report
-from cli.view.audit_records import proven
-from cli.view.snapshot import take
-from rollout.core.state import Phase
+from bench.bed import Bed, import_path
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.replay import Report
+from modelstack.cli.view.audit_records import proven
+from modelstack.cli.view.snapshot import take
+from modelstack.rollout.core.state import Phase
 from tests.e2e.conftest import (
     PACKAGES,
     QUICK,
@@ -34,11 +34,11 @@ from tests.e2e.conftest import (
     succeeded,
     typed,
 )
-from tests.infra.recorded import LOCAL
 from tests.needed import unused
 from tests.platforms.aws.inbox import Inbox
 from tests.platforms.load import wait_for
 from tests.process import ROOT
+from tests.program.recorded import LOCAL
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -88,7 +88,7 @@ def broken(story: Bed, versions: list[Stack]) -> Stack:
     (root / ".venv").symlink_to(ROOT / ".venv")
     with (root / "model" / "serving.py").open("a") as code:
         code.write(f'\nimport os\nif "MODELSTACK_MODEL" in os.environ:\n    raise RuntimeError("{BOOM}")\n')
-    return Unpreviewed("local", {**story.environment, "PYTHONPATH": str(root)}, root, versions[0].config)
+    return Unpreviewed("local", {**story.environment, "PYTHONPATH": import_path(root)}, root, versions[0].config)
 
 
 def notified(inbox: Inbox, kind: str, rollout_id: str) -> None:

@@ -14,17 +14,17 @@ import pytest
 import yaml
 
 from bench.bed import Bed
-from cli.local.stack import Stack
-from cli.replay import events
-from cli.target import Target
 from demos.year import report
 from demos.year.__main__ import live_through
 from demos.year.facts import Year
 from demos.year.plan import Plan
-from monitoring.drift.record import newest_day
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.names import documents
-from services.drift_record import DriftRecord
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.replay import events
+from modelstack.cli.target import Target
+from modelstack.monitoring.drift.record import newest_day
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.names import documents
+from modelstack.services.drift_record import DriftRecord
 from tests.e2e.conftest import journal, succeeded, typed
 from tests.process import ROOT
 

@@ -16,21 +16,21 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from cli.local.stack import Stack
 from demos.builds import kubeflow_docker, local_build
 from demos.builds.digest_comparison import PACKAGE
-from pipeline.pack import Registered
-from pipeline.recipe import recipe
-from pipeline.steps import PIPELINE
-from platforms.aws.package_registry import registry
-from provenance.key_pair import KeyPair
-from services.package_registry import publish
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline.pack import Registered
+from modelstack.pipeline.recipe import recipe
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws.package_registry import registry
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.package_registry import publish
 from tests.process import python
 from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("engine"), pytest.mark.timeout(1500)]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 EXAMPLE = ROOT / "model" / "example_request.json"
 
 
@@ -61,7 +61,9 @@ def image(images: dict[str, str]) -> str:
 
 
 def push(cloud, repository: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "cli.local.image", "--stack", "dev", "--repository", repository, **cloud.environment())
+    return python(
+        "-m", "modelstack.cli.local.image", "--stack", "dev", "--repository", repository, **cloud.environment()
+    )
 
 
 def place_of(cloud) -> str:
@@ -154,7 +156,7 @@ def test_the_image_holds_the_lock_the_runtime_and_no_model(image: str):
     assert "pip" not in listed.split()
     inside = "/opt/runtime/serving/worker.py"
     shown = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/cat", tag, inside).stdout
-    digest = hashlib.sha256((ROOT / "serving/worker.py").read_bytes()).hexdigest()
+    digest = hashlib.sha256((ROOT / "packages/modelstack/src/modelstack/serving/worker.py").read_bytes()).hexdigest()
     assert hashlib.sha256(shown.encode()).hexdigest() == digest
 
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.local.container import Engine, image_tag, lay_out, lay_out_training
-from cli.local.imported import imported, names_in
-from cli.local.wheels import wheels
-from pipeline.locks import locked
-from pipeline.steps import PIPELINE
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.container import Engine, image_tag, lay_out, lay_out_training
+from modelstack.cli.local.imported import imported, names_in
+from modelstack.cli.local.wheels import wheels
+from modelstack.pipeline.locks import locked
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.steps import PIPELINE
 from tests.process import printed, python
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def test_without_an_engine_it_says_what_runs_instead(tmp_path: Path, change: dic
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
     docker.chmod(0o755)
-    done = python("-m", "cli.local.image", **{name: value.format(bin=tmp_path) for name, value in change.items()})
+    done = python(
+        "-m", "modelstack.cli.local.image", **{name: value.format(bin=tmp_path) for name, value in change.items()}
+    )
     assert done.returncode == 1
     assert said in done.stdout
     assert "the local stack runs the same entry point as a process" in done.stdout
@@ -72,7 +75,9 @@ def test_a_build_makes_one_docker_manifest_whatever_builder_the_client_has(tmp_p
 
 def test_the_context_holds_all_that_the_dockerfile_copies_and_nothing_else(tmp_path: Path, some_wheels: Path):
     lay_out(ROOT, some_wheels, tmp_path / "context")
-    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "serving/Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(
+        r"^COPY (?!--)(\S+)", (ROOT / "packages/modelstack/src/modelstack/serving/Dockerfile").read_text(), re.MULTILINE
+    )
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
 
 
@@ -80,22 +85,35 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     tmp_path: Path, some_wheels: Path
 ):
     lay_out_training(ROOT, some_wheels, tmp_path / "context")
-    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "pipeline/Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(
+        r"^COPY (?!--)(\S+)",
+        (ROOT / "packages/modelstack/src/modelstack/pipeline/Dockerfile").read_text(),
+        re.MULTILINE,
+    )
     assert {path.name for path in (tmp_path / "context").iterdir()} == {"Dockerfile", *copied}
     checkout = tmp_path / "context/checkout"
-    rooms = {"platforms", "rollout", "services", "pipeline", "monitoring", "provenance", "serving", "requirements"}
-    assert {path.name for path in checkout.iterdir()} == rooms, "no model is in the image"
+    assert {path.name for path in checkout.iterdir()} == {"modelstack", "requirements"}, "no model is in the image"
+    parts = {"platforms", "rollout", "services", "pipeline", "monitoring", "records", "serving"}
+    assert {path.name for path in (checkout / "modelstack").iterdir()} == {"__init__.py", *parts}
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
-    modules = ", ".join(["platforms.aws.jobs.retrain", "pipeline.run", "platforms.aws.kms_signer", *steps])
-    code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'rollout.core.state' in sys.modules)"
+    modules = ", ".join(
+        [
+            "modelstack.platforms.aws.jobs.retrain",
+            "modelstack.pipeline.run",
+            "modelstack.platforms.aws.kms_signer",
+            *steps,
+        ]
+    )
+    code = f"import {modules}, sys; sys.exit('model' in sys.modules or 'modelstack.rollout.core.state' in sys.modules)"
     printed(code, cwd=checkout)
-    places = [path.relative_to(checkout).with_suffix("") for path in sorted((checkout / "platforms").rglob("*.py"))]
+    found = sorted((checkout / "modelstack" / "platforms").rglob("*.py"))
+    places = [path.relative_to(checkout).with_suffix("") for path in found]
     code = f"import importlib\nfor name in {['.'.join(path.parts) for path in places]}: importlib.import_module(name)"
     printed(code, cwd=checkout)
 
 
 def test_what_trains_has_the_libraries_of_the_steps_that_sign_and_register_on_either_platform():
-    files = imported(ROOT, "platforms.steps")
+    files = imported(SOURCES, "modelstack.platforms.steps")
     taken = {name.partition(".")[0] for path in files.values() for name in names_in(path)}
     libraries = taken - sys.stdlib_module_names - {name.partition("/")[0] for name in files}
     assert {"boto3", "httpx", "yaml"} <= libraries
@@ -124,7 +142,7 @@ def test_the_training_context_holds_the_teams_data_files(some_wheels: Path, tmp_
 
 
 def test_the_dockerfile_installs_with_hashes_from_no_index_and_leaves_the_user_to_the_platform():
-    text = (ROOT / "serving/Dockerfile").read_text()
+    text = (ROOT / "packages/modelstack/src/modelstack/serving/Dockerfile").read_text()
     assert "--no-index" in text
     assert "--require-hashes" in text
     assert not [line for line in text.splitlines() if line.startswith("USER")], "SageMaker documents root only"
@@ -135,7 +153,7 @@ def test_a_tag_names_what_an_image_is_made_from(tmp_path: Path, some_wheels: Pat
     lay_out(ROOT, some_wheels, tmp_path / "two")
     assert image_tag(tmp_path / "one", "base") == image_tag(tmp_path / "two", "base")
     assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "one", "other base")
-    (tmp_path / "two/runtime/serving/worker.py").write_text("changed")
+    (tmp_path / "two/runtime/modelstack/serving/worker.py").write_text("changed")
     assert image_tag(tmp_path / "one", "base") != image_tag(tmp_path / "two", "base")
 
 

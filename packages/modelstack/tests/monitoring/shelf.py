@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.bulk import DAY, sealed
-from monitoring.captured import Malformed, Recorded
-from monitoring.drift.record import Reading
-from monitoring.drift.reference import Reference
-from monitoring.drift.watch import DriftWatch, Measured
-from monitoring.exchanges import traffic
-from monitoring.measurements import Datum, Values
-from services.drift_record import DriftRecord
+from modelstack.monitoring.bulk import DAY, sealed
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.drift.record import Reading
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.drift.watch import DriftWatch, Measured
+from modelstack.monitoring.exchanges import traffic
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.services.drift_record import DriftRecord
 from tests import captured
 from tests.services.memory import MemoryDocuments
 

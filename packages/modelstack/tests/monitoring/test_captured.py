@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import Malformed, Recorded, Side, instances, predictions, when
-from monitoring.exchanges import traffic
+from modelstack.monitoring.captured import Malformed, Recorded, Side, instances, predictions, when
+from modelstack.monitoring.exchanges import traffic
 
 ROWS = [{"distance": 1400.0, "carrier": "UA"}, {"distance": 200.0, "carrier": "B6"}]
 ANSWERS = [{"late": True, "probability": 0.61}, {"late": False, "probability": 0.1}]

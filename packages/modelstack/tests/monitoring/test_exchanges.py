@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.captured import PROBED, REPLAYED, Malformed, Recorded, Side
-from monitoring.exchanges import read, traffic
+from modelstack.monitoring.captured import PROBED, REPLAYED, Malformed, Recorded, Side
+from modelstack.monitoring.exchanges import read, traffic
 
 ASKED = {"observedContentType": "text/csv", "mode": "INPUT", "data": "1,2", "encoding": "CSV"}
 ANSWERED = {"observedContentType": "application/json", "mode": "OUTPUT", "data": '{"p": 0.5}', "encoding": "JSON"}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.labels.pairs import CapturedAnswer, LedgerEntry
-from monitoring.predictions import EVER, LEAST, MOST, Prediction, Search, Window, blocks, of_entry
+from modelstack.monitoring.labels.pairs import CapturedAnswer, LedgerEntry
+from modelstack.monitoring.predictions import EVER, LEAST, MOST, Prediction, Search, Window, blocks, of_entry
 
 AT = "2026-03-01T09:30:12Z"
 EPOCH = 1_772_357_412.0

@@ -17,17 +17,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-import platforms.aws.package_registry
-from pipeline import archive
-from pipeline.build import build
-from pipeline.candidate import Job, Report, retrain
-from pipeline.pack import SealedPackage, describe
-from pipeline.recipe import canonical, recipe
-from platforms.aws.clients import Clients
-from provenance.key_pair import KeyPair
-from services.publish_steps import at
+import modelstack.platforms.aws.package_registry
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import build
+from modelstack.pipeline.candidate import Job, Report, retrain
+from modelstack.pipeline.pack import SealedPackage, describe
+from modelstack.pipeline.recipe import canonical, recipe
+from modelstack.platforms.aws.clients import Clients
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.publish_steps import at
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 OWN_SERVER = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -92,7 +92,9 @@ def checkout_of(model: Path, root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def daily(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout_of(ROOT / "tests" / "pipeline" / "daily", tmp_path_factory.mktemp("daily") / "checkout")
+    return checkout_of(
+        ROOT / "packages/modelstack/tests" / "pipeline" / "daily", tmp_path_factory.mktemp("daily") / "checkout"
+    )
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def own_daily(daily: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def wine(tmp_path: Path) -> Path:
     """A checkout with the wine model, which has few optional parts."""
-    return checkout_of(ROOT / "tests" / "e2e" / "wine", tmp_path / "wine")
+    return checkout_of(ROOT / "packages/modelstack/tests" / "e2e" / "wine", tmp_path / "wine")
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +167,9 @@ def run(place: str, clients: Clients, champion: SealedPackage, tmp_path: Path) -
         asked = replace(job(sealed, place, through), **more)
 
         here = at(
-            platforms.aws.package_registry.registry(place, place, asked.champion["image_uri"], clients, KeyPair.new())
+            modelstack.platforms.aws.package_registry.registry(
+                place, place, asked.champion["image_uri"], clients, KeyPair.new()
+            )
         )
         return retrain(asked, sealed.path, work, here, progress=said)
 

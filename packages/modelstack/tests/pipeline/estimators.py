@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from pipeline.rows import Rows
+from modelstack.pipeline.rows import Rows
 
 TEXTS = ["UA", "AA", "DL", ""]
 

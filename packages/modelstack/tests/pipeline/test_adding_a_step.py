@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import outcome
-from pipeline.pack import SealedPackage
-from pipeline.project import SOURCES
+from modelstack.pipeline import outcome
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.project import SOURCES
+from tests.pipeline.toy import library
 from tests.process import python
 
 pytestmark = pytest.mark.e2e  # it has a package, and a checkout of its own
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "pipeline.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "explanation" / "pipeline.md"
 
 
 @pytest.fixture
@@ -25,10 +26,9 @@ def added(own_daily: Path, champion: SealedPackage) -> Path:
     """A checkout to which the step was added, with earlier outcomes in its work folder."""
     (function,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (line,) = re.findall(r"^\+(.*\n)", PAGE.read_text(), re.MULTILINE)
-    for room in ("pipeline", "monitoring", "provenance", "serving"):
-        shutil.copytree(SOURCES / room, own_daily / room, ignore=shutil.ignore_patterns("__pycache__"))
-    (own_daily / "pipeline" / "size.py").write_text(function)
-    steps = own_daily / "pipeline" / "steps.py"
+    library(own_daily)
+    (own_daily / "modelstack" / "pipeline" / "size.py").write_text(function)
+    steps = own_daily / "modelstack" / "pipeline" / "steps.py"
     assert steps.read_text().count("\nSTEPS = (\n") == 1
     steps.write_text(steps.read_text().replace("\nSTEPS = (\n", f"\nSTEPS = (\n{line}"))
     shutil.copytree(champion.path.parents[1], own_daily / "work" / "packages" / champion.recipe)
@@ -36,7 +36,9 @@ def added(own_daily: Path, champion: SealedPackage) -> Path:
 
 
 def built(root: Path) -> subprocess.CompletedProcess[str]:
-    return python("-m", "pipeline", "build", "--workdir", str(root / "work"), cwd=root, PYTHONPATH=f"{root}:{SOURCES}")
+    return python(
+        "-m", "modelstack.pipeline", "build", "--workdir", str(root / "work"), cwd=root, PYTHONPATH=f"{root}:{SOURCES}"
+    )
 
 
 def test_the_added_step_runs_after_what_it_takes_and_its_outcome_is_kept(added: Path, champion: SealedPackage) -> None:
@@ -51,7 +53,7 @@ def test_the_added_step_runs_after_what_it_takes_and_its_outcome_is_kept(added: 
 
 
 def test_the_added_step_stops_a_build_in_words(added: Path) -> None:
-    size = added / "pipeline" / "size.py"
+    size = added / "modelstack" / "pipeline" / "size.py"
     size.write_text(size.read_text().replace("50_000_000", "1_000"))
     done = built(added)
     assert (done.returncode, done.stdout) == (1, "")

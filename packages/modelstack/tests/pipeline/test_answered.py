@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import archive, step
-from pipeline.answered import segments
-from pipeline.build import SealedPackage
-from pipeline.checkout import lay_out
-from pipeline.recipe import canonical
-from pipeline.step import StepFailed
+from modelstack.pipeline import archive, step
+from modelstack.pipeline.answered import segments
+from modelstack.pipeline.build import SealedPackage
+from modelstack.pipeline.checkout import lay_out
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.step import StepFailed
 from tests.process import ROOT
 
 
@@ -21,7 +21,7 @@ def answered(sealed: SealedPackage, folder: Path, **parameters: Any) -> dict[str
     lay_out(folder / "sealed" / "code" / "model", folder / "root", ROOT)
     given = {**json.loads((folder / "sealed" / "manifest.json").read_bytes())["parameters"], **parameters}
     asked = ["--parameters", canonical(given), "--model", str(folder / "sealed"), "--out", str(folder / "out.json")]
-    step.run(folder / "root", "pipeline.answered", ["--evaluated", "--details", *asked], lambda _: None)
+    step.run(folder / "root", "modelstack.pipeline.answered", ["--evaluated", "--details", *asked], lambda _: None)
     return json.loads((folder / "out.json").read_text())
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline import archive
-from pipeline.archive import ArchiveError
-from serving import unpacking
+from modelstack.pipeline import archive
+from modelstack.pipeline.archive import ArchiveError
+from modelstack.serving import unpacking
 
 word = st.text("abcXYZ019._-", min_size=1, max_size=8).filter(lambda text: not text.startswith("."))
 name = st.lists(word, min_size=1, max_size=4).map("/".join)
@@ -82,7 +82,9 @@ def test_order_place_time_and_mode_leave_no_trace(files: dict[str, bytes], rando
 
 
 def test_the_bytes_of_an_archive_never_change_without_the_format(tmp_path: Path):
-    """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
+    """If this fails, the same recipe gives other bytes than before: raise modelstack.pipeline.recipe.FORMAT,
+    and this digest.
+    """
     files = {"a.txt": b"content", "code/model/b.py": b"x" * 200_000, "manifest.json": b"{}"}
     assert archive.seal(files, tmp_path / "model.tar.gz") == (
         "sha256:5786e6e57d0e28932341b59329f2cac35fc43cb722506f5b0238b8846d65e076"

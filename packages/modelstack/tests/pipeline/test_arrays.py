@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitoring.drift.reference import Reference
-from pipeline import archive
-from pipeline.build import build
-from pipeline.contract import ContractBroken
-from pipeline.onnx_file import Data
-from pipeline.outline import broken
-from pipeline.recipe import recipe
-from pipeline.rows import Rows, as_json
-from pipeline.step import StepFailed
-from pipeline.train import reference
-from serving.declaration import Declaration
-from serving.instances import Reader
-from serving.summaries import documents
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import build
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.onnx_file import Data
+from modelstack.pipeline.outline import broken
+from modelstack.pipeline.recipe import recipe
+from modelstack.pipeline.rows import Rows, as_json
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.train import reference
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import Reader
+from modelstack.serving.summaries import documents
 from tests.pipeline.conftest import checkout_of
 from tests.serving.packages import served
 from tests.serving.test_arrays import doubling
@@ -184,7 +184,8 @@ def test_training_may_return_an_onnx_file(folder: Path, tmp_path: Path):
         "    return {'embedding': np.ones((50, 3)), 'label': np.full(50, 2.0), 'id': np.arange(50)}\n"
     )
     (folder / "training.py").write_text(
-        "from pathlib import Path\n\nfrom serving.onnx_file import OnnxFile\n\n\ndef train(rows, settings):\n"
+        "from pathlib import Path\n\nfrom modelstack.serving.onnx_file import OnnxFile\n\n\n"
+        "def train(rows, settings):\n"
         "    return OnnxFile((Path(__file__).parent / 'weights.bin').read_bytes())\n"
     )
     sealed = build(folder.parent, recipe(folder.parent, {}), progress=lambda _: None)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.bulk import DAY
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.quality import Form
-from monitoring.statistics.blocks import Cut
-from pipeline import archive
-from pipeline.baseline import baseline, form_of, judged, outcomes
-from pipeline.contract import ContractBroken
-from pipeline.recipe import canonical
+from modelstack.monitoring.bulk import DAY
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.quality import Form
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.pipeline import archive
+from modelstack.pipeline.baseline import baseline, form_of, judged, outcomes
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.recipe import canonical
 
 LATE = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "p"}
 
@@ -28,7 +28,9 @@ def summed(answers: list[Any], times: Any = None) -> Baseline:
 
 
 def test_the_bytes_of_a_baseline_never_change_without_the_format():
-    """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
+    """If this fails, the same recipe gives other bytes than before: raise modelstack.pipeline.recipe.FORMAT,
+    and this digest.
+    """
     answers = [({"late": n % 3 == 0, "p": n % 97 / 97}, n % 5 == 0) for n in range(1000)]
     text = canonical(summed(answers, np.repeat(np.arange(25) * DAY, 40)).as_dict())
     assert hashlib.sha256(text.encode()).hexdigest() == (

@@ -15,19 +15,19 @@ from typing import Any
 
 import pytest
 
-from pipeline import archive
-from pipeline.build import GateRefused, StepFailed, build, shared
-from pipeline.contract import ContractBroken
-from pipeline.pack import SealedPackage
-from pipeline.project import SOURCES
-from pipeline.recipe import recipe
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import GateRefused, StepFailed, build, shared
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.recipe import recipe
 from tests.pipeline.conftest import append
 from tests.process import printed, python
 from tests.small import SMALL
 
 pytestmark = pytest.mark.e2e  # each trains a real model, or takes apart what one left behind
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 Checkout = Callable[[str], Path]
 
 
@@ -38,7 +38,7 @@ def root(own_daily: Path) -> Path:
 
 def command(workdir: Path, parameters: Mapping[str, Any]) -> list[str]:
     given = ["--workdir", str(workdir), "--parameters", json.dumps(parameters)]
-    return ["-m", "pipeline", "build", *given]
+    return ["-m", "modelstack.pipeline", "build", *given]
 
 
 def built(root: Path, **environment: str) -> dict:
@@ -87,9 +87,10 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
     assert any("sealed" in line for line in said)
     said.clear()
     assert (build(other, recipe(other, {}), progress=said.append), said) == (first, [])
-    changed = Path(shutil.copytree(SOURCES / "pipeline", tmp_path / "sources" / "pipeline")).parent
-    append(changed / "pipeline" / "train.py", "# another pipeline\n")
-    monkeypatch.setattr("pipeline.build.shared", lambda: shared(changed))
+    changed = tmp_path / "sources"
+    shutil.copytree(SOURCES / "modelstack/pipeline", changed / "modelstack" / "pipeline")
+    append(changed / "modelstack" / "pipeline" / "train.py", "# another pipeline\n")
+    monkeypatch.setattr("modelstack.pipeline.build.shared", lambda: shared(changed))
     another = build(other, recipe(other, {}), progress=said.append)
     assert (another.digest, another.path == first.path) == (first.digest, False), "trained twice, the same bytes"
     assert any("sealed" in line for line in said)
@@ -97,8 +98,8 @@ def test_a_checkout_takes_what_another_with_the_same_pipeline_has_built_and_trai
 
 
 def test_who_builds_loads_no_library_since_each_step_has_a_process_of_its_own():
-    code = "import sys, pipeline.build; print([name for name in ('numpy', 'pandas', 'sklearn') if name in sys.modules])"
-    assert printed(code) == "[]"
+    code = "import sys, modelstack.pipeline.build; print({'numpy', 'pandas', 'sklearn'} & sys.modules.keys())"
+    assert printed(code) == "set()"
 
 
 def test_packages_that_were_not_used_for_long_leave_the_users_cache(
@@ -108,7 +109,7 @@ def test_packages_that_were_not_used_for_long_leave_the_users_cache(
     for age, folder in zip((2000, 1000), kept, strict=True):
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age,) * 2)
-    monkeypatch.setattr("pipeline.build.MOST_KEPT", 2)
+    monkeypatch.setattr("modelstack.pipeline.build.MOST_KEPT", 2)
     sealed = build(daily, recipe(daily, {}), progress=lambda _: None)
     assert [folder.exists() for folder in (*kept, sealed.path)] == [False, True, True]
 

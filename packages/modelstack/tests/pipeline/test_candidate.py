@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipeline import answered, archive
-from pipeline.build import SealedPackage, build
-from pipeline.candidate import Job, JobError
-from pipeline.recipe import recipe
-from platforms.aws.clients import Clients
+from modelstack.pipeline import answered, archive
+from modelstack.pipeline.build import SealedPackage, build
+from modelstack.pipeline.candidate import Job, JobError
+from modelstack.pipeline.recipe import recipe
+from modelstack.platforms.aws.clients import Clients
 from tests.pipeline.conftest import IMAGE, OWN_SERVER, append, appending, checkout_of, resealed
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 BEFORE_THE_TURN, AFTER_THE_TURN = "2013-01-29", "2013-02-20"
 
 
@@ -89,7 +89,7 @@ def reads_a_file(inside: Path) -> None:
 
 
 def test_a_retraining_reads_the_files_of_the_checkouts_data_folder(run, champion, tmp_path: Path, monkeypatch):
-    checkout = checkout_of(ROOT / "tests/pipeline/daily", tmp_path / "image")
+    checkout = checkout_of(ROOT / "packages/modelstack/tests/pipeline/daily", tmp_path / "image")
     monkeypatch.chdir(checkout)
     sealed = resealed(champion, tmp_path, reads_a_file)
     report = run(AFTER_THE_TURN, sealed)

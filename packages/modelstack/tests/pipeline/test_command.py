@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import main
-from pipeline.documents import key_at
-from pipeline.outline import listed
-from pipeline.recipe import recipe
-from provenance.key_pair import KeyPair
+from modelstack.pipeline.__main__ import main
+from modelstack.pipeline.documents import key_at
+from modelstack.pipeline.outline import listed
+from modelstack.pipeline.recipe import recipe
+from modelstack.records.provenance.key_pair import KeyPair
 from tests.small import SMALL
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 Checkout = Callable[[str], Path]
 
 
@@ -58,7 +58,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word():
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        command = [sys.executable, "-m", "pipeline", "check"]
+        command = [sys.executable, "-m", "modelstack.pipeline", "check"]
         done = subprocess.run(command, cwd=ROOT, stdout=closed, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from pipeline.comparison import Comparison, compare, student
+from modelstack.pipeline.comparison import Comparison, compare, student
 
 DAY = np.datetime64("2013-06-01T10:00:00", "s")
 losses = st.integers(2, 40).flatmap(

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from pipeline.build import StepFailed, build
-from pipeline.determinism import unseeded
-from pipeline.recipe import recipe
+from modelstack.pipeline.build import StepFailed, build
+from modelstack.pipeline.determinism import unseeded
+from modelstack.pipeline.recipe import recipe
 
 FOREST = "RandomForestClassifier(5)"
 CODE = """

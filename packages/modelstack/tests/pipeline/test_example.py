@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import archive, example
-from pipeline.rows import Rows
-from serving.declaration import Declaration
-from serving.instances import Reader
+from modelstack.pipeline import archive, example
+from modelstack.pipeline.rows import Rows
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import Reader
 
 
 def test_the_first_row_that_lacks_nothing_is_asked() -> None:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from pipeline.fast_boosters import boosted, of_lightgbm, of_xgboost, thresholds
-from pipeline.fast_form import compiled
-from pipeline.fast_nodes import NoFastForm
-from serving.fast_form import load
+from modelstack.pipeline.fast_boosters import boosted, of_lightgbm, of_xgboost, thresholds
+from modelstack.pipeline.fast_form import compiled
+from modelstack.pipeline.fast_nodes import NoFastForm
+from modelstack.serving.fast_form import load
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "boosters.json").read_text())
 FEATURES = [{"name": name, "kind": "number", "optional": True} for name in ("a", "b")]

@@ -33,15 +33,15 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from pipeline import fast_ensemble, fast_trees, proof
-from pipeline.fast_form import compiled
-from pipeline.fast_nodes import NoFastForm
-from pipeline.proof import fast_form, proven
-from pipeline.rows import Rows
-from serving.fast_form import load
+from modelstack.pipeline import fast_ensemble, fast_trees, proof
+from modelstack.pipeline.fast_form import compiled
+from modelstack.pipeline.fast_nodes import NoFastForm
+from modelstack.pipeline.proof import fast_form, proven
+from modelstack.pipeline.rows import Rows
+from modelstack.serving.fast_form import load
 from tests.pipeline.estimators import BOTH, FILLED, KNOWN, MIXED, NUMBERS, PICKED, encoded, labels, mixed, numbers
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(autouse=True)
@@ -300,13 +300,13 @@ def test_a_model_has_only_the_methods_of_its_estimator():
 
 WRITES = """
 import pickle, sys
-from pipeline.fast_form import compiled
+from modelstack.pipeline.fast_form import compiled
 sys.stdout.buffer.write(compiled(*pickle.load(sys.stdin.buffer)))
 """
 READS = """
 import sys
 import numpy as np
-from serving.fast_form import load
+from modelstack.serving.fast_form import load
 fast = load(sys.stdin.buffer.read())
 print(fast.predict_proba(np.array([["UA", "AA", 100.0, 3.0, True, "x", np.nan]], object)).tolist())
 print(sorted({"sklearn", "joblib", "scipy", "skl2onnx", "onnx", "pandas"} & sys.modules.keys()))

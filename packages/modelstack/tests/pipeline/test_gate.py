@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.gate import GateError, GateRefused, gate, reported
+from modelstack.pipeline.gate import GateError, GateRefused, gate, reported
 
 METRICS = {"auc": 0.58, "log_loss": 0.65, "brier": 0.2}
 

@@ -12,15 +12,15 @@ import pytest
 import yaml
 
 from demos.builds import kubeflow_docker
-from pipeline import outcome
-from pipeline.engines.kubeflow import KubeflowSite, Secret, SiteError, compiled
-from pipeline.recipe import canonical, recipe
-from pipeline.steps import PIPELINE, VERDICT, Input, Pipeline, Resources, Step
+from modelstack.pipeline import outcome
+from modelstack.pipeline.engines.kubeflow import KubeflowSite, Secret, SiteError, compiled
+from modelstack.pipeline.recipe import canonical, recipe
+from modelstack.pipeline.steps import PIPELINE, VERDICT, Input, Pipeline, Resources, Step
 from tests.pipeline.kubeflow.api import PREFIX, api
 from tests.process import python
 from tests.small import SMALL
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 IMAGE = f"registry.example/train@sha256:{'a' * 64}"
 SITE = KubeflowSite(
     "flight-delay",
@@ -145,7 +145,7 @@ def test_all_that_is_wrong_with_a_site_is_told_at_once():
 def answer(*words: str | Path) -> Any:
     """The answer of a command of `sdk.py`, in the SDK's own environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KF_", "PYTHONPATH"))}
-    command = [kubeflow_docker.python(), ROOT / "tests/pipeline/kubeflow/sdk.py", *words]
+    command = [kubeflow_docker.python(), ROOT / "packages/modelstack/tests/pipeline/kubeflow/sdk.py", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -184,7 +184,7 @@ def test_kubeflows_own_client_sends_the_pipeline_whole_with_what_the_run_is_give
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "pipeline.engines.kubeflow_task", *words)
+    return python("-m", "modelstack.pipeline.engines.kubeflow_task", *words)
 
 
 def resolved(folder: Path, step: str) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from pipeline import outcome
-from pipeline.engines import local
-from pipeline.step import REFUSED, StepFailed
-from pipeline.steps import Given, Pipeline
+from modelstack.pipeline import outcome
+from modelstack.pipeline.engines import local
+from modelstack.pipeline.step import REFUSED, StepFailed
+from modelstack.pipeline.steps import Given, Pipeline
 from tests.pipeline.toy import Toy, toy
 from tests.process import python
 
 pytestmark = pytest.mark.slow  # each starts some processes
 
 RECIPE = {"recipe": "a" * 64}
-COMMAND = ("-m", "pipeline.run")
+COMMAND = ("-m", "modelstack.pipeline.run")
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from pipeline.contract import ContractBroken
-from pipeline.named_columns import fit
-from pipeline.rows import Rows
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.named_columns import fit
+from modelstack.pipeline.rows import Rows
 
 WORDS, NUMBERS = ["plan", "region"], make_column_selector(dtype_include=np.number)
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.performance import LabelScore, Performance
-from monitoring.labels.quality import ABSOLUTE_ERROR
-from pipeline import origin
-from pipeline.declared import raw_data
-from pipeline.locks import locked
-from pipeline.origin import OriginError, builder, data, dependencies, facts_of, metrics, public_url, source
-from pipeline.pack import SealedPackage
-from provenance.facts import Source
-from tests.provenance.conftest import FACTS
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.performance import LabelScore, Performance
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR
+from modelstack.pipeline import origin
+from modelstack.pipeline.declared import raw_data
+from modelstack.pipeline.locks import locked
+from modelstack.pipeline.origin import OriginError, builder, data, dependencies, facts_of, metrics, public_url, source
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.records.provenance.facts import Source
+from tests.records.provenance.conftest import FACTS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 NOW = datetime(2026, 11, 28, 12, 0, 0, 999, tzinfo=UTC)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract import PARTS, ContractBroken
-from pipeline.outline import broken, check, listed
+from modelstack.pipeline.contract import PARTS, ContractBroken
+from modelstack.pipeline.outline import broken, check, listed
 from tests.pipeline.conftest import append
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 TOGETHER = {"METRICS", "evaluate", "main", "save", "load", "predict"}
 """Parts that need each other."""
 

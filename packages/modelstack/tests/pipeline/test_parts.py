@@ -13,12 +13,12 @@ import pytest
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
-from monitoring.labels.quality import Form
-from pipeline import archive, parts
-from pipeline.build import SealedPackage, StepFailed, build
-from pipeline.outline import check
-from pipeline.recipe import recipe
-from serving.fast_form import load
+from modelstack.monitoring.labels.quality import Form
+from modelstack.pipeline import archive, parts
+from modelstack.pipeline.build import SealedPackage, StepFailed, build
+from modelstack.pipeline.outline import check
+from modelstack.pipeline.recipe import recipe
+from modelstack.serving.fast_form import load
 from tests.pipeline.conftest import ROOT, checkout_of
 from tests.process import printed
 from tests.serving.packages import served
@@ -142,7 +142,7 @@ def test_a_yearly_survey_with_one_date_a_year_is_sealed_with_what_its_concept_is
 
 def replayed(root: Path, arguments: str) -> list[Any]:
     code = (
-        "import json; from itertools import islice; from pipeline import parts; "
+        "import json; from itertools import islice; from modelstack.pipeline import parts; "
         f"found = islice(parts.replay({arguments}), 400); "
         "print(json.dumps([[one.id, str(one.event_time), one.instance, one.label] for one in found]))"
     )
@@ -175,5 +175,5 @@ def test_an_estimator_that_holds_another_is_the_one_that_was_fitted():
 
 
 def test_the_model_of_the_page_takes_less_than_a_hundred_lines():
-    files = [path for path in (ROOT / "tests" / "e2e" / "wine").iterdir() if path.is_file()]
+    files = [path for path in (ROOT / "packages/modelstack/tests" / "e2e" / "wine").iterdir() if path.is_file()]
     assert sum(len(path.read_text().splitlines()) for path in files) < 100

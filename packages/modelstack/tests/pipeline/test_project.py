@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.project import NoProject, project_root
+from modelstack.pipeline.project import NoProject, project_root
 
 
 def test_the_project_is_found_from_any_folder_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract import NothingNewer, RecipeError
-from pipeline.declared import retrained
-from pipeline.locks import locked
-from pipeline.recipe import canonical, recipe
+from modelstack.pipeline.contract import NothingNewer, RecipeError
+from modelstack.pipeline.declared import retrained
+from modelstack.pipeline.locks import locked
+from modelstack.pipeline.recipe import canonical, recipe
 from tests.pipeline.conftest import append
 from tests.process import printed
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 Checkout = Callable[[str], Path]
 
 values = st.recursive(
@@ -169,7 +169,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
 
 def test_a_model_may_import_the_runtime_which_is_in_every_image(wine: Path):
     before = recipe(wine, {}).parts["dependencies"]
-    (wine / "model" / "serving.py").write_text("from serving.sealed import read\n")
+    (wine / "model" / "serving.py").write_text("from modelstack.serving.sealed import read\n")
     assert recipe(wine, {}).parts["dependencies"] == before
 
 
@@ -199,7 +199,8 @@ def test_changed_data_is_noticed_and_unchanged_data_is_not_read(
     os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))  # same size, same time, other content
     assert recipe(root, {}).parts["data"] != before
     monkeypatch.setattr(
-        "pipeline.recipe.sha256_of", lambda path: pytest.fail(f"{path} was read") if path == data else "0" * 64
+        "modelstack.pipeline.recipe.sha256_of",
+        lambda path: pytest.fail(f"{path} was read") if path == data else "0" * 64,
     )
     assert recipe(root, {}).parts["data"] != before
 
@@ -219,7 +220,7 @@ def test_a_damaged_cache_entry_is_made_anew(own_cache: Path):
 
 def test_a_recipe_loads_no_library():
     program = (
-        "import sys; from pathlib import Path; from pipeline.recipe import recipe\n"
+        "import sys; from pathlib import Path; from modelstack.pipeline.recipe import recipe\n"
         "recipe(Path(sys.argv[1]), {})\n"
         "print([name for name in ('numpy', 'pandas', 'sklearn', 'boto3') if name in sys.modules])"
     )
@@ -238,7 +239,7 @@ def test_a_file_changed_within_the_same_second_is_run_as_it_is_now(root: Path):
 
 def test_what_retraining_changes_is_the_models_word_and_loads_no_library():
     code = (
-        "import json, sys, pathlib; from pipeline.declared import retrained; "
+        "import json, sys, pathlib; from modelstack.pipeline.declared import retrained; "
         "print(json.dumps(retrained(pathlib.Path('.'), {}, '2013-06-16'))); "
         "sys.exit(bool({'pandas', 'numpy', 'sklearn', 'model'} & set(sys.modules)))"
     )

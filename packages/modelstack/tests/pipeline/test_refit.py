@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import archive
-from pipeline.build import SealedPackage, StepFailed, build
-from pipeline.contract import Refusal
-from pipeline.recipe import recipe
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import SealedPackage, StepFailed, build
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.recipe import recipe
 from tests.pipeline.conftest import append, appending, resealed
 
 pytestmark = pytest.mark.slow

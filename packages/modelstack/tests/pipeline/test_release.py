@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from pipeline.build import GateRefused, release
-from pipeline.outcome import read
-from pipeline.pack import Registered, SealedPackage
-from pipeline.recipe import recipe
-from provenance.key_pair import KeyPair
-from services.package_registry import PackageRegistry
-from services.package_store import BlobPackageStore
-from services.publish_steps import KEY, at
+from modelstack.pipeline.build import GateRefused, release
+from modelstack.pipeline.outcome import read
+from modelstack.pipeline.pack import Registered, SealedPackage
+from modelstack.pipeline.recipe import recipe
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.package_registry import PackageRegistry
+from modelstack.services.package_store import BlobPackageStore
+from modelstack.services.publish_steps import KEY, at
 from tests.services.memory import MemoryBlobs, MemoryDocuments
 from tests.toy_platform.toy_platform import ToyVersions
 
 pytestmark = pytest.mark.e2e  # it takes a package that was trained
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract import ContractBroken
-from pipeline.rows import Rows, SplitRefused, as_json, check_split, period, split, tables, times
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.rows import Rows, SplitRefused, as_json, check_split, period, split, tables, times
 
 UNKNOWN = np.array(["2020-01-01", "NaT"], "datetime64[s]")
 

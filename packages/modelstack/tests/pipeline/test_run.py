@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import outcome, step
-from pipeline.pack import SealedPackage, sealed_in
-from pipeline.steps import PIPELINE
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.pack import SealedPackage, sealed_in
+from modelstack.pipeline.steps import PIPELINE
 from tests.process import python
 
 pytestmark = pytest.mark.e2e  # it trains
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def ran(cwd: Path, name: str, work: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Run a step as a container does, with its inputs in a folder."""
     taken = [word for one in PIPELINE.steps_of(PIPELINE.step(name)) for word in ("--in", f"{one}={work / one}")]
-    words = ("-m", "pipeline.run", name, *taken, *more, "--out", str(work / name))
+    words = ("-m", "modelstack.pipeline.run", name, *taken, *more, "--out", str(work / name))
     return python(*words, cwd=cwd, PYTHONHASHSEED="7")
 
 

@@ -10,8 +10,8 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from pipeline.engines.sagemaker import MOST_SECONDS, OUTCOMES, SageMakerSite, definition, groups, parameters
-from pipeline.steps import PIPELINE, Pipeline, PipelineError, Resources, Step
+from modelstack.pipeline.engines.sagemaker import MOST_SECONDS, OUTCOMES, SageMakerSite, definition, groups, parameters
+from modelstack.pipeline.steps import PIPELINE, Pipeline, PipelineError, Resources, Step
 
 IMAGE = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-dev-serving@sha256:{'a' * 64}"
 BUILDS, RELEASES = (f"arn:aws:iam::000000000000:role/flight-delay-dev-{role}" for role in ("building", "releasing"))

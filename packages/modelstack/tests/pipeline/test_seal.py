@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive import OTHER_LIBRARY
-from pipeline.contract import Refusal
-from pipeline.seal import check_served
+from modelstack.pipeline.archive import OTHER_LIBRARY
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.seal import check_served
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.build import StepFailed, build
-from pipeline.contract import Refusal
-from pipeline.pack import SealedPackage
-from pipeline.recipe import recipe
-from pipeline.shared_objects import check_system_libraries, debian_package, needed
-from pipeline.start import check_start, serving_environment
+from modelstack.pipeline.build import StepFailed, build
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.recipe import recipe
+from modelstack.pipeline.shared_objects import check_system_libraries, debian_package, needed
+from modelstack.pipeline.start import check_start, serving_environment
 from tests.pipeline.conftest import OWN_SERVER, ROOT, append, resealed
 
 NUMPY = Path(str(metadata.distribution("numpy").locate_file("")))
@@ -26,7 +26,7 @@ COMPILED = next((NUMPY / "numpy" / "_core").glob("_multiarray_umath*.so"))
 def test_a_build_whose_model_needs_a_package_outside_of_the_serving_lock_is_refused_and_says_where_to_declare_it(
     wine: Path, tmp_path: Path
 ):
-    append(wine / "model" / "serving.py", "import yaml\nfrom serving.sealed import predict\n")
+    append(wine / "model" / "serving.py", "import yaml\nfrom modelstack.serving.sealed import predict\n")
     form = {"kind": "classification", "classes": ["class_0", "class_1", "class_2"], "decision": "prediction"}
     (wine / "model" / "answer.json").write_text(json.dumps({**form, "probability": "probability"}))
     said: list[str] = []
@@ -72,7 +72,10 @@ def test_a_server_of_the_models_own_has_to_answer_the_example(
     ("code", "said"),
     [
         ("", ""),
-        ("import pipeline.forms\n", "needs pipeline, and the image has only serving/ and the model"),
+        (
+            "import modelstack.pipeline.forms\n",
+            "needs modelstack.pipeline, and the image has only modelstack.serving",
+        ),
         ("raise ValueError('no weights')\n", r"the server ended with status 3: .*ValueError: no weights"),
     ],
 )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.step import STARTED_BY_PIPE, YIELDING, StepFailed, run
+from modelstack.pipeline.step import STARTED_BY_PIPE, YIELDING, StepFailed, run
 
-STEP = "import os; from pipeline.step import end_with_parent; end_with_parent(); print(os.nice(0))"
+STEP = "import os; from modelstack.pipeline.step import end_with_parent; end_with_parent(); print(os.nice(0))"
 
 
 @pytest.mark.parametrize("already", [0, 2, YIELDING + 3])

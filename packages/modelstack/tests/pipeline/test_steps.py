@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.steps import INPUTS, PIPELINE, STEPS, Input, Pipeline, PipelineError, Step
+from modelstack.pipeline.steps import INPUTS, PIPELINE, STEPS, Input, Pipeline, PipelineError, Step
 from tests.process import printed
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 TEXT = Input("word", "text", "a word", "stone")
 
 
@@ -35,10 +35,10 @@ def test_every_declared_program_is_there(one: Step) -> None:
 
 def test_to_import_the_declaration_loads_nothing_but_the_standard_library() -> None:
     program = (
-        "import sys; before = set(sys.modules); import pipeline.steps; "
+        "import sys; before = set(sys.modules); import modelstack.pipeline.steps; "
         "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
-    assert printed(program) == "['pipeline']"
+    assert printed(program) == "['modelstack']"
 
 
 @pytest.mark.parametrize(

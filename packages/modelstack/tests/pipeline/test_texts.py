@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import outcome
-from pipeline.contract import Refusal
-from pipeline.steps import INPUTS, PIPELINE, function
-from pipeline.texts import wrong
-from platforms.package_locations import read
+from modelstack.pipeline import outcome
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.steps import INPUTS, PIPELINE, function
+from modelstack.pipeline.texts import wrong
+from modelstack.platforms.package_locations import read
 from tests.process import python
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 KUBERNETES = {
     **{"platform": "kubernetes", "context": "", "namespace": "models", "prefix": "flight-delay-dev", "name": "v1"},
     **{"registry": "registry.example:5000/models", "bucket": None, "image_uri": "registry.example/serve:v1"},
@@ -78,7 +78,7 @@ def step(name: str, folder: Path, *words: str) -> list[str]:
     """The lines of a step's refusal, as a container runs it."""
     for other in PIPELINE.steps_of(PIPELINE.step(name)):
         words += ("--in", f"{other}={folder / other}")
-    done = python("-m", "pipeline.run", name, *words, "--out", str(folder / "out"))
+    done = python("-m", "modelstack.pipeline.run", name, *words, "--out", str(folder / "out"))
     assert done.returncode == 4, done.stderr
     assert not (folder / "out").exists()
     return json.loads(done.stderr.splitlines()[-1]).splitlines()

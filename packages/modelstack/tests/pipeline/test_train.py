@@ -6,14 +6,14 @@ from math import nan
 
 import numpy as np
 
-from monitoring.bulk import DAY, ROWS
-from monitoring.drift.reference import Reference
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.profile import Categorical, Numeric
-from pipeline import archive
-from pipeline.recipe import canonical
-from pipeline.rows import Rows
-from pipeline.train import judged, reference
+from modelstack.monitoring.bulk import DAY, ROWS
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.profile import Categorical, Numeric
+from modelstack.pipeline import archive
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.rows import Rows
+from modelstack.pipeline.train import judged, reference
 
 
 def two_months(rows: int = 40) -> Rows:
@@ -57,7 +57,9 @@ def test_rows_with_times_are_cut_into_days_and_those_without_into_small_blocks()
 
 
 def test_the_bytes_of_a_reference_never_change_without_the_format():
-    """If this fails, the same recipe gives other bytes than before: raise pipeline.recipe.FORMAT, and this digest."""
+    """If this fails, the same recipe gives other bytes than before: raise modelstack.pipeline.recipe.FORMAT,
+    and this digest.
+    """
     text = canonical(reference(two_months()).as_dict())
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "2fc63adacc8ea23608301e81f7d5ed262615f27e2986d5cfeecf3427b08ef5a0"

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.svm import LinearSVC
 
-from monitoring.labels.quality import Form
-from pipeline import parts
-from pipeline.rows import Rows, as_json
-from serving.declaration import Declaration
-from serving.instances import Reader
+from modelstack.monitoring.labels.quality import Form
+from modelstack.pipeline import parts
+from modelstack.pipeline.rows import Rows, as_json
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import Reader
 
 CLASSES = {"kind": "classification", "decision": "prediction"}
 

@@ -6,10 +6,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import pipeline.steps
-from pipeline.steps import Pipeline
+import modelstack.pipeline.steps
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.steps import Pipeline
 
-ROOT = Path(__file__).resolve().parents[2]
 DECLARED = """
 
 PIPELINE = Pipeline(
@@ -25,7 +25,7 @@ STEPS = """
 import json, os, sys, time
 from pathlib import Path
 
-from pipeline.contract import Refusal
+from modelstack.pipeline.contract import Refusal
 
 
 def first(given):
@@ -61,13 +61,21 @@ class Toy:
         return len(list(self.root.glob("tried-*")))
 
 
+def library(root: Path) -> None:
+    """Put a copy of the library into a folder, with a pipeline that may be changed."""
+    (root / "modelstack").mkdir(parents=True)
+    for path in (SOURCES / "modelstack").iterdir():
+        if path.name not in ("pipeline", "__pycache__"):
+            (root / "modelstack" / path.name).symlink_to(path)
+    pipeline_ = root / "modelstack" / "pipeline"
+    shutil.copytree(SOURCES / "modelstack/pipeline", pipeline_, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def toy(root: Path) -> Toy:
-    shutil.copytree(ROOT / "pipeline", root / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    for room in ("monitoring", "provenance", "serving"):
-        (root / room).symlink_to(ROOT / room)
-    steps = root / "pipeline" / "steps.py"
+    library(root)
+    steps = root / "modelstack" / "pipeline" / "steps.py"
     steps.write_text(steps.read_text() + DECLARED)
     (root / "toy.py").write_text(STEPS)
-    declared = dict(vars(pipeline.steps))
+    declared = dict(vars(modelstack.pipeline.steps))
     exec(DECLARED, declared)
     return Toy(root, declared["PIPELINE"])

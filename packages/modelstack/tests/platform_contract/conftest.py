@@ -1,4 +1,6 @@
-"""The platforms of the contract tests, one of which is found by its entry point alone (`tests/toy_platform`)."""
+"""The platforms of the contract tests, one of which is found by its entry point alone
+(`packages/modelstack/tests/toy_platform`).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.documents import DynamoDocuments
-from platforms.kubernetes.documents import PostgresDocuments
-from services import platform_registry
-from services.ports import Documents
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.services import platform_registry
+from modelstack.services.ports import Documents
 from tests.pipeline.conftest import moto_url
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.aws.mocked import documents_table

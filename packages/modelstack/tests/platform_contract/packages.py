@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.pack import Registered
-from platforms.aws.clients import Clients
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.oci import OciRepository
-from platforms.kubernetes.package_store import ClusterPackageStore
-from platforms.kubernetes.versions import ModelPackages
-from platforms.s3 import package_store
-from provenance.key_pair import KeyPair
-from services.package_registry import Origin, PackageRegistry, ReleaseRecord
-from services.package_store import BlobPackageStore
+from modelstack.pipeline.pack import Registered
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.oci import OciRepository
+from modelstack.platforms.kubernetes.package_store import ClusterPackageStore
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.platforms.s3 import package_store
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.package_registry import Origin, PackageRegistry, ReleaseRecord
+from modelstack.services.package_store import BlobPackageStore
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, new_registry
 

@@ -8,11 +8,11 @@ import boto3
 import httpx
 import pytest
 
-from platforms.aws.alarm_states import CloudWatchAlarms
-from platforms.kubernetes.alarm_states import PrometheusAlarms
-from platforms.kubernetes.prometheus import Prometheus
-from rollout.core.errors import Unreachable
-from services.counters import Alarms
+from modelstack.platforms.aws.alarm_states import CloudWatchAlarms
+from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.counters import Alarms
 from tests.platforms.aws.mocked import mocked_aws
 from tests.platforms.aws.stubbed_endpoint import put_alarm
 from tests.platforms.kubernetes.scrapes import Tsdb

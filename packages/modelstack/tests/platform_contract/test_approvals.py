@@ -11,19 +11,19 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.pack import Registered
-from platforms.aws.approvals import BucketApprovals
-from platforms.aws.clients import Clients
-from platforms.aws.versions import GroupVersions
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.approvals import PackageApprovals
-from platforms.kubernetes.kinds import NAMESPACE
-from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Attestation
-from rollout.core.release import release_id
-from services.approvals import ApprovalRefused, Approvals, BlobApprovals, approve, record
-from services.sealed_packages import TRAINED_BY
-from services.versions import Versions
+from modelstack.pipeline.pack import Registered
+from modelstack.platforms.aws.approvals import BucketApprovals
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.versions import GroupVersions
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.approvals import PackageApprovals
+from modelstack.platforms.kubernetes.kinds import NAMESPACE
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.rollout.core.release import release_id
+from modelstack.services.approvals import ApprovalRefused, Approvals, BlobApprovals, approve, record
+from modelstack.services.sealed_packages import TRAINED_BY
+from modelstack.services.versions import Versions
 from tests.cli.registered import ClusterApi
 from tests.platforms.aws.either import EITHER, IMAGE, root_of
 from tests.platforms.kubernetes.apiserver import Impersonating

@@ -9,16 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from audit.record import Signed
-from audit.verification import verify
-from platforms.aws.audit_records import S3Records
-from platforms.kubernetes.audit_records import PostgresRecords
-from rollout.core.errors import Busy, RolloutError
-from services.audit_records import BlobRecords
-from services.ports import Blobs
-from tests.audit.made import ENDPOINT, Key, chain
+from modelstack.platforms.aws.audit_records import S3Records
+from modelstack.platforms.kubernetes.audit_records import PostgresRecords
+from modelstack.records.audit.record import Signed
+from modelstack.records.audit.verification import verify
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.services.audit_records import BlobRecords
+from modelstack.services.ports import Blobs
 from tests.platform_contract.conftest import EVERY
 from tests.platforms.aws.either import clients_of
+from tests.records.audit.made import ENDPOINT, Key, chain
 from tests.services.memory import MemoryBlobs
 
 KEY = Key()

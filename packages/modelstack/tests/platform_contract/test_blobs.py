@@ -11,9 +11,9 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from platforms.aws.blobs import S3Blobs
-from rollout.core.errors import Busy, Conflict, Unreachable
-from services.ports import Blobs
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.rollout.core.errors import Busy, Conflict, Unreachable
+from modelstack.services.ports import Blobs
 from tests.platform_contract.conftest import race
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.services.memory import MemoryBlobs

@@ -13,18 +13,18 @@ import boto3
 import httpx
 import pytest
 
-from monitoring.measurements import Datum, Values
-from platforms.aws.counters import CloudWatchCounters
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
-from platforms.aws.published import CloudWatchMetrics
-from platforms.kubernetes.counters import PrometheusCounters
-from platforms.kubernetes.measured import PostgresMetrics, text
-from platforms.kubernetes.prometheus import Prometheus
-from rollout.controller.ports import Quantile
-from rollout.core.catalogue import KNOWN
-from rollout.core.errors import Unreachable
-from rollout.judge.metrics import Tally
-from services.counters import COUNTED, CountedWindow, Counters, CountQuery
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.platforms.aws.counters import CloudWatchCounters
+from modelstack.platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.platforms.kubernetes.counters import PrometheusCounters
+from modelstack.platforms.kubernetes.measured import PostgresMetrics, text
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.rollout.controller.ports import Quantile
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.kubernetes import scrapes
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb, every, played
@@ -192,7 +192,7 @@ def test_answers_are_slow_from_a_cut_on_at_which_counts_are_exact(platform: Plat
 
 @pytest.mark.parametrize("platform", ["memory", "moto"], indirect=True)
 def test_what_was_answered_by_now_counts_provisionally(platform: Platform) -> None:
-    """Of a gateway scrape by scrape, see tests/platforms/kubernetes/test_alarm_states.py."""
+    """Of a gateway scrape by scrape, see packages/modelstack/tests/platforms/kubernetes/test_alarm_states.py."""
     platform.answer("v-b", 2, 500, 3)
     platform.answer("v-b", 62, 500, 4)
     windows = platform.counters.counts(CountQuery(("v-b",), START + 20, START + 125, WIDTH, provisional=True))
@@ -203,7 +203,9 @@ def test_what_was_answered_by_now_counts_provisionally(platform: Platform) -> No
 
 @pytest.mark.parametrize("platform", EITHER, indirect=True)
 def test_metrics_are_counted_by_rollout_and_captured_answers_by_variant(platform: CloudWatch) -> None:
-    """Of a cluster: tests/platforms/kubernetes/test_counters.py; in PostgreSQL they are not scraped here."""
+    """Of a cluster: packages/modelstack/tests/platforms/kubernetes/test_counters.py; in PostgreSQL they are
+    not scraped here.
+    """
     metrics = CloudWatchMetrics(platform.clients("cloudwatch"), platform.endpoint)
     at = START + 70.0
     published = [("LogLoss", [0.5, 1.5]), ("LogLossSquared", [0.25, 2.25]), ("Accuracy", [0, 0]),
@@ -224,14 +226,14 @@ def test_without_a_request_there_is_no_quantile(platform: Platform) -> None:
 
 @pytest.mark.parametrize("platform", ["memory"], indirect=True)
 def test_a_quantile_says_of_how_many_requests_it_is(platform: Platform) -> None:
-    """Of a histogram: tests/platforms/kubernetes/test_counters.py. moto has no quantiles."""
+    """Of a histogram: packages/modelstack/tests/platforms/kubernetes/test_counters.py. moto has no quantiles."""
     platform.answer("v-a", -60, 200, 8, 50)
     assert platform.counters.quantile("v-a", 0.5, START - 3600, START) == Quantile(50_000, 8)
 
 
 @pytest.mark.parametrize("platform", ["memory", "prometheus"], indirect=True)
 def test_what_is_captured_is_a_share(platform: Platform) -> None:
-    """Of an endpoint of SageMaker: tests/platforms/aws/test_counters.py."""
+    """Of an endpoint of SageMaker: packages/modelstack/tests/platforms/aws/test_counters.py."""
     assert 0 <= platform.counters.captured() <= 1
 
 

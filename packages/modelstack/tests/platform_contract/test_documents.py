@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from platforms.aws.documents import DynamoDocuments
-from services.documents import KEPT_SECONDS
-from services.ports import LARGEST, MOST, Document, Documents
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.services.documents import KEPT_SECONDS
+from modelstack.services.ports import LARGEST, MOST, Document, Documents
 from tests.platform_contract.conftest import EVERY, race
 from tests.services.memory import MemoryDocuments
 

@@ -9,12 +9,12 @@ import boto3
 import httpx
 import pytest
 
-from platforms.aws.clients import clients
-from platforms.aws.invoke import MOST_BYTES, SageMakerInvoke
-from platforms.kubernetes.gateway import Entrance
-from platforms.kubernetes.invoke import GatewayInvoke
-from rollout.core.errors import Busy, Unreachable
-from services.invoke import Invoke, NoSuchVariant, Request, Response, TimedOut, TooLarge
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.invoke import MOST_BYTES, SageMakerInvoke
+from modelstack.platforms.kubernetes.gateway import Entrance
+from modelstack.platforms.kubernetes.invoke import GatewayInvoke
+from modelstack.rollout.core.errors import Busy, Unreachable
+from modelstack.services.invoke import Invoke, NoSuchVariant, Request, Response, TimedOut, TooLarge
 from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.services.memory import MemoryInvoke
 

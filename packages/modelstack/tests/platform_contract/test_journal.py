@@ -10,15 +10,15 @@ from uuid import uuid4
 
 import pytest
 
-from platforms.aws.journal import copied_journal as copied_on_aws
-from platforms.aws.names import documents, journal
-from platforms.kubernetes.journal import JournalCopy, newest
-from platforms.kubernetes.journal import copied_journal as copied_on_kubernetes
-from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
-from platforms.kubernetes.names import journal_copy
-from rollout.core.errors import Conflict, RolloutError, Unreachable
-from rollout.core.state import Phase, RolloutState, StateError
-from services.journal import CopiedJournal, DocumentJournal, StateStore
+from modelstack.platforms.aws.journal import copied_journal as copied_on_aws
+from modelstack.platforms.aws.names import documents, journal
+from modelstack.platforms.kubernetes.journal import JournalCopy, newest
+from modelstack.platforms.kubernetes.journal import copied_journal as copied_on_kubernetes
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
+from modelstack.platforms.kubernetes.names import journal_copy
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.state import Phase, RolloutState, StateError
+from modelstack.services.journal import CopiedJournal, DocumentJournal, StateStore
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.aws.mocked import documents_table, journal_table
 from tests.platforms.kubernetes.fake_api import FakeApi

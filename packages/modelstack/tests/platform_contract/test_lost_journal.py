@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.lost import LostJournal
-from rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.lost import LostJournal
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.platform_contract.test_traffic import PAIR, Endpoint, endpoint
 from tests.rollout.worlds import PLAN, fresh, release
 from tests.simulator.platform import World

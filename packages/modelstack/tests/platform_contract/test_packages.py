@@ -13,17 +13,17 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline import archive, origin
-from pipeline.gate import GateRefused
-from pipeline.pack import SealedPackage
-from provenance.envelope import SignatureError, key_id
-from provenance.evidence import sign
-from provenance.key_pair import KeyPair
-from rollout.core.release import release_id
-from services import package_registry
-from services.package_registry import ReleaseRecord, check, copy, publish, take
-from services.sealed_packages import PROMOTED_FROM, REGISTERED_BY, TRAINED_BY, RegistryError, Unsigned
-from services.versions import PENDING, find, of_recipe, of_release
+from modelstack.pipeline import archive, origin
+from modelstack.pipeline.gate import GateRefused
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.records.provenance.envelope import SignatureError, key_id
+from modelstack.records.provenance.evidence import sign
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.release import release_id
+from modelstack.services import package_registry
+from modelstack.services.package_registry import ReleaseRecord, check, copy, publish, take
+from modelstack.services.sealed_packages import PROMOTED_FROM, REGISTERED_BY, TRAINED_BY, RegistryError, Unsigned
+from modelstack.services.versions import PENDING, find, of_recipe, of_release
 from tests.platform_contract.packages import KINDS, OTHER_IMAGE, Stack, stack_of
 from tests.platforms.aws.either import IMAGE, root_of
 from tests.platforms.aws.mocked import lead_to_mocks

@@ -10,31 +10,31 @@ from typing import Any
 
 import pytest
 
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.platform.port import Platform
-from cli.target import Target
-from cli.view.watching import Looks
-from monitoring.measurements import Metrics
-from pipeline.pack import SealedPackage
-from provenance.key_pair import KeyPair
-from rollout.controller.ports import Traffic
-from rollout.core.errors import Conflict
-from rollout.core.release import Release, release_id
-from services.counters import Alarms, Counters
-from services.invoke import Invoke
-from services.package_registry import PackageRegistry, publish
-from services.package_store import BlobPackageStore
-from services.platform_registry import names, platform
-from services.ports import Blobs, Documents
-from services.versions import Versions
-from tests.infra.recorded import Answers, World, run_to_its_end
-from tests.infra.refusals import load, refusal
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.port import Platform
+from modelstack.cli.target import Target
+from modelstack.cli.view.watching import Looks
+from modelstack.monitoring.measurements import Metrics
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.controller.ports import Traffic
+from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.services.counters import Alarms, Counters
+from modelstack.services.invoke import Invoke
+from modelstack.services.package_registry import PackageRegistry, publish
+from modelstack.services.package_store import BlobPackageStore
+from modelstack.services.platform_registry import names, platform
+from modelstack.services.ports import Blobs, Documents
+from modelstack.services.versions import Versions
+from tests.program.recorded import Answers, World, run_to_its_end
+from tests.program.refusals import load, refusal
 from tests.rollout.worlds import PLAN, fresh
 from tests.rollout.worlds import release as make_release
 
 IMAGE = "registry.example/serving:1"
-PAGE = Path(__file__).resolve().parents[2] / "docs/how-to/add-a-platform.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs/how-to/add-a-platform.md"
 IDENTITY = ("Approvals.caller", "Signer.sign")
 MOST = 25
 

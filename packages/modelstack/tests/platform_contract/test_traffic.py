@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from platforms.aws.traffic import SageMakerTraffic
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.controller.ports import Traffic
-from rollout.core.errors import Busy, RolloutError
-from services.ports import Document
+from modelstack.platforms.aws.traffic import SageMakerTraffic
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.controller.ports import Traffic
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.services.ports import Document
 from tests.platforms.aws.either import clients_of
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, pair, solo
@@ -89,7 +89,7 @@ def test_weights_of_a_variant_that_is_not_there_change_nothing_and_are_refused_b
 
 @pytest.mark.parametrize("endpoint", ["memory", "toy", "cluster"], indirect=True)
 def test_another_config_serves_with_its_own_variants_and_weights(endpoint: Endpoint) -> None:
-    """moto has no UpdateEndpoint: see tests/platforms/aws/test_endpoint.py."""
+    """moto has no UpdateEndpoint: see packages/modelstack/tests/platforms/aws/test_endpoint.py."""
     for config in (SOLO, SOLO, PAIR):
         endpoint.traffic.use_config(config)
         endpoint.settle()
@@ -99,7 +99,9 @@ def test_another_config_serves_with_its_own_variants_and_weights(endpoint: Endpo
 
 @pytest.mark.parametrize("endpoint", ["memory"], indirect=True)
 def test_an_endpoint_that_changes_takes_no_other_change(endpoint: Endpoint) -> None:
-    """Of SageMaker: tests/platforms/aws/test_endpoint.py; a cluster refuses one only while a champion moves."""
+    """Of SageMaker: packages/modelstack/tests/platforms/aws/test_endpoint.py; a cluster refuses one only
+    while a champion moves.
+    """
     endpoint.traffic.set_weights({"v-old": 75, "v-new": 25})
     for change in (lambda: endpoint.traffic.use_config(SOLO), lambda: endpoint.traffic.set_weights({"v-old": 100})):
         with pytest.raises(Busy):

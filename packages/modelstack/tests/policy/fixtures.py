@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from policy import tokens
-from policy.rule import Declared, Finding, ResourceRule, Rule, StackRule
+from modelstack.policy import tokens
+from modelstack.policy.rule import Declared, Finding, ResourceRule, Rule, StackRule
 
 
 def findings(rule: Rule, stack: Sequence[Declared]) -> list[Finding]:

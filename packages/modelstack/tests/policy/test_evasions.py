@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from policy import tokens
-from policy.rule import UNKNOWN, Declared
-from policy.rules import RULES
+from modelstack.policy import tokens
+from modelstack.policy.rule import UNKNOWN, Declared
+from modelstack.policy.rules import RULES
 from tests.policy.fixtures import BUCKET, GITHUB, USER, allow, document, encryption, findings, made, trusting
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 OBJECTS = "arn:aws:s3:::it/*"
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 EVERYBODY = document(allow("s3:GetObject", Principal="*"))

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from policy.exemptions import ExemptionError, Judgement, read
-from policy.rule import Declared
-from policy.rules import RULES
+from modelstack.policy.exemptions import ExemptionError, Judgement, read
+from modelstack.policy.rule import Declared
+from modelstack.policy.rules import RULES
 
 from .fixtures import config, made
 
 TODAY = date(2026, 11, 28)
 NAMES = [rule.name for rule in RULES]
-FILE = Path(__file__).resolve().parents[2] / "policy" / "exemptions.yaml"
+FILE = Path(__file__).resolve().parents[4] / "policy" / "exemptions.yaml"
 (PRICED,) = [rule for rule in RULES if rule.name == "priced"]
 GOOD = {
     "rule": "priced",
@@ -54,7 +54,7 @@ def test_an_exempt_finding_stops_nothing_and_its_reason_is_told_once_if_anything
 def test_another_resource_stack_or_rule_is_not_exempt() -> None:
     for resource in (config("pair-a"), config("solo-a", stack="prod")):
         reported, used = told(resource)
-        assert reported == [f"{resource.name}: it is dear. Write its price into policy/prices.json."]
+        assert reported == [f"{resource.name}: it is dear. Write its price into modelstack/policy/prices.json."]
         assert used == []
     assert told(config("solo-a"), rule="signed")[0] != []
 
@@ -64,7 +64,7 @@ def test_the_last_day_counts_and_the_day_after_does_not() -> None:
     assert told(config("solo-a"), last)[0] == []
     reported, used = told(config("solo-a"), last + timedelta(days=1))
     assert reported == [
-        "solo-a: it is dear. Write its price into policy/prices.json. "
+        "solo-a: it is dear. Write its price into modelstack/policy/prices.json. "
         "Its exemption in policy/exemptions.yaml ended on 2027-01-31: A type that is new."
     ]
     assert used == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policy.page import PAGE, page
+from modelstack.policy.page import PAGE, page
 
 
 def test_the_page_in_the_tree_is_made_from_the_present_rules() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from policy import tokens
-from policy.permissions import WITHOUT_RESOURCE
-from policy.rule import UNKNOWN, Declared, Rule
-from policy.rules import RULES
-from tests.infra.test_policies import NO_RESOURCE, WIDER, arns
+from modelstack.policy import tokens
+from modelstack.policy.permissions import WITHOUT_RESOURCE
+from modelstack.policy.rule import UNKNOWN, Declared, Rule
+from modelstack.policy.rules import RULES
+from tests.program.test_policies import NO_RESOURCE, WIDER, arns
 
 from .fixtures import BUCKET, COMPOSITE, FIXTURES, PARTS, alarm, config, findings, made
 

@@ -10,18 +10,18 @@ import pytest
 import yaml
 
 from demos.promotion.__main__ import STACKS as PROMOTED
-from policy.exemptions import Judgement, read
-from policy.rule import Declared, ResourceRule
-from policy.rules import RULES
-from tests.infra.on_cluster import OLD as SERVES
-from tests.infra.on_cluster import idle as idle_on_cluster
-from tests.infra.on_cluster import run_on_cluster
-from tests.infra.recorded import IMAGE, OLD, Answers, World, idle
-from tests.infra.recorded import run_program as run
-from tests.infra.test_program import SOURCE
+from modelstack.policy.exemptions import Judgement, read
+from modelstack.policy.rule import Declared, ResourceRule
+from modelstack.policy.rules import RULES
 from tests.policy.fixtures import findings
+from tests.program.on_cluster import OLD as SERVES
+from tests.program.on_cluster import idle as idle_on_cluster
+from tests.program.on_cluster import run_on_cluster
+from tests.program.recorded import IMAGE, OLD, Answers, World, idle
+from tests.program.recorded import run_program as run
+from tests.program.test_program import SOURCE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 DAY = date(2026, 11, 28)
 
 

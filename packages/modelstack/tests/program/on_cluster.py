@@ -7,20 +7,20 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from infra import declaration, live_state
-from infra.config.kubernetes_settings import BucketSettings
-from infra.config.serving_settings import ServingSettings
-from infra.config.settings import Settings
-from infra.kubernetes import cluster_now
-from infra.kubernetes.workloads import shape_of
-from infra.plan.releases import wanted_release
-from platforms.kubernetes import buckets
-from platforms.kubernetes.names import CONTENT, Names
-from platforms.kubernetes.serving_config import ServingConfig
-from rollout.core.live import Live
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from tests.infra.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, World, run_to_its_end
+from modelstack.platforms.kubernetes import buckets
+from modelstack.platforms.kubernetes.names import CONTENT, Names
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.program import declaration, live_state
+from modelstack.program.config.kubernetes_settings import BucketSettings
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes import cluster_now
+from modelstack.program.kubernetes.workloads import shape_of
+from modelstack.program.plan.releases import wanted_release
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from tests.program.recorded import DIGEST, RECIPE, SIGNED_BY, Answers, World, run_to_its_end
 
 STACK = "local-kubernetes"
 IMAGE = f"10.99.0.1:5000/modelstack/serving@sha256:{'f' * 64}"

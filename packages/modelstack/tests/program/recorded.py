@@ -22,26 +22,26 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
-import infra.__main__ as program
-from infra import declaration, live_state
-from infra.aws import first_endpoint, stack_now
-from infra.aws import program as on_aws
-from infra.aws import source as aws_source
-from infra.aws.hosting import shape_of
-from infra.config import checkout
-from infra.config.checkout import check_model
-from infra.config.serving_settings import ServingSettings
-from infra.plan.releases import wanted_release
-from platforms.aws.journal import role_for
-from platforms.aws.names import Names
-from retraining.record import RetrainingRecord
-from rollout.core.live import Live
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+import modelstack.program.main as program
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.platforms.aws.journal import role_for
+from modelstack.platforms.aws.names import Names
+from modelstack.program import declaration, live_state
+from modelstack.program.aws import first_endpoint, stack_now
+from modelstack.program.aws import program as on_aws
+from modelstack.program.aws import source as aws_source
+from modelstack.program.aws.hosting import shape_of
+from modelstack.program.config import checkout
+from modelstack.program.config.checkout import check_model
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.plan.releases import wanted_release
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 ACCOUNT = "000000000000"
 RECIPE = "a" * 64
 DIGEST = f"sha256:{'d' * 64}"

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.settings import Settings
+from modelstack.program.config.settings import Settings
 
 REGION = "us-east-1"
 

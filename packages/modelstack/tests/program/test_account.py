@@ -9,9 +9,9 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from infra.aws.stack_now import check_account
-from rollout.core.state import RolloutState
-from tests.infra.recorded import ACCOUNT, OLD, idle, stopped
+from modelstack.program.aws.stack_now import check_account
+from modelstack.rollout.core.state import RolloutState
+from tests.program.recorded import ACCOUNT, OLD, idle, stopped
 
 OTHER = "111122223333"
 NOTHING = RolloutState("flight-delay-local")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from tests.infra import on_cluster
-from tests.infra.recorded import LOCAL, OLD, Answers, World, idle, release, run_program, stopped, verdict
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from tests.program import on_cluster
+from tests.program.recorded import LOCAL, OLD, Answers, World, idle, release, run_program, stopped, verdict
 
 NEW = release(LOCAL)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from infra.aws.monitors import ALPHA, burn_evidence
-from infra.config.settings import Settings
-from infra.config.slo_settings import SloSettings
 from localcloud.testing.cloudwatch import Condition
-from monitoring.objectives.slo import SLIS, rules
-from platforms.aws.evaluations import evaluations, ratio
-from services.declaration.alarm_thresholds import evidence, least
-from tests.infra.recorded import stack_config
+from modelstack.monitoring.objectives.slo import SLIS, rules
+from modelstack.platforms.aws.evaluations import evaluations, ratio
+from modelstack.program.aws.monitors import ALPHA, burn_evidence
+from modelstack.program.config.settings import Settings
+from modelstack.program.config.slo_settings import SloSettings
+from modelstack.services.declaration.alarm_thresholds import evidence, least
+from tests.program.recorded import stack_config
 
 
 def chances(requests: int, share: float) -> list[float]:

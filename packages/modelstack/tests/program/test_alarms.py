@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.state import RolloutState
-from services.declaration.alarms import RUNBOOK
-from tests.infra.recorded import IMAGE, LOCAL, OLD, ROOT, SOURCE, Answers, Declared, World, idle, release
-from tests.infra.recorded import run_program as run
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.alarms import RUNBOOK
+from tests.program.recorded import IMAGE, LOCAL, OLD, ROOT, SOURCE, Answers, Declared, World, idle, release
+from tests.program.recorded import run_program as run
 
 PAGES = {"slo-page", "probe-silent", "rollback-failing"}
 BURN = ["burn-fast", "burn-slow", "burn-still"]

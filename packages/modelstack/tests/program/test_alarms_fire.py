@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from tests.infra.recorded import LOCAL, OLD, World, idle, release
-from tests.infra.recorded import run_program as run
-from tests.infra.test_alarms import BURN, LATE, counts
-from tests.infra.watched import Watched, play
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from tests.program.recorded import LOCAL, OLD, World, idle, release
+from tests.program.recorded import run_program as run
+from tests.program.test_alarms import BURN, LATE, counts
+from tests.program.watched import Watched, play
 
 VARIANTS = (OLD.variant, release(LOCAL).variant)
 PROMISED = {"availability": 0.99, "latency": 0.95, "latency_ms": 250, "probe_minutes": 1}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.infra.recorded import World, statements
-from tests.infra.recorded import run_program as run
+from tests.program.recorded import World, statements
+from tests.program.recorded import run_program as run
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:flight-delay-local-captures"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra.config import checkout
-from tests.infra.recorded import run_program
+from modelstack.program.config import checkout
+from tests.program.recorded import run_program
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pulumi
 import pytest
 import yaml
 
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes.checks import LOCAL_NODE, check_target, lacking, unwatched
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import ResourceKind
-from platforms.kubernetes.names import Names
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import ResourceKind
+from modelstack.platforms.kubernetes.names import Names
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.kubernetes.checks import LOCAL_NODE, check_target, lacking, unwatched
 from tests.platforms.kubernetes.stage import FINE
 
 NAMES = Names("flight-delay", "prod", "models")

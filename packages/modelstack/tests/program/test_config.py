@@ -15,13 +15,13 @@ import yaml
 from botocore.session import get_session
 
 from demos.promotion.__main__ import STACKS as PROMOTED
-from infra.aws.target import check_target, provider_problems, regions, wrong_region
-from infra.config import checkout
-from infra.config.retention_settings import LOG_DAYS
-from infra.config.settings import Settings
-from tests.infra.refusals import REGION, load, refusal
+from modelstack.program.aws.target import check_target, provider_problems, regions, wrong_region
+from modelstack.program.config import checkout
+from modelstack.program.config.retention_settings import LOG_DAYS
+from modelstack.program.config.settings import Settings
+from tests.program.refusals import REGION, load, refusal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 STACKS = ("local", "local-staging", "local-year", *PROMOTED, "dev", "staging", "prod")
 SECTIONS = ", ".join(Settings.model_fields)
 METRICS = "auc, base_rate, brier, calibration_error, log_loss, rows"

@@ -11,10 +11,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.page import PAGE, page
-from infra.config.settings import Settings
-from tests.infra.refusals import load, refusal
-from tests.infra.strategies import GOOD, STEP, strategy
+from modelstack.program.config.page import PAGE, page
+from modelstack.program.config.settings import Settings
+from tests.program.refusals import load, refusal
+from tests.program.strategies import GOOD, STEP, strategy
 
 OWN_WORDS: dict[str, tuple[list[Any], list[Any]]] = {
     "the name of an installed platform, such as aws or kubernetes": (["else", 1], ["aws", "kubernetes"]),

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-import services.package_registry
-from infra.providers import execution, stopping
-from infra.providers.package import PackageProvider
-from infra.providers.progress import Progress
-from pipeline.gate import GateRefused
-from pipeline.recipe import Recipe
-from platforms.aws import executions
-from platforms.aws.executions import ExecutionRequest
-from provenance.key_pair import KeyPair
-from rollout.core.errors import RolloutError
-from services.sealed_packages import Unsigned
-from services.versions import Version
-from tests.infra.test_package_provider import INPUTS, REGISTERED
+import modelstack.services.package_registry
+from modelstack.pipeline.gate import GateRefused
+from modelstack.pipeline.recipe import Recipe
+from modelstack.platforms.aws import executions
+from modelstack.platforms.aws.executions import ExecutionRequest
+from modelstack.program.providers import execution, stopping
+from modelstack.program.providers.package import PackageProvider
+from modelstack.program.providers.progress import Progress
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.sealed_packages import Unsigned
+from modelstack.services.versions import Version
 from tests.platforms.aws.pipelines import ARN, DOWN, FOLDER, PIPELINE, TAKES, Look, Pipelines, step
+from tests.program.test_package_provider import INPUTS, REGISTERED
 
 RECIPE = Recipe("f" * 64, {"code": "c" * 64, "parameters": '{"max_iter":60}'})
 ASKED = ExecutionRequest(
@@ -327,7 +327,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.append(ours.package_digest)
         return REGISTERED
 
-    monkeypatch.setattr(services.package_registry, "take", take)
+    monkeypatch.setattr(modelstack.services.package_registry, "take", take)
     monkeypatch.setattr(PackageProvider, "wanted", lambda self, props: RECIPE)
     monkeypatch.setattr(execution, "model_files", lambda root: {"model/__init__.py": Path(__file__)})
     return found

@@ -9,10 +9,10 @@ import pulumi
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from infra.aws import first_endpoint
-from infra.aws.first_endpoint import standing_endpoint
-from tests.infra.recorded import LOCAL, OLD, idle
-from tests.infra.recorded import run_program as run
+from modelstack.program.aws import first_endpoint
+from modelstack.program.aws.first_endpoint import standing_endpoint
+from tests.program.recorded import LOCAL, OLD, idle
+from tests.program.recorded import run_program as run
 
 NAME = LOCAL.endpoint
 Made = Callable[..., "Endpoint"]

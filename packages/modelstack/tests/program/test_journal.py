@@ -5,13 +5,13 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-import platforms.aws.journal
-import platforms.aws.traffic
-import platforms.aws.training
-from infra.aws.journal import recorded
-from retraining.record import RetrainingRecord
-from rollout.core.errors import Unreachable
-from rollout.core.state import Phase, RolloutState, StateError
+import modelstack.platforms.aws.journal
+import modelstack.platforms.aws.traffic
+import modelstack.platforms.aws.training
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.program.aws.journal import recorded
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.state import Phase, RolloutState, StateError
 
 
 class Journal:
@@ -36,9 +36,9 @@ class Book:
 
 @pytest.fixture(autouse=True)
 def journal(monkeypatch: pytest.MonkeyPatch) -> type[Journal]:
-    monkeypatch.setattr(platforms.aws.journal, "copied_journal", Journal)
-    monkeypatch.setattr(platforms.aws.training, "DynamoBook", Book)
-    monkeypatch.setattr(platforms.aws.traffic, "find_live", lambda clients, endpoint: None)
+    monkeypatch.setattr(modelstack.platforms.aws.journal, "copied_journal", Journal)
+    monkeypatch.setattr(modelstack.platforms.aws.training, "DynamoBook", Book)
+    monkeypatch.setattr(modelstack.platforms.aws.traffic, "find_live", lambda clients, endpoint: None)
     monkeypatch.setattr(Journal, "answer", RolloutState("endpoint"))
     return Journal
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from infra.config import checkout
-from infra.config.judge_settings import CAPTURED, LABELLED, not_better
-from rollout.core import catalogue
-from rollout.core.plan import ReplayGate
-from rollout.judge.metrics import Metric
-from rollout.judge.verdict import judge
-from tests.infra.refusals import load, refusal
-from tests.infra.strategies import strategy
+from modelstack.program.config import checkout
+from modelstack.program.config.judge_settings import CAPTURED, LABELLED, not_better
+from modelstack.rollout.core import catalogue
+from modelstack.rollout.core.plan import ReplayGate
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.judge.verdict import judge
+from tests.program.refusals import load, refusal
+from tests.program.strategies import strategy
 
 OWN = {"kind": "rate", "margin": 0.1, "namespace": "shop", "metric": "Refunds"}
 PROVEN: dict[str, Any] = {

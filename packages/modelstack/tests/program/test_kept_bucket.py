@@ -8,19 +8,19 @@ from unittest import mock
 import pulumi
 import pytest
 
-from infra.config.kubernetes_settings import BucketSettings
-from infra.config.settings import Settings
-from infra.kubernetes import checks, cluster_now
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SECRET
-from platforms.kubernetes.names import CONTROLLER
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
-from tests.infra.on_cluster import NAMES, NEW, STACK, idle, manifests, release, run_on_cluster
-from tests.infra.recorded import World, stack_config
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SECRET
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.program.config.kubernetes_settings import BucketSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes import checks, cluster_now
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.program.on_cluster import NAMES, NEW, STACK, idle, manifests, release, run_on_cluster
+from tests.program.recorded import World, stack_config
 
 BUCKET = BucketSettings(name="packages", endpoint="http://minio:9000", region="eu-west-1", secret="bucket-keys")
 SERVES = release("1" * 64, archive_uri="s3://packages/packages/1/model.tar.gz")

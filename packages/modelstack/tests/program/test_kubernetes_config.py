@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.settings import Settings
-from tests.infra.on_cluster import STACK
-from tests.infra.recorded import stack_config
+from modelstack.program.config.settings import Settings
+from tests.program.on_cluster import STACK
+from tests.program.recorded import stack_config
 
 CERTIFICATE = 'modelstack:kubernetes.gateway.tls_secret = "c": '
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from infra.kubernetes.cluster_now import neighbours
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.spec import RolloutSpec
-from tests.infra.on_cluster import CONTROLLER_IMAGE, NAMES, NEW, manifests, run_on_cluster
-from tests.infra.recorded import World
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.program.kubernetes.cluster_now import neighbours
 from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.program.on_cluster import CONTROLLER_IMAGE, NAMES, NEW, manifests, run_on_cluster
+from tests.program.recorded import World
 
 
 @pytest.fixture(scope="module")

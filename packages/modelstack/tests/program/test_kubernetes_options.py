@@ -8,11 +8,11 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.settings import Settings
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase
-from tests.infra.on_cluster import NAMES, NEW, OLD, idle, manifests, run_on_cluster
-from tests.infra.recorded import World, stack_config
+from modelstack.program.config.settings import Settings
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase
+from tests.program.on_cluster import NAMES, NEW, OLD, idle, manifests, run_on_cluster
+from tests.program.recorded import World, stack_config
 
 GROWS = {"instance_count": 2, "max_instance_count": 8}
 

@@ -7,22 +7,22 @@ from typing import Any, cast
 import pytest
 from pulumi.runtime import rpc
 
-import pipeline.build
-import pipeline.recipe
-import services.package_registry
-from infra.providers.kubernetes_package import KubernetesPackageProvider
-from pipeline.pack import Registered
-from pipeline.recipe import Recipe
-from platforms.aws import package_registry as aws_registry
-from platforms.kubernetes import access_token
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import PACKAGE, SECRET
-from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.package_store import ClusterPackageStore
-from platforms.kubernetes.signing import key_pair
-from provenance.envelope import SignatureError, enclose, opened
-from rollout.core.errors import Unreachable
-from services.package_registry import Origin, PackageRegistry, ReleaseRecord
+import modelstack.pipeline.build
+import modelstack.pipeline.recipe
+import modelstack.services.package_registry
+from modelstack.pipeline.pack import Registered
+from modelstack.pipeline.recipe import Recipe
+from modelstack.platforms.aws import package_registry as aws_registry
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import PACKAGE, SECRET
+from modelstack.platforms.kubernetes.names import labels_of
+from modelstack.platforms.kubernetes.package_store import ClusterPackageStore
+from modelstack.platforms.kubernetes.signing import key_pair
+from modelstack.program.providers.kubernetes_package import KubernetesPackageProvider
+from modelstack.records.provenance.envelope import SignatureError, enclose, opened
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.package_registry import Origin, PackageRegistry, ReleaseRecord
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 DIGEST = "sha256:" + "d" * 64
@@ -79,9 +79,9 @@ def done(monkeypatch: pytest.MonkeyPatch, api: Api) -> list[tuple[Any, ...]]:
         return noted("release")(here["sign"].args[0])
 
     for name in ("copy", "take"):
-        monkeypatch.setattr(services.package_registry, name, noted(name))
-    monkeypatch.setattr(pipeline.build, "release", released)
-    monkeypatch.setattr(pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
+        monkeypatch.setattr(modelstack.services.package_registry, name, noted(name))
+    monkeypatch.setattr(modelstack.pipeline.build, "release", released)
+    monkeypatch.setattr(modelstack.pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {}))
     return calls
 
 

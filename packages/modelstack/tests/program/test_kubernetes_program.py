@@ -7,14 +7,26 @@ from typing import Any
 
 import pytest
 
-from infra.kubernetes.program import OUTPUTS
-from platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.release import Release
-from serving.unpacking import MAX_BYTES
-from tests.infra.on_cluster import FACTS, IMAGE, NAMES, NEW, OLD, STACK, configs, idle, manifests, pods, run_on_cluster
-from tests.infra.recorded import DIGEST, World
+from modelstack.platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.program.kubernetes.program import OUTPUTS
+from modelstack.rollout.core.release import Release
+from modelstack.serving.unpacking import MAX_BYTES
+from tests.program.on_cluster import (
+    FACTS,
+    IMAGE,
+    NAMES,
+    NEW,
+    OLD,
+    STACK,
+    configs,
+    idle,
+    manifests,
+    pods,
+    run_on_cluster,
+)
+from tests.program.recorded import DIGEST, World
 
 
 @pytest.fixture(scope="module")

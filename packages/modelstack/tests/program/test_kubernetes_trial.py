@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from infra.providers.kubernetes_trial import KubernetesRolloutProvider
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
-from tests.infra.on_cluster import NAMES, NEW, OLD, OnCluster, configs, idle, manifests, release, run_on_cluster
-from tests.infra.recorded import World
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.program.providers.kubernetes_trial import KubernetesRolloutProvider
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.platforms.kubernetes.fake_api import FakeApi
+from tests.program.on_cluster import NAMES, NEW, OLD, OnCluster, configs, idle, manifests, release, run_on_cluster
+from tests.program.recorded import World
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ import json
 import pytest
 import yaml
 
-from infra.config.settings import Settings
-from infra.kubernetes.rules import groups
-from infra.kubernetes.workloads import shape_of
-from infra.plan.releases import plan_serving, wanted_release
-from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
-from rollout.core.state import RolloutState
-from tests.infra.on_cluster import IMAGE, NAMES, OLD, STACK, idle, manifests, run_on_cluster
-from tests.infra.recorded import World, stack_config
+from modelstack.platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes.rules import groups
+from modelstack.program.kubernetes.workloads import shape_of
+from modelstack.program.plan.releases import plan_serving, wanted_release
+from modelstack.rollout.core.state import RolloutState
+from tests.program.on_cluster import IMAGE, NAMES, OLD, STACK, idle, manifests, run_on_cluster
+from tests.program.recorded import World, stack_config
 
 
 @pytest.fixture(scope="module")

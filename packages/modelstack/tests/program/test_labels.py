@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from platforms.aws.names import INDEX, MONITORING
-from tests.infra.recorded import World
-from tests.infra.recorded import run_program as run
+from modelstack.platforms.aws.names import INDEX, MONITORING
+from tests.program.recorded import World
+from tests.program.recorded import run_program as run
 
 
 @pytest.fixture(scope="module")

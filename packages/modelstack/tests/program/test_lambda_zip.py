@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from infra.aws.lambda_zip import ROOMS, seal
-from pipeline.project import SOURCES
+from modelstack.pipeline.project import SOURCES
+from modelstack.program.aws.lambda_zip import ROOMS, seal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def copy(folder: Path) -> Path:
     for room in ROOMS:
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            SOURCES / "modelstack" / room, folder / "modelstack" / room, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    (folder / "modelstack" / "__init__.py").touch()
     return folder
 
 
@@ -28,8 +31,8 @@ def test_two_checkouts_at_two_times_give_the_same_bytes(tmp_path: Path) -> None:
     for path in second.rglob("*.py"):
         os.utime(path, (1, 1))
         path.chmod(0o600)
-    (second / "rollout" / "__pycache__").mkdir()
-    (second / "rollout" / "__pycache__" / "plan.cpython-311.pyc").write_bytes(b"x")
+    (second / "modelstack" / "rollout" / "__pycache__").mkdir()
+    (second / "modelstack" / "rollout" / "__pycache__" / "plan.cpython-311.pyc").write_bytes(b"x")
     a, b = seal(first, tmp_path / "a"), seal(second, tmp_path / "b")
     assert a.path.read_bytes() == b.path.read_bytes()
     assert (a.path.name, a.sha256_base64) == (b.path.name, b.sha256_base64)
@@ -41,7 +44,7 @@ def test_its_digest_is_of_its_bytes_and_changes_with_a_source(tmp_path: Path) ->
     assert before.sha256_base64 == base64.b64encode(hashlib.sha256(before.path.read_bytes()).digest()).decode()
     assert seal(root, out) == before
     assert list(out.iterdir()) == [before.path], "one archive and no parts"
-    (root / "rollout" / "plan.py").write_text("# changed\n")
+    (root / "modelstack" / "rollout" / "plan.py").write_text("# changed\n")
     assert seal(root, out).sha256_base64 != before.sha256_base64
 
 
@@ -50,15 +53,15 @@ def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> Non
     assert bundle.path.stat().st_size < 1_024_000
     names = zipfile.ZipFile(bundle.path).namelist()
     assert names == sorted(names)
-    assert {name.split("/")[0] for name in names} == set(ROOMS)
-    assert "tests/simulator/platform.py" not in names
+    assert {name.split("/")[1] for name in names} == {*ROOMS, "__init__.py"}
+    assert "packages/modelstack/tests/simulator/platform.py" not in names
 
 
 @pytest.mark.slow
 def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) -> None:
     bundle = seal(SOURCES, tmp_path)
     names = "advance, drift, labels, rollback"
-    program = f"from platforms.aws.handlers import {names}; print(drift.__file__)"
+    program = f"from modelstack.platforms.aws.handlers import {names}; print(drift.__file__)"
     unpacked = tmp_path / "unpacked"
     zipfile.ZipFile(bundle.path).extractall(unpacked)
     # The project is installed editable here; the archive's folder comes first, as Lambda's does.
@@ -77,5 +80,5 @@ def test_every_handler_can_be_imported_from_the_archive_alone(tmp_path: Path) ->
 
 
 def test_a_missing_room_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="audit: no Python files"):
+    with pytest.raises(ValueError, match="monitoring: no Python files"):
         seal(tmp_path, tmp_path / "out")

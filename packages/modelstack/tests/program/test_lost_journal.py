@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.live import Live, Variant
-from rollout.core.state import RolloutState
-from tests.infra import on_cluster
-from tests.infra.recorded import LOCAL, OLD, World, idle, record_run, release
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.state import RolloutState
+from tests.program import on_cluster
+from tests.program.recorded import LOCAL, OLD, World, idle, record_run, release
 
 OWN = release(LOCAL)
 

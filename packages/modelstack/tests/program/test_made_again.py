@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from localcloud.testing.cloudwatch import START
-from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from platforms.aws.metrics import ERRORS, FAILED, FUNCTION, INVOCATIONS, LAMBDA, LATENCY, SAGEMAKER
-from tests.infra.recorded import LOCAL, OLD, Answers, idle
-from tests.infra.recorded import run_program as run
-from tests.infra.watched import Alarm, Watched, play
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from modelstack.platforms.aws.metrics import ERRORS, FAILED, FUNCTION, INVOCATIONS, LAMBDA, LATENCY, SAGEMAKER
+from tests.program.recorded import LOCAL, OLD, Answers, idle
+from tests.program.recorded import run_program as run
+from tests.program.watched import Alarm, Watched, play
 
 LIVED = 600
 """Seconds that the first stack serves, badly."""

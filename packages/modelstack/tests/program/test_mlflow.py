@@ -10,19 +10,19 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.settings import Settings
-from infra.providers import mlflow as provider_module
-from infra.providers.mlflow import MlflowProvider
-from platforms.kubernetes.names import CONTROLLER
-from provenance.evidence import Attestation, sign
-from provenance.facts import SealedArchive
-from provenance.key_pair import KeyPair
-from services.sealed_packages import RegistryError
-from tests.infra.on_cluster import STACK, manifests, run_on_cluster
-from tests.infra.recorded import ACCOUNT, IMAGE, run_program, stack_config
-from tests.infra.refusals import refusal
-from tests.provenance.conftest import FACTS
-from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.program.config.settings import Settings
+from modelstack.program.providers import mlflow as provider_module
+from modelstack.program.providers.mlflow import MlflowProvider
+from modelstack.records.provenance.evidence import Attestation, sign
+from modelstack.records.provenance.facts import SealedArchive
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.sealed_packages import RegistryError
+from tests.program.on_cluster import STACK, manifests, run_on_cluster
+from tests.program.recorded import ACCOUNT, IMAGE, run_program, stack_config
+from tests.program.refusals import refusal
+from tests.records.provenance.conftest import FACTS
+from tests.records.tracking.small_mlflow import SmallMlflow, small_mlflow
 
 URL = "http://127.0.0.1:5000"
 ARN = f"arn:aws:sagemaker:eu-west-1:{ACCOUNT}:mlflow-tracking-server/team"
@@ -280,5 +280,5 @@ def test_no_secret_is_in_what_the_state_keeps(known: SmallMlflow, monkeypatch: p
 
 
 def test_the_lock_of_the_server_names_the_version_that_was_tried() -> None:
-    lock = Path(__file__).resolve().parents[2] / "requirements" / "mlflow.txt"
+    lock = Path(__file__).resolve().parents[4] / "requirements" / "mlflow.txt"
     assert "\nmlflow==3.17.2 " in lock.read_text()

@@ -11,24 +11,24 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pulumi.runtime import rpc
 
-import pipeline.build
-import pipeline.recipe
-import services.package_registry
-from infra.providers.package import PackageProvider
-from infra.providers.packaging import _by_step
-from infra.providers.progress import Progress
-from pipeline.gate import GateRefused, Miss, gate
-from pipeline.pack import Registered
-from pipeline.recipe import Recipe, canonical
-from pipeline.step import StepFailed
-from platforms.aws import lineage
-from platforms.aws import package_registry as aws_registry
-from platforms.s3.package_store import BucketPackageStore
-from provenance.key_pair import KeyPair
-from records.lineage.graph import Verb
-from rollout.core.release import release_id
-from services.sealed_packages import RegistryError, Unsigned
-from tests.provenance.conftest import FACTS
+import modelstack.pipeline.build
+import modelstack.pipeline.recipe
+import modelstack.services.package_registry
+from modelstack.pipeline.gate import GateRefused, Miss, gate
+from modelstack.pipeline.pack import Registered
+from modelstack.pipeline.recipe import Recipe, canonical
+from modelstack.pipeline.step import StepFailed
+from modelstack.platforms.aws import lineage
+from modelstack.platforms.aws import package_registry as aws_registry
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.program.providers.package import PackageProvider
+from modelstack.program.providers.packaging import _by_step
+from modelstack.program.providers.progress import Progress
+from modelstack.records.lineage.graph import Verb
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.release import release_id
+from modelstack.services.sealed_packages import RegistryError, Unsigned
+from tests.records.provenance.conftest import FACTS
 
 REGISTERED = Registered(
     model_package_arn="arn:1",
@@ -124,12 +124,14 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry()
-    monkeypatch.setattr(pipeline.build, "release", made.release)
+    monkeypatch.setattr(modelstack.pipeline.build, "release", made.release)
     monkeypatch.setattr(
-        pipeline.recipe, "recipe", lambda root, parameters: Recipe("r", {"parameters": canonical(parameters)})
+        modelstack.pipeline.recipe,
+        "recipe",
+        lambda root, parameters: Recipe("r", {"parameters": canonical(parameters)}),
     )
-    monkeypatch.setattr(services.package_registry, "copy", made.copy)
-    monkeypatch.setattr(services.package_registry, "take", made.take)
+    monkeypatch.setattr(modelstack.services.package_registry, "copy", made.copy)
+    monkeypatch.setattr(modelstack.services.package_registry, "take", made.take)
     monkeypatch.setattr(aws_registry, "KmsSigner", lambda clients, key: KEY)
     monkeypatch.setattr(aws_registry, "clients_of", lambda region, role=None: lambda service: made.sagemaker)
     return made
@@ -241,7 +243,7 @@ def test_candidate_from_before_packages_were_signed_is_built_again_and_signed(
     def unsigned(*_: Any) -> Registered:
         raise Unsigned("s3://bucket is not signed")
 
-    monkeypatch.setattr(services.package_registry, "take", unsigned)
+    monkeypatch.setattr(modelstack.services.package_registry, "take", unsigned)
     outs = create(candidate=CANDIDATE)
     assert (outs["package_digest"], outs["refused"]) == ("sha256:d", "")
     assert len(registry.built) == 1

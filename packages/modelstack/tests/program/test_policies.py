@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.names import Names
-from tests.infra.recorded import ACCOUNT, IMAGE, statements
-from tests.infra.recorded import run_program as run
+from modelstack.platforms.aws.names import Names
 from tests.needed import Right, all_needed, short
+from tests.program.recorded import ACCOUNT, IMAGE, statements
+from tests.program.recorded import run_program as run
 from tests.tables import TABLES
 
 WIDER = {

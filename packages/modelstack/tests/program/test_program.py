@@ -13,14 +13,14 @@ import pulumi
 import pytest
 
 from demos.promotion.__main__ import STACKS as PROMOTED
-from infra.aws.hosting import STARTUP_SECONDS
-from infra.aws.program import NAMES
 from localcloud.testing.cloudwatch import check_dashboard
-from pipeline.engines.sagemaker import KEPT_DAYS
-from platforms.aws.names import MONITORING
-from platforms.aws.panels import HANDLERS
-from services.measuring import Measuring
-from tests.infra.recorded import (
+from modelstack.pipeline.engines.sagemaker import KEPT_DAYS
+from modelstack.platforms.aws.names import MONITORING
+from modelstack.platforms.aws.panels import HANDLERS
+from modelstack.program.aws.hosting import STARTUP_SECONDS
+from modelstack.program.aws.program import NAMES
+from modelstack.services.measuring import Measuring
+from tests.program.recorded import (
     ACCOUNT,
     DIGEST,
     FACTS,
@@ -38,8 +38,8 @@ from tests.infra.recorded import (
     statements,
     stopped,
 )
-from tests.infra.recorded import SOURCE as TAKEN_FROM
-from tests.infra.recorded import run_program as run
+from tests.program.recorded import SOURCE as TAKEN_FROM
+from tests.program.recorded import run_program as run
 from tests.tables import TABLES
 
 SOURCE = {**TAKEN_FROM, "release": {**release(LOCAL, "2" * 64).as_dict(), "package_digest": DIGEST}}

@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.config.whole_numbers import whole
-from infra.update_result import FIELDS
-from rollout.core.plan import Plan
-from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
-from tests.infra.recorded import (
+from modelstack.program.config.whole_numbers import whole
+from modelstack.program.update_result import FIELDS
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.reason import Reason
+from tests.program.recorded import (
     DIGEST,
     FACTS,
     IMAGE,
@@ -26,7 +26,7 @@ from tests.infra.recorded import (
     stopped,
     verdict,
 )
-from tests.infra.recorded import run_program as run
+from tests.program.recorded import run_program as run
 
 SHADOW = {"kind": "shadow", "percent": 20, "bake_seconds": 30}
 

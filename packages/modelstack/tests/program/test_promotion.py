@@ -9,13 +9,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra import source as any_source
-from infra.aws import source
-from platforms.aws import journal
-from platforms.aws.journal import role_for
-from rollout.core.errors import Unreachable
-from tests.infra.recorded import ACCOUNT, IMAGE, LOCAL, OLD, statements
-from tests.infra.recorded import run_program as run
+from modelstack.platforms.aws import journal
+from modelstack.platforms.aws.journal import role_for
+from modelstack.program import source as any_source
+from modelstack.program.aws import source
+from modelstack.rollout.core.errors import Unreachable
+from tests.program.recorded import ACCOUNT, IMAGE, LOCAL, OLD, statements
+from tests.program.recorded import run_program as run
 
 OTHER = "111122223333"
 ROLE = f"arn:aws:iam::{OTHER}:role/flight-delay-dev-promotion"

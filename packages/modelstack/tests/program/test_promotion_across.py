@@ -8,14 +8,14 @@ from unittest import mock
 
 import pytest
 
-from infra.aws import source as aws_source
-from infra.kubernetes import source
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import KubernetesJournal
-from rollout.core.errors import Unreachable
-from rollout.core.state import RolloutState
-from tests.infra.on_cluster import IMAGE, NAMES, OnCluster, idle, release, run_on_cluster
-from tests.infra.recorded import LOCAL, OLD, SIGNED_BY, SOURCE, Answers, run_program
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.program.aws import source as aws_source
+from modelstack.program.kubernetes import source
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.state import RolloutState
+from tests.program.on_cluster import IMAGE, NAMES, OnCluster, idle, release, run_on_cluster
+from tests.program.recorded import LOCAL, OLD, SIGNED_BY, SOURCE, Answers, run_program
 
 RECIPE = "7" * 64
 IN_CLUSTER: dict[str, Any] = {

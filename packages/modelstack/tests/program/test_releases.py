@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
-from platforms.aws.names import Names
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, Retiring, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.platforms.aws.names import Names
+from modelstack.program.plan.releases import DesiredRelease, ServingPlan, plan_serving
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, Retiring, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
 pair_of = NAMES.pair_of

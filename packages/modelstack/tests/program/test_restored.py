@@ -9,15 +9,15 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.providers.package import PackageProvider
-from rollout.core.release import Release, release_id
-from rollout.core.restored import Restored
-from rollout.kinds import Kind
-from rollout.reason import Reason
-from services.guardrails import guardrail
-from tests.infra import on_cluster
-from tests.infra.recorded import DIGEST, IMAGE, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
-from tests.infra.recorded import run_program as run
+from modelstack.program.providers.package import PackageProvider
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
+from modelstack.services.guardrails import guardrail
+from tests.program import on_cluster
+from tests.program.recorded import DIGEST, IMAGE, LOCAL, OLD, SIGNED_BY, SOURCE, Answers, World, idle, release, verdict
+from tests.program.recorded import run_program as run
 
 THEN = {"instance_type": "ml.m5.xlarge", "instance_count": 2, "capture_percent": 7}
 WHY = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)
@@ -146,8 +146,8 @@ def test_a_stack_that_takes_from_another_does_not_while_a_release_is_restored() 
 
 
 def test_what_is_restored_is_never_built_from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    from services import package_registry
-    from services.sealed_packages import Unsigned
+    from modelstack.services import package_registry
+    from modelstack.services.sealed_packages import Unsigned
 
     def unsigned(*_: object) -> None:
         raise Unsigned("it is not signed")

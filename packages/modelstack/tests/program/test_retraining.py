@@ -7,15 +7,15 @@ import re
 
 import pytest
 
-from infra.aws import stack_now
-from infra.config import checkout
-from retraining.record import Candidate, RetrainingRecord
-from retraining.rules import read
-from rollout.core.release import release_id
-from rollout.core.verdict import Verdict
-from tests.infra.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
-from tests.infra.recorded import run_program as run
-from tests.infra.refusals import refusal
+from modelstack.monitoring.retraining.record import Candidate, RetrainingRecord
+from modelstack.monitoring.retraining.rules import read
+from modelstack.program.aws import stack_now
+from modelstack.program.config import checkout
+from modelstack.rollout.core.release import release_id
+from modelstack.rollout.core.verdict import Verdict
+from tests.program.recorded import FACTS, LOCAL, OLD, SOURCE, Answers, World, idle, verdict
+from tests.program.recorded import run_program as run
+from tests.program.refusals import refusal
 
 CANDIDATE = Candidate(
     through="2013-06-16",
@@ -71,7 +71,7 @@ def test_the_function_gets_the_rules_the_gates_and_what_a_job_needs(world: World
     assert job.role == LOCAL.training_role_arn
     assert job.signing_key == f"arn:aws:kms:us-east-1:{LOCAL.account}:key/signing"
     assert (job.image, job.bucket, job.group) == (LOCAL.process_image, LOCAL.bucket, LOCAL.package_group)
-    assert function["handler"] == "platforms.aws.handlers.retrain.handler"
+    assert function["handler"] == "modelstack.platforms.aws.handlers.retrain.handler"
 
 
 def test_it_is_called_by_alarms_by_jobs_and_on_a_schedule(world: World) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rollout.core import catalogue
-from rollout.core.plan import PlanError
-from rollout.judge.metrics import MetricError
-from tests.infra.refusals import refusal
-from tests.infra.strategies import STEP, strategy
+from modelstack.rollout.core import catalogue
+from modelstack.rollout.core.plan import PlanError
+from modelstack.rollout.judge.metrics import MetricError
+from tests.program.refusals import refusal
+from tests.program.strategies import STEP, strategy
 
 BAKE = "a number from 0 to 1209600"
 STRATEGIES = "all_at_once, canary, linear, steps, ab, shadow"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config.rollout_settings import InfrastructureSettings, RolloutSettings
-from infra.config.settings import Settings
-from rollout.core.plan import Guard, Plan, ReplayGate, Step
-from tests.infra.refusals import load
-from tests.infra.strategies import GOOD, STEP, strategy
+from modelstack.program.config.rollout_settings import InfrastructureSettings, RolloutSettings
+from modelstack.program.config.settings import Settings
+from modelstack.rollout.core.plan import Guard, Plan, ReplayGate, Step
+from tests.program.refusals import load
+from tests.program.strategies import GOOD, STEP, strategy
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def rollout(**section: Any) -> RolloutSettings:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.config.slo_settings import SloSettings
-from monitoring.objectives.slo import SLIS, rules
-from tests.infra.refusals import load, refusal
+from modelstack.monitoring.objectives.slo import SLIS, rules
+from modelstack.program.config.slo_settings import SloSettings
+from tests.program.refusals import load, refusal
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])

@@ -11,23 +11,23 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime import rpc
 
-import platforms.aws.approvals
-import platforms.aws.endpoint
-import platforms.aws.packages
-import services.journal
-from infra.config.rollout_settings import RolloutSettings
-from infra.config.strategy_settings import Steps, StepSettings
-from infra.providers import driving as provider
-from infra.providers.driving import RENAMED, commands_of
-from infra.providers.trial import RolloutProvider
-from rollout.controller.controller import Controller
-from rollout.controller.notice import waiting
-from rollout.core.errors import Unreachable
-from rollout.core.release import Release
-from rollout.core.state import Replayed
-from rollout.reason import Reason
-from services.guardrails import guardrail
-from services.sealed_packages import DigestMismatch
+import modelstack.platforms.aws.approvals
+import modelstack.platforms.aws.endpoint
+import modelstack.platforms.aws.packages
+import modelstack.services.journal
+from modelstack.program.config.rollout_settings import RolloutSettings
+from modelstack.program.config.strategy_settings import Steps, StepSettings
+from modelstack.program.providers import driving as provider
+from modelstack.program.providers.driving import RENAMED, commands_of
+from modelstack.program.providers.trial import RolloutProvider
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.notice import waiting
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Replayed
+from modelstack.rollout.reason import Reason
+from modelstack.services.guardrails import guardrail
+from modelstack.services.sealed_packages import DigestMismatch
 from tests.rollout.worlds import release as make_release
 from tests.simulator.platform import World
 
@@ -65,14 +65,14 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def world(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> World:
     configs = {"solo-a": {"v-a": 1.0}, "solo-b": {"v-b": 1.0}, "pair-ab": {"v-a": 1.0, "v-b": 0.0}}
     made = World(configs=configs, serving="solo-a", requests_per_second=60)
-    monkeypatch.setattr(platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
-    monkeypatch.setattr(platforms.aws.approvals.BucketApprovals, "given", lambda *_: [])
+    monkeypatch.setattr(modelstack.platforms.aws.endpoint, "controller", lambda *args, **options: made.controller())
+    monkeypatch.setattr(modelstack.platforms.aws.approvals.BucketApprovals, "given", lambda *_: [])
 
     def measured(_: Any, of: Release, name: str) -> bytes:
         assert name == "metrics.json"
         return json.dumps({"summary": {"auc": AUC[of.id]}}).encode()
 
-    monkeypatch.setattr(platforms.aws.packages, "member", measured)
+    monkeypatch.setattr(modelstack.platforms.aws.packages, "member", measured)
     return made
 
 
@@ -246,7 +246,7 @@ def test_metrics_that_cannot_be_proven_fail_no_update(released: World, monkeypat
     def changed(*_: Any) -> bytes:
         raise DigestMismatch("other bytes")
 
-    monkeypatch.setattr(platforms.aws.packages, "member", changed)
+    monkeypatch.setattr(modelstack.platforms.aws.packages, "member", changed)
     outs = RolloutProvider().update("endpoint", {}, inputs("b", trial_config="pair-ab")).outs or {}
     assert (outs["champion"], outs["metrics"]) == ("sha256:b", {})
 
@@ -256,7 +256,7 @@ def _unreachable(*_: object) -> None:
 
 
 def test_journal_that_does_not_answer_a_refresh_is_told_without_what_led_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services.journal.CopiedJournal, "read", _unreachable)
+    monkeypatch.setattr(modelstack.services.journal.CopiedJournal, "read", _unreachable)
     with pytest.raises(RuntimeError, match="what is live on endpoint is not known: no connection") as caught:
         RolloutProvider().read("endpoint", inputs())
     _alone(caught.value)
@@ -308,7 +308,7 @@ def test_refresh_in_mid_trial_finds_what_the_update_left(
     asked["plan"]["steps"] = [{"weight": 10.0, "bake_seconds": 30.0, "approve": True}]
     stored = RolloutProvider().update("endpoint", {}, asked).outs or {}
     assert stored["outcome"] == outcome
-    monkeypatch.setattr(services.journal.CopiedJournal, "read", lambda self: released.state)
+    monkeypatch.setattr(modelstack.services.journal.CopiedJournal, "read", lambda self: released.state)
     read = RolloutProvider().read("endpoint", stored).outs or {}
     assert read == stored
     assert RolloutProvider().diff("endpoint", read, asked).changes is False
@@ -360,7 +360,7 @@ def test_another_endpoint_is_another_rollout() -> None:
 
 def test_state_names_the_provider_and_holds_no_bytecode_of_it() -> None:
     stored = base64.b64decode(serialize_provider(RolloutProvider()))
-    assert b"infra.providers.trial" in stored
+    assert b"modelstack.program.providers.trial" in stored
     assert len(stored) < 200
 
 

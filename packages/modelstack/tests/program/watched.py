@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.testing.cloudwatch import TOPIC, Datum, Local, running
-from platforms.aws.metrics import dimensions, place
-from rollout.core.catalogue import OWN
-from tests.infra.recorded import LOCAL
+from modelstack.platforms.aws.metrics import dimensions, place
+from modelstack.rollout.core.catalogue import OWN
+from tests.program.recorded import LOCAL
 
 Alarm = dict[str, Any]
 """The inputs of an alarm, as the program declares them."""

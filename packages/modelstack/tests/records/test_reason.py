@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from records.reason import reason_text
+from modelstack.records.reason import reason_text
 
 
 def test_a_reason_of_a_newer_version_is_its_kind() -> None:

@@ -9,8 +9,12 @@ from tests.process import printed
 
 @pytest.mark.slow
 def test_who_reads_the_journal_loads_no_controller_and_no_judge() -> None:
-    code = "import sys, rollout.controller.commands, platforms.aws.journal; print(*sorted(sys.modules))"
+    code = "import sys, modelstack.rollout.controller.commands, modelstack.platforms.aws.journal; print(*sys.modules)"
     loaded = set(printed(code).split())
-    assert {"platforms.aws.journal", "rollout.core.state"} <= loaded
-    judging = ("rollout.controller.controller", "rollout.judge.verdict", "rollout.core.decision")
+    assert {"modelstack.platforms.aws.journal", "modelstack.rollout.core.state"} <= loaded
+    judging = (
+        "modelstack.rollout.controller.controller",
+        "modelstack.rollout.judge.verdict",
+        "modelstack.rollout.core.decision",
+    )
     assert not {name for name in loaded if name.startswith(judging)}

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from bench import worlds
 from bench.worlds import Log, Spells, World
-from rollout.core import decision
-from rollout.core.catalogue import KNOWN
-from rollout.judge.metrics import Tally, Window
-from rollout.judge.verdict import judge
-from services.counters import CountedWindow, CountQuery
+from modelstack.rollout.core import decision
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.judge.verdict import judge
+from modelstack.services.counters import CountedWindow, CountQuery
 
 METRICS = ("errors", "latency_p90")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.restored import Restored
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.simulator.platform import World
 
 ALARM = Reason("alarm", "v-b-5xx", "alarm v-b-5xx: 0.5 > 0.05")

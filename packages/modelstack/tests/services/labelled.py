@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitoring.measurements import Datum, Values
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from services.labels import Labels
-from services.measuring import Measuring
-from services.ports import Document
-from services.promises import Promises
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.labels import Labels
+from modelstack.services.measuring import Measuring
+from modelstack.services.ports import Document
+from modelstack.services.promises import Promises
 from tests.captured import answers
 from tests.rollout import worlds
 from tests.services.memory import MemoryDocuments, MemoryMetrics

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from monitoring.measurements import Datum, Values
-from rollout.core.errors import Conflict
-from services.documents import KEPT_SECONDS, LASTING, check_limits, packed, unpacked
-from services.invoke import NoSuchVariant, Request, Response
-from services.ports import Document
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.rollout.core.errors import Conflict
+from modelstack.services.documents import KEPT_SECONDS, LASTING, check_limits, packed, unpacked
+from modelstack.services.invoke import NoSuchVariant, Request, Response
+from modelstack.services.ports import Document
 
 _LONGEST_KEY = 2048  # bytes
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm, Said
-from monitoring.alarms.alike import Numbers
-from rollout.core.catalogue import KNOWN
-from rollout.core.errors import Unreachable
-from rollout.core.failing import Counted
-from rollout.core.plan import ERRORS, Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Tally
-from services.alarms import JudgedAlarms
-from services.counters import CountedWindow, CountQuery, FiringAlarm, ShareRule
+from modelstack.monitoring.alarms.alarm import Alarm, Said
+from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.plan import ERRORS, Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.counters import CountedWindow, CountQuery, FiringAlarm, ShareRule
 from tests.rollout.worlds import release
 
 NOW = 1_767_614_404.5

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitoring.predictions import EVER, Window
-from services.captures import CaptureFiles
+from modelstack.monitoring.predictions import EVER, Window
+from modelstack.services.captures import CaptureFiles
 from tests.captured import line
 from tests.services.memory import MemoryBlobs
 

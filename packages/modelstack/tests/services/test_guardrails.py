@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rollout.core.plan import Guard, PlanError
-from services.guardrails import guardrail, steps_of
+from modelstack.rollout.core.plan import Guard, PlanError
+from modelstack.services.guardrails import guardrail, steps_of
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.captured import Recorded
-from monitoring.labels.claimed import measured
-from monitoring.labels.lines import parse
-from monitoring.labels.pairs import Batch, CapturedAnswer, CurrentTrial, JoinedRow, Label, LedgerEntry
-from monitoring.measurements import Datum, Values
-from rollout.core.errors import Busy, Unreachable
-from rollout.core.state import Phase
-from services.batches import Batches
-from services.ledger import DocumentLedger
-from services.ledger import may_hold as may_hold_any
+from modelstack.monitoring.captured import Recorded
+from modelstack.monitoring.labels.claimed import measured
+from modelstack.monitoring.labels.lines import parse
+from modelstack.monitoring.labels.pairs import Batch, CapturedAnswer, CurrentTrial, JoinedRow, Label, LedgerEntry
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.rollout.core.errors import Busy, Unreachable
+from modelstack.rollout.core.state import Phase
+from modelstack.services.batches import Batches
+from modelstack.services.ledger import DocumentLedger
+from modelstack.services.ledger import may_hold as may_hold_any
 from tests.captured import line
 from tests.services.labelled import DECLARED, Killed, World
 
@@ -240,7 +240,7 @@ def test_each_variant_counts_once_by_the_first_label_whatever_the_order(
 def test_a_label_of_an_unknown_id_is_given_up_after_its_time_and_counts_if_its_answer_comes_after_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ledger._REMEMBERED", 1)
+    monkeypatch.setattr("modelstack.services.ledger._REMEMBERED", 1)
     world.deliver(world.labelled(("ghost", True), ("late", False)))
     world.now += 3599
     assert world.sweep() == 0

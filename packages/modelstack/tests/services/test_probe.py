@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import PROBED
-from rollout.core.errors import Unreachable
-from services import probe
-from services.invoke import Invoke
+from modelstack.monitoring.captured import PROBED
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services import probe
+from modelstack.services.invoke import Invoke
 from tests.rollout.worlds import release
 from tests.services.memory import MemoryInvoke
 from tests.services.test_replay import Answering

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.bulk import usual
-from monitoring.labels.concept import DAY
-from monitoring.labels.standing import Standing
-from rollout.core.errors import Unreachable
-from services import batches
-from services.measuring import Measuring
+from modelstack.monitoring.bulk import usual
+from modelstack.monitoring.labels.concept import DAY
+from modelstack.monitoring.labels.standing import Standing
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services import batches
+from modelstack.services.measuring import Measuring
 from tests.monitoring.labels.test_standing import DAILY, SEALED, pair
 from tests.services.labelled import DECLARED, Killed, World
 
@@ -63,7 +63,7 @@ def test_labels_that_have_turned_reach_cloudwatch_as_evidence_some_days_after(wo
 def test_a_file_of_many_days_of_labels_in_any_order_is_judged_by_days_when_all_of_it_is_summed_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.batches._TOGETHER", 1)  # in several transactions
+    monkeypatch.setattr("modelstack.services.batches._TOGETHER", 1)  # in several transactions
     source, labels = Random(6), list[tuple[str, Any]]()
     for day in range(8):
         names = [f"{day}-{n}" for n in range(25)]

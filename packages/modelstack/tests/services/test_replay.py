@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import REPLAYED
-from rollout.core.errors import Busy, Unreachable
-from rollout.core.plan import ReplayGate
-from rollout.core.replay import NONE, judged_replay, unchecked
-from rollout.core.state import Replayed
-from rollout.core.transitions import replayed
-from rollout.kinds import Kind
-from services import replay as replaying
-from services.captures import CaptureFiles
-from services.invoke import Request, Response, TimedOut
-from services.replay import replay
+from modelstack.monitoring.captured import REPLAYED
+from modelstack.rollout.core.errors import Busy, Unreachable
+from modelstack.rollout.core.plan import ReplayGate
+from modelstack.rollout.core.replay import NONE, judged_replay, unchecked
+from modelstack.rollout.core.state import Replayed
+from modelstack.rollout.core.transitions import replayed
+from modelstack.rollout.kinds import Kind
+from modelstack.services import replay as replaying
+from modelstack.services.captures import CaptureFiles
+from modelstack.services.invoke import Request, Response, TimedOut
+from modelstack.services.replay import replay
 from tests.rollout import worlds
 from tests.services.memory import MemoryBlobs, MemoryInvoke
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rollout.controller.ports import Quantile, SignalQuery
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations
-from rollout.core.errors import Unreachable
-from rollout.core.state import Pivot
-from rollout.judge.metrics import Metric, Tally
-from services.counters import COUNTED, CountedWindow, CountQuery
-from services.signals import CountedSignals
+from modelstack.rollout.controller.ports import Quantile, SignalQuery
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.state import Pivot
+from modelstack.rollout.judge.metrics import Metric, Tally
+from modelstack.services.counters import COUNTED, CountedWindow, CountQuery
+from modelstack.services.signals import CountedSignals
 
 P99 = KNOWN["latency_p99"]
 

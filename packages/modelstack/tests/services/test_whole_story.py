@@ -13,41 +13,41 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.drift.watch import DriftWatch
-from monitoring.published import DRIFT_EVIDENCE
-from pipeline.build import build
-from pipeline.candidate import Job, retrain
-from pipeline.pack import Registered, SealedPackage
-from pipeline.recipe import recipe
-from provenance.key_pair import KeyPair
-from retraining.controller import RetrainingController
-from retraining.decision import JobSeen, RetrainingObservation, Start
-from retraining.record import Phase, RetrainingEvent, RetrainingRecord, Trigger
-from retraining.rules import Rules
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release, release_id
-from rollout.core.state import Phase as RolloutPhase
-from rollout.core.state import RolloutState
-from services.declaration.alarm_names import DRIFT
-from services.declaration.alarms import EvidenceRule, Watch, variant_alarms
-from services.drift import measure_drift
-from services.drift_record import DriftRecord
-from services.package_registry import Origin, PackageRegistry, ReleaseRecord, copy, publish
-from services.package_store import BlobPackageStore
-from services.promises import Promises
-from services.publish_steps import at
-from services.sealed_packages import PROMOTED_FROM, Sealed, member_of
-from services.versions import find
+from modelstack.monitoring.drift.watch import DriftWatch
+from modelstack.monitoring.published import DRIFT_EVIDENCE
+from modelstack.monitoring.retraining.controller import RetrainingController
+from modelstack.monitoring.retraining.decision import JobSeen, RetrainingObservation, Start
+from modelstack.monitoring.retraining.record import Phase, RetrainingEvent, RetrainingRecord, Trigger
+from modelstack.monitoring.retraining.rules import Rules
+from modelstack.pipeline.build import build
+from modelstack.pipeline.candidate import Job, retrain
+from modelstack.pipeline.pack import Registered, SealedPackage
+from modelstack.pipeline.recipe import recipe
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.rollout.core.state import Phase as RolloutPhase
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.alarm_names import DRIFT
+from modelstack.services.declaration.alarms import EvidenceRule, Watch, variant_alarms
+from modelstack.services.drift import measure_drift
+from modelstack.services.drift_record import DriftRecord
+from modelstack.services.package_registry import Origin, PackageRegistry, ReleaseRecord, copy, publish
+from modelstack.services.package_store import BlobPackageStore
+from modelstack.services.promises import Promises
+from modelstack.services.publish_steps import at
+from modelstack.services.sealed_packages import PROMOTED_FROM, Sealed, member_of
+from modelstack.services.versions import find
+from tests.monitoring.retraining.test_controller import Book
 from tests.monitoring.shelf import Shelf, line
 from tests.pipeline.conftest import checkout_of, own_cache
-from tests.retraining.test_controller import Book
 from tests.services.memory import MemoryBlobs, MemoryDocuments, MemoryMetrics
 from tests.simulator.platform import ManualClock, World
 from tests.toy_platform.toy_platform import ToyVersions
 
 __all__ = ["own_cache"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 PLAN = Plan(steps=(Step(10, 30), Step(50, 30)), window_seconds=10, max_seconds=1200)
 WATCH = Watch(period_seconds=60, max_5xx_rate=0.01, max_p99_ms=500, nats=20)
 IMAGE = "registry.example/daily:1"
@@ -175,7 +175,7 @@ class Training:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return checkout_of(ROOT / "tests/pipeline/daily", tmp_path / "project")
+    return checkout_of(ROOT / "packages/modelstack/tests/pipeline/daily", tmp_path / "project")
 
 
 def packaged(project: Path, **parameters: object) -> SealedPackage:

@@ -1,6 +1,6 @@
 """Hostile clients of an HTTP server, and honest ones next to them.
 
-    python tests/serving/hostile.py PORT PATH CONNECTIONS SECONDS < BODY
+    python packages/modelstack/tests/serving/hostile.py PORT PATH CONNECTIONS SECONDS < BODY
 
 Each connection attacks in one of the ways of `ATTACKS`, again and again, on a new connection after the server has ended
 it. BODY is a valid request of JSON, which honest clients send. Prints one line of JSON: how many requests they sent,

@@ -20,7 +20,7 @@ from typing import Any
 
 from localcloud.testing import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 FEATURES: list[dict[str, Any]] = [
     {"name": "distance", "kind": "number", "optional": False, "low": 0, "high": 12000, "unit": "miles"},
     {"name": "gust", "kind": "number", "optional": True},
@@ -31,7 +31,7 @@ FEATURES: list[dict[str, Any]] = [
 INSTANCE = {"distance": 100, "gust": 1.5, "carrier": "UA", "class": "first", "night": False}
 CODE = """
 import os, signal, time
-from serving.sealed import Sealed
+from modelstack.serving.sealed import Sealed
 
 def load(folder):
     return Sealed(None)
@@ -135,7 +135,7 @@ def started(
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
         **environment,
     }
-    words = [sys.executable, "-m", "serving", command]
+    words = [sys.executable, "-m", "modelstack.serving", command]
     if descriptors:
         words = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *words]
     return subprocess.Popen(words, env=settings, cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -17,16 +17,16 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
 
-from monitoring import captured
-from monitoring.exchanges import read
-from monitoring.statistics.summaries import expanded
-from serving import open_inference
-from serving.answers import Answers, WrongAnswers
-from serving.declaration import ARRAY_SUMMARIES, Declaration
-from serving.instances import BadRequest, Reader, Rows
-from serving.onnx_file import OnnxFile
-from serving.promise import Promise
-from serving.summaries import documents
+from modelstack.monitoring import captured
+from modelstack.monitoring.exchanges import read
+from modelstack.monitoring.statistics.summaries import expanded
+from modelstack.serving import open_inference
+from modelstack.serving.answers import Answers, WrongAnswers
+from modelstack.serving.declaration import ARRAY_SUMMARIES, Declaration
+from modelstack.serving.instances import BadRequest, Reader, Rows
+from modelstack.serving.onnx_file import OnnxFile
+from modelstack.serving.promise import Promise
+from modelstack.serving.summaries import documents
 from tests.serving.packages import served, write
 
 FEATURES: list[dict[str, Any]] = [

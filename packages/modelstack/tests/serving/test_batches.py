@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from serving import worker
-from serving.answers import Answers
-from serving.batches import Batches, Full, Limits, Pace, PendingRows
-from serving.instances import Rows
-from serving.memory import Memory
-from serving.promise import Promise
+from modelstack.serving import worker
+from modelstack.serving.answers import Answers
+from modelstack.serving.batches import Batches, Full, Limits, Pace, PendingRows
+from modelstack.serving.instances import Rows
+from modelstack.serving.memory import Memory
+from modelstack.serving.promise import Promise
 
 PROMISE = Promise.of({}, Answers.of({"score": [0.5]}, 1))
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from serving import open_inference
-from serving.declaration import Declaration
-from serving.instances import BadRequest, Reader
-from serving.server import Limits
-from serving.tables import csv_rows, npy_rows
+from modelstack.serving import open_inference
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import BadRequest, Reader
+from modelstack.serving.server import Limits
+from modelstack.serving.tables import csv_rows, npy_rows
 
 pytestmark = pytest.mark.slow
 DECLARED = Declaration.from_dict(

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from monitoring.captured import Recorded, when
-from monitoring.exchanges import read
-from serving.capture import MOST_POSTED, MOST_RECORDS, Capture, CaptureRefused, sink
-from serving.memory import Memory
+from modelstack.monitoring.captured import Recorded, when
+from modelstack.monitoring.exchanges import read
+from modelstack.serving.capture import MOST_POSTED, MOST_RECORDS, Capture, CaptureRefused, sink
+from modelstack.serving.memory import Memory
 from tests.listening import Quiet, listening
 from tests.serving.packages import INSTANCE, served, write
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from serving.connections import LINGERING, Connection
-from serving.exchange import Exchange
-from serving.memory import IDLE, WRITING, Memory
-from serving.server import Limits, Server
+from modelstack.serving.connections import LINGERING, Connection
+from modelstack.serving.exchange import Exchange
+from modelstack.serving.memory import IDLE, WRITING, Memory
+from modelstack.serving.server import Limits, Server
 
 HEAD = b"GET /ping HTTP/1.1\r\n%b\r\n"
 

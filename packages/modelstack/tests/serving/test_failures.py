@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.failures import FailureLog
+from modelstack.serving.failures import FailureLog
 
 
 def test_a_line_is_one_write_so_that_those_of_several_workers_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,19 +26,27 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from pipeline import archive
-from serving import download as downloading
-from serving import fetch as fetching
-from serving.download import BucketSource, Credentials, DownloadError, Refused, RegistrySource, download, signed
-from serving.fetch import PackageSource
-from serving.package import PackageRefused, verify
-from serving.registry import Repository, send
-from serving.registry_protocol import Login, ProtocolError, is_insecure
-from serving.settings import SettingError
+from modelstack.pipeline import archive
+from modelstack.pipeline.project import SOURCES
+from modelstack.serving import download as downloading
+from modelstack.serving import fetch as fetching
+from modelstack.serving.download import (
+    BucketSource,
+    Credentials,
+    DownloadError,
+    Refused,
+    RegistrySource,
+    download,
+    signed,
+)
+from modelstack.serving.fetch import PackageSource
+from modelstack.serving.package import PackageRefused, verify
+from modelstack.serving.registry import Repository, send
+from modelstack.serving.registry_protocol import Login, ProtocolError, is_insecure
+from modelstack.serving.settings import SettingError
 from tests.serving.packages import write
 from tests.serving.shelf import Shelf, shelf
 
-ROOT = Path(__file__).resolve().parents[2]
 MOST_KB = 50_000
 LOGIN = {"auth": base64.b64encode(b"ana:secret").decode()}
 
@@ -105,8 +113,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def run(environment: dict[str, str], *, prefix: tuple[str, ...] = ()) -> tuple[int, str]:
     """The status and output of the command."""
     done = subprocess.run(
-        [*prefix, sys.executable, "-P", "-m", "serving", "fetch"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        [*prefix, sys.executable, "-P", "-m", "modelstack.serving", "fetch"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES), **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -252,7 +260,7 @@ def negative() -> bytes:
     return gzip.compress(bytes(header) + bytes(1024))
 
 
-# What else is refused in an archive is in tests/pipeline/test_archive.py.
+# What else is refused in an archive is in packages/modelstack/tests/pipeline/test_archive.py.
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "above": lambda: tar_of((entry("../evil"), b"x")),
     "renamed by a header": lambda: tar_of((entry("a", path="../evil"), b"x"), form=tarfile.PAX_FORMAT),
@@ -322,8 +330,8 @@ def test_a_fetch_that_was_ended_leaves_nothing_that_serves_and_is_repeated(
 ) -> None:
     blocked = threading.Event()
     at.pause = lambda: blocked.wait(60)
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **made.environment(at, folder)}
-    process = subprocess.Popen([sys.executable, "-P", "-m", "serving", "fetch"], env=environment)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES), **made.environment(at, folder)}
+    process = subprocess.Popen([sys.executable, "-P", "-m", "modelstack.serving", "fetch"], env=environment)
     end = time.monotonic() + 60
     while not (folder / ".fetch" / "archive").exists() and time.monotonic() < end:
         pass
@@ -411,9 +419,9 @@ def test_the_size_of_an_archive_is_not_the_size_of_the_process(at: Shelf, tmp_pa
         {"weights": weights, "manifest.json": manifest}, hashlib.sha256(manifest).hexdigest(), tmp_path / "large"
     )
     at.blobs[large.path] = large.content
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **large.environment(at, tmp_path / "model")}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES), **large.environment(at, tmp_path / "model")}
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, sys.executable, "-P", "-m", "serving", "fetch"],
+        [sys.executable, "-c", MEASURED, sys.executable, "-P", "-m", "modelstack.serving", "fetch"],
         env=environment,
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.declaration import Declaration, Feature
+from modelstack.serving.declaration import Declaration, Feature
 from tests.serving.packages import FEATURES, INSTANCE, Server
 
 pytestmark = pytest.mark.e2e

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import Limits
-from serving.supervisor import DRAIN_SECONDS
+from modelstack.serving.server import Limits
+from modelstack.serving.supervisor import DRAIN_SECONDS
 from tests.serving import hostile
 from tests.serving.packages import INSTANCE, served, write
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.declaration import Declaration
-from serving.instances import BadRequest, Reader, Rows
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import BadRequest, Reader, Rows
 from tests.serving.packages import FEATURES, INSTANCE
 
 DECLARED = Declaration.from_dict(FEATURES)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 BODY = json.dumps({"instances": [INSTANCE]}).encode()
 FRAIL = """
 import os, signal, time
-from serving.sealed import Sealed
+from modelstack.serving.sealed import Sealed
 
 def load(folder):
     return Sealed(None)

@@ -14,7 +14,7 @@ import pytest
 from tests.process import python
 from tests.serving.packages import Server, refused, served, write
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 EXAMPLE = ROOT / "model" / "example_request.json"
 
 
@@ -160,7 +160,8 @@ def test_model_code_that_raises_on_import_ends_the_process_with_its_reason(unpac
 @pytest.mark.e2e
 def test_code_that_changes_after_the_check_is_not_run(unpacked: Path):
     program = (
-        "import sys; from pathlib import Path; from importlib import import_module; from serving import package\n"
+        "import sys; from pathlib import Path; from importlib import import_module\n"
+        "from modelstack.serving import package\n"
         "folder = Path(sys.argv[1]); manifest = package.verify(folder, sys.argv[2])\n"
         "(folder / 'code/model/features.py').write_text('print(1)')\n"
         "package.code_from(folder, manifest); import_module('model.features')\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.parameter_types import NoParameters, ParameterError, as_dict, parse
+from modelstack.serving.parameter_types import NoParameters, ParameterError, as_dict, parse
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.answers import Answers, WrongAnswers
-from serving.promise import Promise
+from modelstack.serving.answers import Answers, WrongAnswers
+from modelstack.serving.promise import Promise
 
 LATE = {"kind": "classification", "classes": [False, True], "decision": "late", "probability": "probability"}
 WINE = {"kind": "classification", "classes": ["a", "b"], "decision": "prediction", "probability": "probability"}

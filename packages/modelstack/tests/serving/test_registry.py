@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from serving.registry import Repository
-from serving.registry_protocol import Login
+from modelstack.serving.registry import Repository
+from modelstack.serving.registry_protocol import Login
 from tests.listening import Quiet, listening
 
 LOGIN = Login("ada", "secret")

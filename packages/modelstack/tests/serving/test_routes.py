@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from serving import worker
-from serving.answers import Answers
-from serving.batches import Batches, Limits
-from serving.exchange import Exchange
-from serving.failures import FailureLog
-from serving.instances import Reader
-from serving.memory import Memory
-from serving.routes import Routes
+from modelstack.serving import worker
+from modelstack.serving.answers import Answers
+from modelstack.serving.batches import Batches, Limits
+from modelstack.serving.exchange import Exchange
+from modelstack.serving.failures import FailureLog
+from modelstack.serving.instances import Reader
+from modelstack.serving.memory import Memory
+from modelstack.serving.routes import Routes
 from tests.serving.packages import INSTANCE, write
 
 SECRET = "what the caller sent"

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from serving.parameter_types import parse
-from serving.sealed import Sealed, Values
+from modelstack.serving.parameter_types import parse
+from modelstack.serving.sealed import Sealed, Values
 
 GIVEN = {"depth": 3, "until": "2013-03-01", "items": 7}
 
@@ -52,7 +52,7 @@ def test_a_package_that_was_sealed_earlier_still_reads_items() -> None:
 
 
 def test_a_model_without_parameters_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.sealed.find_spec", lambda name: None)
+    monkeypatch.setattr("modelstack.serving.sealed.find_spec", lambda name: None)
     assert not list(Sealed(None).parameters)
     with pytest.raises(AttributeError, match="'NoParameters' object has no attribute 'depth'"):
         _ = Sealed(None).parameters.depth

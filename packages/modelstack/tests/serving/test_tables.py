@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.declaration import Declaration
-from serving.instances import BadRequest, Reader
-from serving.tables import csv_rows, npy_rows
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.instances import BadRequest, Reader
+from modelstack.serving.tables import csv_rows, npy_rows
 
 DECLARED = Declaration.from_dict([{"name": "a", "kind": "number"}, {"name": "b", "kind": "number", "optional": True}])
 READER = Reader(DECLARED)

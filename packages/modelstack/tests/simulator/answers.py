@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from rollout.judge.metrics import Metric, Tally
+from modelstack.rollout.judge.metrics import Metric, Tally
 
 _SPREAD = 0.3  # of the logarithms of latencies
 

@@ -16,20 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from audit.record import AuditRecord
-from rollout.controller.controller import Controller
-from rollout.controller.ports import Alarms, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
-from rollout.core.catalogue import KNOWN
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.event import Event
-from rollout.core.failing import FAILED, UNANSWERED
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.live import Approval, Live, Variant
-from rollout.core.plan import ERRORS, Guard
-from rollout.core.state import Replayed, RolloutState
-from rollout.judge.metrics import Metric, Tally
-from services.counters import COUNTED, CountedWindow, Counters, CountQuery
-from services.signals import CountedSignals
+from modelstack.records.audit.record import AuditRecord
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.ports import Alarms, Journal, Notify, Quantile, Registry, Replay, Signals, Traffic
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.failing import FAILED, UNANSWERED
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.live import Approval, Live, Variant
+from modelstack.rollout.core.plan import ERRORS, Guard
+from modelstack.rollout.core.state import Replayed, RolloutState
+from modelstack.rollout.judge.metrics import Metric, Tally
+from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
+from modelstack.services.signals import CountedSignals
 from tests.simulator.answers import Answered
 
 _HISTORY = 3 * 3600

@@ -16,30 +16,30 @@ from typing import Any
 
 import pulumi
 
-from cli.platform import port as operator
-from cli.platform.facts import AlarmInFull, EndpointState
-from cli.platform.package_store import PackageStore
-from infra.config.problems import Problem
-from infra.config.settings import Settings
-from pipeline.pack import Registered
-from platforms.clock import SystemClock
-from provenance.evidence import Attestation
-from rollout.controller.controller import Controller
-from rollout.controller.ports import Signals
-from rollout.core.errors import Conflict, RolloutError, Unreachable
-from rollout.core.live import Approval, Live, Variant
-from rollout.core.plan import Guard
-from rollout.core.state import Replayed, RolloutState
-from services.alarms import JudgedAlarms
-from services.counters import Alarms, CountedWindow, Counters, CountQuery, FiringAlarm
-from services.documents import check_limits, packed, unpacked
-from services.journal import CopiedJournal, DocumentJournal
-from services.package_store import BlobPackageStore
-from services.platform_registry import Platform
-from services.ports import Document, Documents
-from services.sealed_packages import REGISTERED_BY
-from services.signals import CountedSignals
-from services.versions import PENDING, Version, Versions
+from modelstack.cli.platform import port as operator
+from modelstack.cli.platform.facts import AlarmInFull, EndpointState
+from modelstack.cli.platform.package_store import PackageStore
+from modelstack.pipeline.pack import Registered
+from modelstack.platforms.clock import SystemClock
+from modelstack.program.config.problems import Problem
+from modelstack.program.config.settings import Settings
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.ports import Signals
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.live import Approval, Live, Variant
+from modelstack.rollout.core.plan import Guard
+from modelstack.rollout.core.state import Replayed, RolloutState
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.counters import Alarms, CountedWindow, Counters, CountQuery, FiringAlarm
+from modelstack.services.documents import check_limits, packed, unpacked
+from modelstack.services.journal import CopiedJournal, DocumentJournal
+from modelstack.services.package_store import BlobPackageStore
+from modelstack.services.platform_registry import Platform
+from modelstack.services.ports import Document, Documents
+from modelstack.services.sealed_packages import REGISTERED_BY
+from modelstack.services.signals import CountedSignals
+from modelstack.services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
     name="toy",

@@ -80,14 +80,14 @@ def project(places: Places, installer: Installer, level: str) -> bool:
             log=f"install-{level}",
         )
         changed = True
-    checkouts = [places.root]
-    if (ours := own_checkout()) is not None and ours != places.root:
+    checkouts = [places.root, *places.members]
+    if (ours := own_checkout()) is not None and ours not in checkouts:
         checkouts.append(ours)
     own = {str(checkout): digest(checkout / "pyproject.toml") for checkout in checkouts}
     if changed or any(done.get(key) != value for key, value in own.items()):
         installer.run(
             *("pip", "install", "--quiet", "--python", places.python, "--no-deps", "--no-build-isolation"),
-            *("--reinstall-package", places.project, "--reinstall-package", "localcloud"),
+            *(word for name in places.names(checkouts) for word in ("--reinstall-package", name)),
             *(word for checkout in checkouts for word in ("-e", checkout)),
             what=f"Install {places.project} itself, editable",
             log="install-project",

@@ -48,6 +48,18 @@ class Places:
         return cls.of(Path(sys.prefix).parent)
 
     @property
+    def members(self) -> list[Path]:
+        """The packages of the project's own uv workspace, if it has one."""
+        document = tomllib.loads((self.root / "pyproject.toml").read_text())
+        patterns = document.get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
+        return sorted(found for one in patterns for found in self.root.glob(one) if (found / "pyproject.toml").exists())
+
+    @staticmethod
+    def names(checkouts: list[Path]) -> list[str]:
+        """The names of the distributions in some folders."""
+        return [str(tomllib.loads((one / "pyproject.toml").read_text())["project"]["name"]) for one in checkouts]
+
+    @property
     def venv(self) -> Path:
         """The environment of the project, its programs and its tests."""
         return self.root / ".venv"

@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.errors import OperatorError, explained
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.releases import journal_state
-from rollout.core.state import Phase
-from services.approvals import Approval, ApprovalRefused, approve
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import journal_state
+from modelstack.rollout.core.state import Phase
+from modelstack.services.approvals import Approval, ApprovalRefused, approve
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import click
 
-from cli.main import main
-from cli.target import project_root
+from modelstack.cli.main import main
+from modelstack.cli.target import project_root
 
 PAGE = project_root() / "docs" / "reference" / "commands.md"
 _HEAD = """# Commands

@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
-from pipeline import inputs, origin
-from pipeline.contract import RecipeError, Refusal
-from pipeline.declared import check_parameters
-from pipeline.engines.kubeflow import KubeflowSite, Secret, compiled, problems
-from pipeline.forms import DIGEST
-from pipeline.gate import GateError, reported, unknown_metrics
-from pipeline.recipe import canonical
-from pipeline.steps import PIPELINE
-from pipeline.texts import day, json_object
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.pipeline import inputs, origin
+from modelstack.pipeline.contract import RecipeError, Refusal
+from modelstack.pipeline.declared import check_parameters
+from modelstack.pipeline.engines.kubeflow import KubeflowSite, Secret, compiled, problems
+from modelstack.pipeline.forms import DIGEST
+from modelstack.pipeline.gate import GateError, reported, unknown_metrics
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.pipeline.texts import day, json_object
 
 IMAGE = "modelstack:retraining.image"
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from rich.console import Console
 
-from cli.errors import OperatorError
-from cli.signals import Output, Stopped, handle_signals
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.signals import Output, Stopped, handle_signals
 
 
 def run(body: Callable[[Console], int], *, stopped: str) -> int:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
-from rollout.core.state import StateError
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
+from modelstack.rollout.core.state import StateError
 
 if TYPE_CHECKING:  # it is loaded by who calls AWS
     import botocore.exceptions

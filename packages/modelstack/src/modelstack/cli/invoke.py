@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cli.errors import NotAnswered, OperatorError, explained, not_answered, reasons
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.releases import variant_of
-from rollout.core.errors import RolloutError
-from services.invoke import Invoke, Request, Response, TooLarge
+from modelstack.cli.errors import NotAnswered, OperatorError, explained, not_answered, reasons
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import variant_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.invoke import Invoke, Request, Response, TooLarge
 
 
 def send(target: Target, body: bytes, content_type: str, variant: str | None) -> tuple[str, str]:

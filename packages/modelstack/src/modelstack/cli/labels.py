@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.errors import UNKNOWN, OperatorError
-from cli.platform.choose import platform_of
-from cli.target import Target
-from monitoring.labels.lines import parse
+from modelstack.cli.errors import UNKNOWN, OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.monitoring.labels.lines import parse
 
 LINES_PER_FILE = 5000  # which is taken in well within the time that there is
 _EVERY_SECONDS = 1.0

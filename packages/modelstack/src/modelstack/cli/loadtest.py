@@ -24,7 +24,7 @@ import httptools
 import httpx
 import uvloop
 
-from cli.errors import UNKNOWN, OperatorError, reasons
+from modelstack.cli.errors import UNKNOWN, OperatorError, reasons
 
 PATIENCE = 10.0  # seconds to wait for answers after the last request
 _JSON = "application/json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.commands import building, deciding, looking, packages, proving, reporting, returning, sending
-from cli.target_options import Group
+from modelstack.cli.commands import building, deciding, looking, packages, proving, reporting, returning, sending
+from modelstack.cli.target_options import Group
 
 _COMMANDS = (
     *(looking.status, looking.watch, looking.explain, looking.console),
@@ -18,7 +18,7 @@ _COMMANDS = (
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="modelstack")
+@click.version_option(package_name="pulumi-modelstack")
 def main() -> None:
     """Look at a model's endpoint, send requests to it, and take a release back."""
 

@@ -6,16 +6,16 @@ import subprocess
 from contextlib import suppress
 from typing import Any
 
-from cli import retrain
-from cli.errors import OperatorError
-from cli.page import say
-from cli.platform.choose import platform_of
-from cli.target import Target, config_of, if_up, project_root, resolve
-from cli.view.releases import journal_state
-from pipeline.contract import RecipeError
-from pipeline.declared import retrained
-from pipeline.recipe import recipe
-from rollout.core.release import release_id
+from modelstack.cli import retrain
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.page import say
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target, config_of, if_up, project_root, resolve
+from modelstack.cli.view.releases import journal_state
+from modelstack.pipeline.contract import RecipeError
+from modelstack.pipeline.declared import retrained
+from modelstack.pipeline.recipe import recipe
+from modelstack.rollout.core.release import release_id
 
 
 def id_of(target: Target) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from rollout.reason import LONGEST
-from rollout.signs import ACTS
+from modelstack.rollout.reason import LONGEST
+from modelstack.rollout.signs import ACTS
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output."

@@ -12,7 +12,7 @@ import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from rollout.signs import clean
+from modelstack.rollout.signs import clean
 
 _WIDE = 4000
 

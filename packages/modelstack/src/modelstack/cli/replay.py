@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from cli.errors import NotAnswered, OperatorError
-from cli.invoke import answer_of
-from cli.platform.choose import platform_of
-from cli.target import Target
-from pipeline.contract import Event
-from services.invoke import Request
+from modelstack.cli.errors import NotAnswered, OperatorError
+from modelstack.cli.invoke import answer_of
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.pipeline.contract import Event
+from modelstack.services.invoke import Request
 
 if TYPE_CHECKING:
-    from cli.labels import LateLabels
+    from modelstack.cli.labels import LateLabels
 
 _WORKERS = 16
 _EVENT = ("id", "event_time", "instance", "label", "label_at")
@@ -185,7 +185,7 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
 
     OperatorError if there is none, or they lack fields.
     """
-    from pipeline import parts  # noqa: PLC0415 - what it loads, only a replay needs
+    from modelstack.pipeline import parts  # noqa: PLC0415 - what it loads, only a replay needs
 
     found = parts.replay(since, until)
     first = next(found, None)

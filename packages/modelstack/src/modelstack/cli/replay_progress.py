@@ -11,8 +11,8 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.again import again
-from cli.replay import Report
+from modelstack.cli.again import again
+from modelstack.cli.replay import Report
 
 LINE_S = 10.0
 _BAR_S = 0.1

@@ -16,18 +16,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cli.errors import UNKNOWN, OperatorError
-from cli.platform.choose import platform_of
-from cli.platform.package_store import newest
-from cli.target import Target, project_root
-from cli.view.releases import Name, find
-from pipeline import archive
-from pipeline.contract import DATA
-from provenance.envelope import SignatureError
-from provenance.evidence import FACTS
-from provenance.facts import Facts
-from provenance.reproduction import Change, changes, lacking, recipe_parts, surroundings
-from services.sealed_packages import RegistryError
+from modelstack.cli.errors import UNKNOWN, OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.package_store import newest
+from modelstack.cli.target import Target, project_root
+from modelstack.cli.view.releases import Name, find
+from modelstack.pipeline import archive
+from modelstack.pipeline.contract import DATA
+from modelstack.pipeline.project import SOURCES
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.evidence import FACTS
+from modelstack.records.provenance.facts import Facts
+from modelstack.records.provenance.reproduction import Change, changes, lacking, recipe_parts, surroundings
+from modelstack.services.sealed_packages import RegistryError
 
 _VERSIONS = 100
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -159,7 +160,7 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
     done = subprocess.run(
         [python, "-m", "localcloud.setup", "install", "--level", "app", "--packages-only", "--quiet"],
         cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root / "localcloud" / "src")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _sources(root)))},
         capture_output=True,
         text=True,
         check=False,
@@ -169,13 +170,21 @@ def _environment(root: Path, facts: Facts, progress: Progress) -> Path:
     return root / ".venv" / "bin" / "python"
 
 
+def _sources(root: Path) -> list[Path]:
+    """The folders of sources in a checkout: of this layout, of the one before, or where this library runs."""
+    found = [*root.glob("packages/*/src"), *root.glob("localcloud/src")]
+    return found or [SOURCES]
+
+
 def _pipeline(root: Path, python: Path, cache: Path, *words: str) -> dict[str, Any]:
-    """Run `python -m pipeline ...` of a checkout and return its JSON; OperatorError with its message if it fails."""
+    """Run `python -m modelstack.pipeline ...` of a checkout and return its JSON; OperatorError with its
+    message if it fails.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
-        [str(python), "-m", "pipeline", *words],
+        [str(python), "-m", "pipeline" if (root / "pipeline").is_dir() else "modelstack.pipeline", *words],
         cwd=root,
-        env={**kept, "PYTHONPATH": str(root), "XDG_CACHE_HOME": str(cache)},
+        env={**kept, "PYTHONPATH": os.pathsep.join(map(str, (root, *_sources(root)))), "XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
         check=False,

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from audit.record import moment
-from cli.errors import OperatorError, explained
-from cli.platform.choose import platform_of
-from cli.rollback import acting
-from cli.target import Target
-from cli.view import audit_records
-from cli.view.releases import Name, find, journal_state
-from cli.view.times import when
-from provenance.envelope import SignatureError
-from rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
-from rollout.core.restored import Restored
-from rollout.core.restoring import refuse_unless_restorable
-from rollout.kinds import Kind
-from services.sealed_packages import Gone, RegistryError
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.rollback import acting
+from modelstack.cli.target import Target
+from modelstack.cli.view import audit_records
+from modelstack.cli.view.releases import Name, find, journal_state
+from modelstack.cli.view.times import when
+from modelstack.records.audit.record import moment
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.rollout.core.deployments import Deployment, Difference, at, deployments, differences, latest
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.restoring import refuse_unless_restorable
+from modelstack.rollout.kinds import Kind
+from modelstack.services.sealed_packages import Gone, RegistryError
 
 _MOST_NAMED = 5
 _LEAST = 4  # minimum digits of an abbreviated name; the match is shown and confirmed before anything changes

@@ -10,14 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from audit.chain import UNKNOWN
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.releases import journal_state
-from cli.view.times import when
-from retraining.record import Candidate, Phase, RetrainingRecord, standing, waiting
-from rollout.controller.commands import Commands
-from rollout.core.state import RolloutState
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import journal_state
+from modelstack.cli.view.times import when
+from modelstack.monitoring.retraining.record import Candidate, Phase, RetrainingRecord, standing, waiting
+from modelstack.records.audit.chain import UNKNOWN
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.state import RolloutState
 
 ACTIONS = ("start", "approve", "decline", "stop", "forget")
 _SHOWN = 10

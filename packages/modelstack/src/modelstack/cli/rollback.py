@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from audit.chain import UNKNOWN
-from cli.errors import OperatorError, explained
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.releases import find, journal_state, known, rejected
-from cli.view.snapshot import Snapshot
-from rollout.core.endings import Ignored
-from rollout.core.state import Phase
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import find, journal_state, known, rejected
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.records.audit.chain import UNKNOWN
+from modelstack.rollout.core.endings import Ignored
+from modelstack.rollout.core.state import Phase
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 if TYPE_CHECKING:  # it loads the judge
-    from rollout.controller.controller import Controller
+    from modelstack.rollout.controller.controller import Controller
 
 
 def to_take_back(before: Snapshot, *, previous: bool, sure: bool) -> str:

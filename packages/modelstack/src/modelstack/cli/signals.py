@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from cli.page import Page
+from modelstack.cli.page import Page
 
 PATIENCE_S = (15.0, 5.0)  # seconds after the first and the second interrupt, before the next step
 

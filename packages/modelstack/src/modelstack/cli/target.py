@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
-from pipeline import project
-from rollout.controller.commands import Commands
-from services.platform_registry import DEFAULT
+from modelstack.cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
+from modelstack.pipeline import project
+from modelstack.rollout.controller.commands import Commands
+from modelstack.services.platform_registry import DEFAULT
 
 if TYPE_CHECKING:  # what is of AWS alone is loaded by who calls it
     import boto3
@@ -158,7 +158,7 @@ def commands_of(stack: str, endpoint: str, region: str, namespace: str = "", con
 
 
 def named(endpoint: str, region: str | None) -> Target:
-    """An AWS endpoint by its own name; its outputs follow from the naming rules (`platforms.aws.names`)."""
+    """An AWS endpoint by its own name; its outputs follow from the naming rules (`modelstack.platforms.aws.names`)."""
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         raise OperatorError(f"endpoint {endpoint}: no region is given", "Add --region, such as --region us-east-1.", 2)

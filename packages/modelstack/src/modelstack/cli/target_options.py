@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.error_handling import show_error
-from cli.errors import UNKNOWN, WRONG_USE, OperatorError
-from cli.page import Page, say
-from cli.target import Target, named, resolve
-from rollout.controller.commands import DEFAULT_STACK
+from modelstack.cli.error_handling import show_error
+from modelstack.cli.errors import UNKNOWN, WRONG_USE, OperatorError
+from modelstack.cli.page import Page, say
+from modelstack.cli.target import Target, named, resolve
+from modelstack.rollout.controller.commands import DEFAULT_STACK
 
 _STACK = "MODELSTACK_STACK"
 _MISPLACED = {"--json": "--json stands after the name of a command, as in: modelstack status --json"}
@@ -41,7 +41,7 @@ def find(asked: TargetOptions) -> Target:
         return resolve(asked.stack)
     if asked.context is None and "/" not in asked.endpoint:
         return named(asked.endpoint, asked.region)
-    from cli.platform.kubernetes.cluster import named as named_there  # noqa: PLC0415 - it loads what asks a cluster
+    from modelstack.cli.platform.kubernetes.cluster import named as named_there  # noqa: PLC0415 - it loads what asks a cluster
 
     return named_there(asked.endpoint, asked.context or "")
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.drift.shift import Null, scores
-from monitoring.labels.concept import Usual
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.conformal import FEWEST
-from monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
-from monitoring.statistics.summaries import Summaries
+from modelstack.monitoring.drift.shift import Null, scores
+from modelstack.monitoring.labels.concept import Usual
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.conformal import FEWEST
+from modelstack.monitoring.statistics.profile import OTHER, Categorical, Column, Numeric, Profile
+from modelstack.monitoring.statistics.summaries import Summaries
 
 BINS = 20  # most bins of a numeric feature
 CODES = 30  # most codes of a categorical feature that are counted individually

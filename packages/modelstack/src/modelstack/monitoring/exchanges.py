@@ -1,7 +1,7 @@
 """The reader of captured exchanges of both platforms, one JSON record per line in SageMaker's data capture format.
 
-`serving.capture` writes it too. A side holds text (`JSON`, `CSV`) or base64 of its bytes. Source: Amazon SageMaker
-Developer Guide, "Data capture".
+`modelstack.serving.capture` writes it too. A side holds text (`JSON`, `CSV`) or base64 of its bytes. Source: Amazon
+SageMaker Developer Guide, "Data capture".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from monitoring.captured import Malformed, Recorded, Side
+from modelstack.monitoring.captured import Malformed, Recorded, Side
 
 _JSON = "application/json"
 _TEXT = ("JSON", "CSV")

@@ -52,8 +52,8 @@ class Metrics(Protocol):
         """Publish values; `once` names them, so that a repetition is recognised where `repeatable`.
 
         Raises:
-            rollout.core.errors.Unreachable: Some of them may have been published.
-            rollout.core.errors.RolloutError: None of them were published.
+            modelstack.rollout.core.errors.Unreachable: Some of them may have been published.
+            modelstack.rollout.core.errors.RolloutError: None of them were published.
         """
 
     @property

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from monitoring.captured import epoch
+from modelstack.monitoring.captured import epoch
 
 if TYPE_CHECKING:  # loads the statistics, which would slow down a command
-    from monitoring.labels.pairs import LedgerEntry
+    from modelstack.monitoring.labels.pairs import LedgerEntry
 
 LEAST = 4
 """Minimum characters of an id prefix."""

@@ -1,7 +1,7 @@
 """Names of the metrics that this project publishes.
 
-Metrics that the judge compares, and the namespace, are in `rollout.core.catalogue`; AWS's own in
-`platforms.aws.metrics`.
+Metrics that the judge compares, and the namespace, are in `modelstack.rollout.core.catalogue`; AWS's own in
+`modelstack.platforms.aws.metrics`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The developer's commands: `python -m pipeline check | example | recipe | build | inspect FILE | verify FILE`."""
+"""The developer's commands: `python -m modelstack.pipeline check | example | recipe | build | inspect FILE |
+verify FILE`.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, documents, outline, step
-from pipeline.build import build
-from pipeline.contract import ContractBroken, RecipeError
-from pipeline.gate import GateError, GateRefused
-from pipeline.origin import OriginError
-from pipeline.pack import describe
-from pipeline.recipe import check_locks, recipe
-from pipeline.step import StepFailed
-from provenance.envelope import SignatureError
-from provenance.key_pair import KeyFileError
+from modelstack.pipeline import archive, documents, outline, step
+from modelstack.pipeline.build import build
+from modelstack.pipeline.contract import ContractBroken, RecipeError
+from modelstack.pipeline.gate import GateError, GateRefused
+from modelstack.pipeline.origin import OriginError
+from modelstack.pipeline.pack import describe
+from modelstack.pipeline.recipe import check_locks, recipe
+from modelstack.pipeline.step import StepFailed
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.key_pair import KeyFileError
 
 _REFUSALS = (
     *(archive.ArchiveError, ContractBroken, GateError, GateRefused, KeyFileError, OriginError),
@@ -29,7 +31,7 @@ _REFUSALS = (
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; status 1 means refused, with the reason on stderr."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline", description="What determines a model, and what is in it."
+        prog="python -m modelstack.pipeline", description="What determines a model, and what is in it."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
@@ -100,7 +102,7 @@ def _run(given: argparse.Namespace) -> str:
         return outline.listed(root)
     if given.command == "example":
         lines: list[str] = []
-        step.run(root, "pipeline.example", [], lines.append)
+        step.run(root, "modelstack.pipeline.example", [], lines.append)
         return "\n".join(lines)
     wanted = recipe(root, given.parameters)
     if given.command == "recipe":

@@ -1,11 +1,12 @@
 """Program: a sealed model's answer to each row that it is compared on, with its loss.
 
-    python -m pipeline.answered --parameters JSON --model FOLDER [--answer FOLDER] [--evaluated] [--details] --out FILE
+    python -m modelstack.pipeline.answered --parameters JSON --model FOLDER [--answer FOLDER] [--evaluated] [--details]
+    --out FILE
 
 `--model` is an archive, verified and unpacked; its estimator is digested again before loading: the one that serves, or
-with `--evaluated` the one that its metrics are of (see `pipeline.refit`). The rows are the evaluation rows of the
-parameters; rows that the model was trained on are refused. `answer.json` in the folder of `--answer`, by default the
-model's own, defines the answers. Writes JSON lists with an entry per row, from `labels` on only with `--details`:
+with `--evaluated` the one that its metrics are of (see `modelstack.pipeline.refit`). The rows are the evaluation rows
+of the parameters; rows that the model was trained on are refused. `answer.json` in the folder of `--answer`, by default
+the model's own, defines the answers. Writes JSON lists with an entry per row, from `labels` on only with `--details`:
 
     loss        which loss (one text)
     keys        the row's name, and its time if it has one
@@ -30,14 +31,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.labels.performance import LabelScore
-from monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS, Form
-from pipeline import parts, refit
-from pipeline.baseline import form_of, outcomes
-from pipeline.contract import ContractBroken
-from pipeline.recipe import canonical
-from pipeline.rows import Rows, SplitRefused, as_json, check_split, period, tables
-from pipeline.step import end_with_parent, in_words
+from modelstack.monitoring.labels.performance import LabelScore
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, ERROR, LOG_LOSS, Form
+from modelstack.pipeline import parts, refit
+from modelstack.pipeline.baseline import form_of, outcomes
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.rows import Rows, SplitRefused, as_json, check_split, period, tables
+from modelstack.pipeline.step import end_with_parent, in_words
 
 NAMES = {LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error", ERROR: "error"}
 FREQUENT = 8

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from serving.unpacking import ArchiveError, MemberNames, entries, reading, unpack
+from modelstack.serving.unpacking import ArchiveError, MemberNames, entries, reading, unpack
 
 __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
 

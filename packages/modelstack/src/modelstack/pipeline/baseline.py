@@ -13,14 +13,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.bulk import ROWS, are_waves, usual
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.concept import DAY, FALSE_ALARMS, LOSS_RISE, Tolerated
-from monitoring.labels.performance import LabelScore, Performance
-from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
-from monitoring.labels.reach import in_words, reach
-from monitoring.statistics.conformal import FEWEST
-from pipeline.contract import ContractBroken
+from modelstack.monitoring.bulk import ROWS, are_waves, usual
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.concept import DAY, FALSE_ALARMS, LOSS_RISE, Tolerated
+from modelstack.monitoring.labels.performance import LabelScore, Performance
+from modelstack.monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from modelstack.monitoring.labels.reach import in_words, reach
+from modelstack.monitoring.statistics.conformal import FEWEST
+from modelstack.pipeline.contract import ContractBroken
 
 _HOUR = 3600.0
 _WHERE = "model/serving.py: predict(model, rows)"

@@ -15,16 +15,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import origin, outcome, outline
-from pipeline.engines import local
-from pipeline.engines.local import Here
-from pipeline.gate import GateRefused, Gates, check_gates, refusal
-from pipeline.pack import Registered, SealedPackage, sealed_in
-from pipeline.project import SOURCES
-from pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, sha256_of
-from pipeline.step import StepFailed
-from pipeline.steps import PIPELINE, VERDICT
-from provenance.evidence import FACTS
+from modelstack.pipeline import origin, outcome, outline
+from modelstack.pipeline.engines import local
+from modelstack.pipeline.engines.local import Here
+from modelstack.pipeline.gate import GateRefused, Gates, check_gates, refusal
+from modelstack.pipeline.pack import Registered, SealedPackage, sealed_in
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.recipe import Recipe, cache_folder, canonical, listing_digest, sha256_of
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.steps import PIPELINE, VERDICT
+from modelstack.records.provenance.evidence import FACTS
 
 __all__ = ["GateRefused", "SealedPackage", "StepFailed", "build", "release"]
 
@@ -117,11 +117,11 @@ def _there(folder: Path | None) -> Path:
 
 def shared(sources: Path = SOURCES) -> Path:
     """The folder in the user's cache of all projects whose pipeline has the same code."""
-    rooms = ("pipeline", "monitoring", "provenance", "serving")
+    rooms = ("pipeline", "monitoring", "records/provenance", "serving")
     code = {
         path.relative_to(sources).as_posix(): sha256_of(path)
         for room in rooms
-        for path in (sources / room).rglob("*.py")
+        for path in (sources / "modelstack" / room).rglob("*.py")
     }
     return cache_folder() / f"pipeline-{listing_digest(code)[:12]}"
 

@@ -13,20 +13,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import archive
-from pipeline.build import registered_in
-from pipeline.checkout import sealed_elsewhere
-from pipeline.comparison import Comparison
-from pipeline.contract import NothingNewer, RecipeError, Refusal
-from pipeline.declared import retrained
-from pipeline.engines import local
-from pipeline.engines.local import Here
-from pipeline.gate import Gates, check_gates
-from pipeline.inputs import recipe_in
-from pipeline.pack import ARCHIVE, Registered
-from pipeline.recipe import canonical
-from pipeline.step import StepFailed
-from pipeline.steps import COMPARED, PIPELINE, VERDICT
+from modelstack.pipeline import archive
+from modelstack.pipeline.build import registered_in
+from modelstack.pipeline.checkout import sealed_elsewhere
+from modelstack.pipeline.comparison import Comparison
+from modelstack.pipeline.contract import NothingNewer, RecipeError, Refusal
+from modelstack.pipeline.declared import retrained
+from modelstack.pipeline.engines import local
+from modelstack.pipeline.engines.local import Here
+from modelstack.pipeline.gate import Gates, check_gates
+from modelstack.pipeline.inputs import recipe_in
+from modelstack.pipeline.pack import ARCHIVE, Registered
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.steps import COMPARED, PIPELINE, VERDICT
 
 _TEXTS = ("through", "bucket", "group", "region", "signing_key", "report")
 _CHAMPION = ("package_digest", "manifest_sha256", "archive_uri", "image_uri")

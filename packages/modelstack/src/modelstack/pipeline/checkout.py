@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive
-from pipeline.contract import DATA, Refusal
-from pipeline.locks import locked
-from pipeline.pack import ARCHIVE
+from modelstack.pipeline import archive
+from modelstack.pipeline.contract import DATA, Refusal
+from modelstack.pipeline.locks import locked
+from modelstack.pipeline.pack import ARCHIVE
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Step `compare`: compare the sealed package with the champion, on evaluation rows that neither has seen.
 
 Each answers in its own process, by its own code; the champion's package defines what an answer means for both. If the
-challenger was refitted on these rows (see `pipeline.refit`), its evaluated estimator answers.
+challenger was refitted on these rows (see `modelstack.pipeline.refit`), its evaluated estimator answers.
 
-Gives `compared.json`: `comparison` (see `pipeline.comparison.Comparison.as_dict`), or null and `why`: no champion was
-given, or the two cannot be compared. Neither is a failure: the gate decides what follows.
+Gives `compared.json`: `comparison` (see `modelstack.pipeline.comparison.Comparison.as_dict`), or null and `why`: no
+champion was given, or the two cannot be compared. Neither is a failure: the gate decides what follows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, step
-from pipeline.checkout import lay_out, sealed_elsewhere, work_folder
-from pipeline.contract import Refusal
-from pipeline.inputs import recipe_in
-from pipeline.pack import ARCHIVE, sealed_in
-from pipeline.recipe import canonical
-from pipeline.step import StepFailed
-from pipeline.steps import COMPARED, Given
+from modelstack.pipeline import archive, step
+from modelstack.pipeline.checkout import lay_out, sealed_elsewhere, work_folder
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.inputs import recipe_in
+from modelstack.pipeline.pack import ARCHIVE, sealed_in
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.steps import COMPARED, Given
 
 NO_CHAMPION = "no champion was given, as in each update: that compares the two on live requests"
 
@@ -61,14 +61,16 @@ def _none(why: str) -> dict[str, Any]:
 
 def _answered(root: Path, sealed: Path, asked: list[str]) -> Mapping[str, Any]:
     out, whose = sealed.with_suffix(".answered.json"), f"comparing, the {sealed.name}"
-    step.run(root, "pipeline.answered", [*asked, "--model", str(sealed), "--out", str(out)], print, name=whose)
+    step.run(
+        root, "modelstack.pipeline.answered", [*asked, "--model", str(sealed), "--out", str(out)], print, name=whose
+    )
     return json.loads(out.read_text())
 
 
 def _compared(champion: Mapping[str, Any], challenger: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415  only needed if there is something to compare
 
-    from pipeline.comparison import compare  # noqa: PLC0415
+    from modelstack.pipeline.comparison import compare  # noqa: PLC0415
 
     if any(champion[name] != challenger[name] for name in ("loss", "rows", "days")):
         why = "champion and challenger did not answer the same rows: model/data.py gives each others to evaluate on"

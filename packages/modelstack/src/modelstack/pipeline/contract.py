@@ -1,7 +1,7 @@
 """The contract of `model/`: two required functions, and the optional parts.
 
-`docs/reference/model.md` explains it. `pipeline.outline` checks the files and `pipeline.rows` the data, both before
-anything is fitted.
+`docs/reference/model.md` explains it. `modelstack.pipeline.outline` checks the files and `modelstack.pipeline.rows` the
+data, both before anything is fitted.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.contract import NothingNewer, RecipeError
-from serving.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
+from modelstack.pipeline.contract import NothingNewer, RecipeError
+from modelstack.serving.parameter_types import NoParameters, ParameterError, as_dict, as_json, day, parse
 
 
 def check_parameters(root: Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The proof that training is reproducible: a sample of its rows is fitted twice, each time in a process of its own.
 
-    python -m pipeline.determinism --parameters JSON --out FILE     # fits the sample, and writes the estimator
+    python -m modelstack.pipeline.determinism --parameters JSON --out FILE     # fits the sample, and writes the
+    estimator
 
 The step `train` does this once, before it fits all rows. Two different files mean that two builds of one recipe would
 seal different packages. The model is then refused, and the error names the calls of its code that have no seed.
@@ -22,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import step
-from pipeline.contract import Refusal
-from pipeline.recipe import canonical, model_files, sha256_of
+from modelstack.pipeline import step
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.recipe import canonical, model_files, sha256_of
 
 SAMPLE = 12_000
 """Most rows of the sample: scikit-learn's gradient boosting draws rows for early stopping from 10,001 rows on."""
@@ -40,7 +41,7 @@ def check(root: Path, parameters: Mapping[str, Any], folder: Path) -> None:
     try:
         for path in fitted:
             arguments = ["--parameters", canonical(parameters), "--out", str(path)]
-            step.run(root, "pipeline.determinism", arguments, lambda _: None, name="a fit of a sample")
+            step.run(root, "modelstack.pipeline.determinism", arguments, lambda _: None, name="a fit of a sample")
     except step.StepFailed as error:  # the fit of all rows fails too, or the sample is too small for the model
         print(f"it is not known whether training is reproducible: {str(error).partition(chr(10))[0]}")
         return
@@ -107,8 +108,8 @@ def _has_no_seed(call: ast.Call, called: Any) -> bool:
 
 def main() -> None:
     """Fit the sample."""
-    from pipeline import parts  # noqa: PLC0415  runs the model
-    from pipeline.rows import tables  # noqa: PLC0415
+    from modelstack.pipeline import parts  # noqa: PLC0415  runs the model
+    from modelstack.pipeline.rows import tables  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(description="Fit a sample of the rows.")
     parser.add_argument("--parameters", required=True)

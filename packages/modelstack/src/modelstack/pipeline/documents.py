@@ -8,13 +8,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pipeline.origin import facts_of
-from pipeline.pack import SealedPackage
-from pipeline.recipe import cache_folder
-from provenance.envelope import SignatureError
-from provenance.evidence import sign, verify_file
-from provenance.facts import Facts
-from provenance.key_pair import KeyPair
+from modelstack.pipeline.origin import facts_of
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.recipe import cache_folder
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.evidence import sign, verify_file
+from modelstack.records.provenance.facts import Facts
+from modelstack.records.provenance.key_pair import KeyPair
 
 FOLDER = "provenance"
 PUBLIC_KEY = "key.pub"

@@ -1,7 +1,7 @@
 """Step `evaluate`: score the model on data that training could not know.
 
-Of two estimators it evaluates the one that knows less (see `pipeline.refit`). Writes `metrics.json`: `summary`
-(metric -> value, which gates use), `evaluation` (the model's own details), `training` and `fast_form`. Also
+Of two estimators it evaluates the one that knows less (see `modelstack.pipeline.refit`). Writes `metrics.json`:
+`summary` (metric -> value, which gates use), `evaluation` (the model's own details), `training` and `fast_form`. Also
 `baseline.json` if the answers are known, and `model.onnx` if the served estimator has an equivalent fast form.
 """
 
@@ -14,17 +14,17 @@ from math import isfinite, prod
 from pathlib import Path
 from typing import Any, cast
 
-from monitoring.labels.performance import LabelScore
-from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
-from pipeline import archive, parts, refit
-from pipeline.baseline import baseline, form_of, judged, outcomes
-from pipeline.contract import ContractBroken
-from pipeline.inputs import recipe_in
-from pipeline.recipe import canonical
-from pipeline.rows import Rows, period, seconds, tables
-from pipeline.steps import Given
-from pipeline.train import FEATURES
-from serving.onnx_file import FILE, OnnxFile
+from modelstack.monitoring.labels.performance import LabelScore
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
+from modelstack.pipeline import archive, parts, refit
+from modelstack.pipeline.baseline import baseline, form_of, judged, outcomes
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.inputs import recipe_in
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.rows import Rows, period, seconds, tables
+from modelstack.pipeline.steps import Given
+from modelstack.pipeline.train import FEATURES
+from modelstack.serving.onnx_file import FILE, OnnxFile
 
 NAMES = {ACCURACY: "accuracy", LOG_LOSS: "log_loss", ABSOLUTE_ERROR: "absolute_error"}
 
@@ -119,7 +119,7 @@ def _fast_form(serves: Any, rows: Rows, declared: list[dict[str, Any]]) -> tuple
     if any(one["kind"] == "bytes" for one in declared):
         told = {"why_not": "it takes bytes"}
     elif parts.is_of_scikit_learn(serves):
-        from pipeline.proof import fast_form  # noqa: PLC0415  takes a second, wasted on other models
+        from modelstack.pipeline.proof import fast_form  # noqa: PLC0415  takes a second, wasted on other models
 
         content, told = fast_form(serves, rows.table, list(_flat(declared)))
     if content is None:

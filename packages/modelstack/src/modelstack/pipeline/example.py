@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.rows import Rows, as_json, tables
-from pipeline.step import end_with_parent, in_words
+from modelstack.pipeline.rows import Rows, as_json, tables
+from modelstack.pipeline.step import end_with_parent, in_words
 
 _LOOKED_AT = 1000
 
@@ -22,7 +22,7 @@ def request(rows: Rows) -> dict[str, Any]:
 
 def main() -> None:
     """Print a request that the model with its default parameters answers."""
-    from pipeline import parts  # noqa: PLC0415  runs the model, which `request` does not need
+    from modelstack.pipeline import parts  # noqa: PLC0415  runs the model, which `request` does not need
 
     end_with_parent()
     print(json.dumps(request(tables(parts.data, parts.settings({})).training), indent=2))

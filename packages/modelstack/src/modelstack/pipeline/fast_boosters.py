@@ -17,9 +17,9 @@ import numpy as np
 from onnx import TensorProto
 from skl2onnx import update_registered_converter
 
-from pipeline.fast_ensemble import Ensemble, Node
-from pipeline.fast_nodes import Graph, NoFastForm
-from pipeline.fast_trees import OPTIONS, answer_shape, tree_sum
+from modelstack.pipeline.fast_ensemble import Ensemble, Node
+from modelstack.pipeline.fast_nodes import Graph, NoFastForm
+from modelstack.pipeline.fast_trees import OPTIONS, answer_shape, tree_sum
 
 _NAMES = {"xgboost": ("XGBClassifier", "XGBRegressor"), "lightgbm": ("LGBMClassifier", "LGBMRegressor")}
 _LOGISTIC, _SOFTMAX, _EXP, _NONE = "Sigmoid", "Softmax", "Exp", "Identity"

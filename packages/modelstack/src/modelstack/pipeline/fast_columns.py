@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from pipeline.fast_nodes import NoFastForm
+from modelstack.pipeline.fast_nodes import NoFastForm
 
 
 def register() -> None:

@@ -18,9 +18,9 @@ from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from pipeline.fast_nodes import Graph, NoFastForm, looked_up
-from pipeline.rows import as_json
-from serving.fast_form import MISSING
+from modelstack.pipeline.fast_nodes import Graph, NoFastForm, looked_up
+from modelstack.pipeline.rows import as_json
+from modelstack.serving.fast_form import MISSING
 
 UNKNOWN = "\x00 a text that no table holds"
 _NUMBER = 1.2345678901234567e-301  # no table holds this number

@@ -12,7 +12,7 @@ from typing import Any
 
 from onnx import TensorProto
 
-from pipeline.fast_nodes import tensor
+from modelstack.pipeline.fast_nodes import tensor
 
 _LEQ, _MEMBER = 0, 6  # nodes_modes: value <= split; value is one of the members
 

@@ -1,8 +1,9 @@
-"""The fast form of a model: its estimator as an ONNX model, which `serving.fast_form` runs without scikit-learn.
+"""The fast form of a model: its estimator as an ONNX model, which `modelstack.serving.fast_form` runs without
+scikit-learn.
 
-skl2onnx converts it. Where that computes in float32 or lacks support, the converters in `pipeline.fast_trees`,
-`fast_encoders` and `fast_columns` replace it. `pipeline.proof` checks that the result is equivalent. The same estimator
-gives the same bytes.
+skl2onnx converts it. Where that computes in float32 or lacks support, the converters in
+`modelstack.pipeline.fast_trees`, `fast_encoders` and `fast_columns` replace it. `modelstack.pipeline.proof` checks that
+the result is equivalent. The same estimator gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
-from pipeline import fast_boosters, fast_columns, fast_encoders, fast_trees
-from pipeline.fast_nodes import MACHINE_LEARNING, REFUSED, NoFastForm
+from modelstack.pipeline import fast_boosters, fast_columns, fast_encoders, fast_trees
+from modelstack.pipeline.fast_nodes import MACHINE_LEARNING, REFUSED, NoFastForm
 
 PROBABILITY, VALUE, LABEL = "probability", "value", "label"
 _OPSETS = {"": 21, MACHINE_LEARNING: 5}

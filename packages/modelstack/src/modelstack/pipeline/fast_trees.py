@@ -27,9 +27,9 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from pipeline.fast_encoders import columns_of_codes
-from pipeline.fast_ensemble import Ensemble, Node
-from pipeline.fast_nodes import MACHINE_LEARNING, Graph, NoFastForm, looked_up
+from modelstack.pipeline.fast_encoders import columns_of_codes
+from modelstack.pipeline.fast_ensemble import Ensemble, Node
+from modelstack.pipeline.fast_nodes import MACHINE_LEARNING, Graph, NoFastForm, looked_up
 
 _Kinds = tuple[Any, ...]
 _SINGLE: _Kinds = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)

@@ -12,7 +12,7 @@ from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.forms import not_allowed, one_of, table
+from modelstack.pipeline.forms import not_allowed, one_of, table
 
 BOUNDS = "min, max, or both, each a number"
 """The allowed form of a metric's gate."""
@@ -147,7 +147,7 @@ def judged(
         return _PASSED
     if compared["comparison"] is None:
         return {"passed": False, "outcome": "refused", "why": compared["why"], "misses": []}
-    from pipeline.comparison import Comparison  # noqa: PLC0415  loads NumPy, which most gates do not need
+    from modelstack.pipeline.comparison import Comparison  # noqa: PLC0415  loads NumPy, which most gates do not need
 
     found = Comparison.from_dict(compared["comparison"])
     why = found.in_words(min_gain)

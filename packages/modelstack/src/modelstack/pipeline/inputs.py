@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import outline
-from pipeline.checkout import sealed_code
-from pipeline.contract import Refusal
-from pipeline.declared import retrained
-from pipeline.locks import locked, trained_with
-from pipeline.recipe import Recipe, canonical, model_files, recipe
-from pipeline.steps import Given
-from pipeline.texts import json_object
+from modelstack.pipeline import outline
+from modelstack.pipeline.checkout import sealed_code
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.declared import retrained
+from modelstack.pipeline.locks import locked, trained_with
+from modelstack.pipeline.recipe import Recipe, canonical, model_files, recipe
+from modelstack.pipeline.steps import Given
+from modelstack.pipeline.texts import json_object
 
 RECIPE = "recipe.json"
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.contract import RecipeError
+from modelstack.pipeline.contract import RecipeError
 
 COMPILERS = ("onnx", "skl2onnx")
 """Packages that make the fast form; the serving image does not hold them."""
-OURS = ("pipeline", "serving")
-"""Packages that a model may import: every training image holds both, every serving image the second."""
+OURS = ("modelstack", "pipeline", "serving")
+"""What a model may import of this library, in packages that were sealed before it was one package by two names."""
 _PARSING = threading.Lock()  # Python 3.11 counts the recursion depth across threads, and may refuse a valid tree
 
 

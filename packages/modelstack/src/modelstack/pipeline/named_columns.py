@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 
-from pipeline.contract import ContractBroken
-from pipeline.rows import Rows
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.rows import Rows
 
 
 def fit(estimator: Any, rows: Rows) -> Any:

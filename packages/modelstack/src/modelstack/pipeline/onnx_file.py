@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from monitoring.drift.reference import Reference
-from monitoring.drift.shift import Null
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.profile import Categorical, Column, Numeric, Profile
-from pipeline.contract import ContractBroken
-from serving.declaration import LARGEST, Declaration, Feature
-from serving.onnx_file import OnnxFile
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.drift.shift import Null
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.profile import Categorical, Column, Numeric, Profile
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.serving.declaration import LARGEST, Declaration, Feature
+from modelstack.serving.onnx_file import OnnxFile
 
 _ROWS_OF_A_BLOCK = 25
 

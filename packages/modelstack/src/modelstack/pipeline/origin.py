@@ -21,22 +21,32 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.performance import AUC, CALIBRATION_ERROR
-from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
-from monitoring.statistics.intervals import LEVEL
-from monitoring.statistics.intervals import Interval as Measured
-from pipeline import archive
-from pipeline.contract import Refusal
-from pipeline.declared import raw_data
-from pipeline.forms import not_allowed
-from pipeline.locks import locked, locked_files, trained_with
-from pipeline.pack import SealedPackage
-from pipeline.recipe import Recipe, model_files, sha256_of
-from pipeline.texts import json_object
-from provenance import facts as said
-from provenance.evidence import FACTS
-from provenance.facts import Builder, DataFile, Dependency, Environment, Facts, FactsError, Interval, Metric, Source
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.performance import AUC, CALIBRATION_ERROR
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, LOG_LOSS, Form
+from modelstack.monitoring.statistics.intervals import LEVEL
+from modelstack.monitoring.statistics.intervals import Interval as Measured
+from modelstack.pipeline import archive
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.declared import raw_data
+from modelstack.pipeline.forms import not_allowed
+from modelstack.pipeline.locks import locked, locked_files, trained_with
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.recipe import Recipe, model_files, sha256_of
+from modelstack.pipeline.texts import json_object
+from modelstack.records.provenance import facts as said
+from modelstack.records.provenance.evidence import FACTS
+from modelstack.records.provenance.facts import (
+    Builder,
+    DataFile,
+    Dependency,
+    Environment,
+    Facts,
+    FactsError,
+    Interval,
+    Metric,
+    Source,
+)
 
 BUILDER = "urn:modelstack:builder:"
 INTERVALS = {

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import Refusal
-from pipeline.recipe import canonical, listing_digest, sha256_of
-from pipeline.steps import Pipeline, Step
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.recipe import canonical, listing_digest, sha256_of
+from modelstack.pipeline.steps import Pipeline, Step
 
 RECORD = "outcome.json"
 

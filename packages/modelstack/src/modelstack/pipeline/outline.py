@@ -8,13 +8,13 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.contract import PARTS, ContractBroken, Part
-from pipeline.forms import table
-from pipeline.gate import GateError, reported
+from modelstack.pipeline.contract import PARTS, ContractBroken, Part
+from modelstack.pipeline.forms import table
+from modelstack.pipeline.gate import GateError, reported
 
 FAST_FORM = (
     "Beside these, a build makes a fast form of a scikit-learn estimator, which serves without scikit-learn. If there "
-    "is none, the build says why, and so does `python -m pipeline inspect FILE`."
+    "is none, the build says why, and so does `python -m modelstack.pipeline inspect FILE`."
 )
 MAY_BE_FOLDERS = ("data", "training", "serving")
 Found = Mapping[str, Mapping[str, ast.stmt] | None]

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import archive, outline, refit
-from pipeline.locks import locked, trained_with
-from pipeline.recipe import Recipe, canonical, model_files, sha256_of
+from modelstack.pipeline import archive, outline, refit
+from modelstack.pipeline.locks import locked, trained_with
+from modelstack.pipeline.recipe import Recipe, canonical, model_files, sha256_of
 
 ARCHIVE, SEALED = "model.tar.gz", "sealed.json"
 """Files of the outcome of the step `seal`."""

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import model
-from pipeline.contract import ContractBroken, Event
-from pipeline.onnx_file import Data, Training
-from pipeline.recipe import canonical
-from pipeline.rows import Rows, as_json, tables
-from serving import sealed
-from serving.answers import Answers, WrongAnswers
-from serving.declaration import Declaration, Feature
-from serving.onnx_file import OnnxFile
-from serving.parameter_types import NoParameters, parse
+from modelstack.pipeline.contract import ContractBroken, Event
+from modelstack.pipeline.onnx_file import Data, Training
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.rows import Rows, as_json, tables
+from modelstack.serving import former_names, sealed
+from modelstack.serving.answers import Answers, WrongAnswers
+from modelstack.serving.declaration import Declaration, Feature
+from modelstack.serving.onnx_file import OnnxFile
+from modelstack.serving.parameter_types import NoParameters, parse
 
 FORM = "answer.json"
 """The file of a sealed package with the meaning of a prediction's fields, declared by the model or inferred."""
@@ -38,6 +38,7 @@ def _optional(name: str) -> ModuleType | None:
     return import_module(f"model.{name}") if find_spec(f"model.{name}") else None
 
 
+former_names.install()
 parameters, evaluation, features, serving = (
     _optional(name) for name in ("parameters", "evaluation", "features", "serving")
 )

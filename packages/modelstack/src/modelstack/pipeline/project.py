@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 FILE = "Pulumi.yaml"
-SOURCES = Path(__file__).resolve().parents[1]
+SOURCES = Path(__file__).resolve().parents[2]
 """On `PYTHONPATH`, it lets a process import this library."""
 
 

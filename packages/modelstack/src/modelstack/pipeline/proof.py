@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from pipeline.fast_boosters import thresholds as boosted_thresholds
-from pipeline.fast_form import compiled
-from pipeline.fast_nodes import NoFastForm
-from pipeline.fast_trees import thresholds
-from serving.fast_form import FastForm, load
+from modelstack.pipeline.fast_boosters import thresholds as boosted_thresholds
+from modelstack.pipeline.fast_form import compiled
+from modelstack.pipeline.fast_nodes import NoFastForm
+from modelstack.pipeline.fast_trees import thresholds
+from modelstack.serving.fast_form import FastForm, load
 
 LIMIT = 1e-6
 BOUNDS = (1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, LIMIT)

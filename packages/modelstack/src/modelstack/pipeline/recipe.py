@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import DATA, RecipeError
-from pipeline.declared import check_parameters, raw_data
-from pipeline.locks import dependencies
+from modelstack.pipeline.contract import DATA, RecipeError
+from modelstack.pipeline.declared import check_parameters, raw_data
+from modelstack.pipeline.locks import dependencies
 
 FORMAT = "8"
 NOT_THE_MODEL = ("README.md", "example_request.json")

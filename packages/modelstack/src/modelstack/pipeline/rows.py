@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import ContractBroken, Refusal
-from serving.declaration import DTYPES
+from modelstack.pipeline.contract import ContractBroken, Refusal
+from modelstack.serving.declaration import DTYPES
 
 TIMES = ("event_time", "label_at")
 BESIDE = ("id", "label", *TIMES)

@@ -1,7 +1,8 @@
-"""Runs one step: `python -m pipeline.run STEP --in NAME=FOLDER --set NAME=TEXT --settings FILE --out FOLDER`.
+"""Runs one step: `python -m modelstack.pipeline.run STEP --in NAME=FOLDER --set NAME=TEXT --settings FILE --out
+FOLDER`.
 
-`pipeline.steps` describes the contract of this command. It is the same for all engines, and itself sets what makes the
-outcome reproducible.
+`modelstack.pipeline.steps` describes the contract of this command. It is the same for all engines, and itself sets what
+makes the outcome reproducible.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import outcome, step
-from pipeline.checkout import checkout
-from pipeline.contract import RecipeError, Refusal
-from pipeline.forms import not_allowed
-from pipeline.inputs import check_unchanged
-from pipeline.steps import PIPELINE, VERDICT, Given, Pipeline, PipelineError, Step, function, passed
-from pipeline.texts import json_object, wrong
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.checkout import checkout
+from modelstack.pipeline.contract import RecipeError, Refusal
+from modelstack.pipeline.forms import not_allowed
+from modelstack.pipeline.inputs import check_unchanged
+from modelstack.pipeline.steps import PIPELINE, VERDICT, Given, Pipeline, PipelineError, Step, function, passed
+from modelstack.pipeline.texts import json_object, wrong
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a step; see `pipeline.steps` for its status."""
+    """Run a step; see `modelstack.pipeline.steps` for its status."""
     if any(os.environ.get(name) != value for name, value in step.alike().items()):
         # The hash seed is read when the interpreter starts, the thread counts when libraries load.
         words = sys.argv[1:] if arguments is None else arguments
-        os.execve(sys.executable, [sys.executable, "-m", "pipeline.run", *words], {**os.environ, **step.alike()})
+        os.execve(
+            sys.executable, [sys.executable, "-m", "modelstack.pipeline.run", *words], {**os.environ, **step.alike()}
+        )
     step.end_with_parent()
     if os.getpid() == 1:  # without a handler the first process of a container ignores SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -74,7 +77,9 @@ def finished(one: Step, program: Callable[[Given], None], given: Given, made_of:
 
 def _asked(pipeline: Pipeline, arguments: list[str] | None) -> tuple[Step, dict[str, Path], dict[str, str], Path]:
     """The step, its folders, its texts with defaults filled in, and where its outcome goes."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.run", description="Run one step of the pipeline.")
+    parser = argparse.ArgumentParser(
+        prog="python -m modelstack.pipeline.run", description="Run one step of the pipeline."
+    )
     parser.add_argument("step", help=", ".join(one.name for one in pipeline.steps))
     parser.add_argument(
         "--in", dest="folders", action="append", default=[], metavar="NAME=FOLDER", help="what it takes"

@@ -1,7 +1,7 @@
 """Step `seal`: one archive of the other steps' files and the model's code, its first start, and its origin.
 
-Gives `model.tar.gz` (see `pipeline.pack`), `sealed.json` (its digests, metrics and recipe) and, outside of the digest,
-`facts.json` of this build (see `pipeline.origin`).
+Gives `model.tar.gz` (see `modelstack.pipeline.pack`), `sealed.json` (its digests, metrics and recipe) and, outside of
+the digest, `facts.json` of this build (see `modelstack.pipeline.origin`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline import archive, origin, outline
-from pipeline.checkout import work_folder
-from pipeline.contract import Refusal
-from pipeline.inputs import recipe_in
-from pipeline.locks import imported, locked
-from pipeline.pack import ARCHIVE, SEALED, pack
-from pipeline.recipe import canonical, model_files
-from pipeline.start import check_start
-from pipeline.steps import Given
+from modelstack.pipeline import archive, origin, outline
+from modelstack.pipeline.checkout import work_folder
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.inputs import recipe_in
+from modelstack.pipeline.locks import imported, locked
+from modelstack.pipeline.pack import ARCHIVE, SEALED, pack
+from modelstack.pipeline.recipe import canonical, model_files
+from modelstack.pipeline.start import check_start
+from modelstack.pipeline.steps import Given
 
 
 def main(given: Given) -> None:

@@ -14,7 +14,7 @@ import re
 import struct
 from pathlib import Path
 
-from pipeline.contract import Refusal
+from modelstack.pipeline.contract import Refusal
 
 DECLARED = "serving.apt"
 BASE = (

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sysconfig
@@ -20,12 +21,12 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from pipeline import archive
-from pipeline.contract import Refusal
-from pipeline.locks import locked, package_of
-from pipeline.pack import SealedPackage
-from pipeline.project import SOURCES
-from pipeline.shared_objects import check_system_libraries
+from modelstack.pipeline import archive
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.locks import locked, package_of
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.shared_objects import check_system_libraries
 
 SECONDS = 480
 """Until a server must be ready. Source: SageMaker, "How Containers Should Respond to Health Check Requests"."""
@@ -41,8 +42,12 @@ def check_start(root: Path, sealed: SealedPackage, folder: Path) -> None:
     site = serving_environment(root, folder / "venv")
     check_system_libraries(root / "requirements", site)
     archive.unpack(sealed.path, folder / "model")
-    (folder / "runtime").mkdir()
-    (folder / "runtime" / "serving").symlink_to(SOURCES / "serving")
+    # Copies: next to what a link leads to is the rest of the library, which the image does not have.
+    runtime = folder / "runtime" / "modelstack"
+    shutil.copytree(
+        SOURCES / "modelstack" / "serving", runtime / "serving", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(SOURCES / "modelstack" / "__init__.py", runtime)
     if problem := _problem(folder, sealed.manifest_sha256):
         cause = _cause(root, problem, (folder / "log").read_text(errors="replace"))
         raise Refusal(f"the package does not start in the serving image: {cause}")
@@ -81,7 +86,7 @@ def _problem(folder: Path, manifest_sha256: str) -> str:
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "SAGEMAKER_MODEL_SERVER_WORKERS": "1",
     }
-    command = [folder / "venv" / "bin" / "python", "-P", "-m", "serving", "serve"]
+    command = [folder / "venv" / "bin" / "python", "-P", "-m", "modelstack.serving", "serve"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
@@ -127,8 +132,11 @@ def _cause(root: Path, problem: str, log: str) -> str:
     if not (missing := _MISSING.findall(log)):
         return f"{where}: {problem}" + (f": {lines[-1].removeprefix('cannot serve: ')}" if lines else "")
     module = missing[-1].partition(".")[0]
-    if (SOURCES / module).is_dir():
-        return f"{where} needs {module}, and the image has only serving/ and the model: move that code into model/"
+    if module == "modelstack":
+        return (
+            f"{where} needs {missing[-1]}, and the image has only modelstack.serving and the model: move that code "
+            "into model/"
+        )
     name = package_of(module, locked(root / "requirements" / "app.txt")) or module
     return (
         f"{where} needs the module {missing[-1]}, which is in no package of {_LOCK}: add {name} to "

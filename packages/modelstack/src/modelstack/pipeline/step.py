@@ -4,8 +4,8 @@ The process has the checkout and this library first on its path, a fixed hash se
 the same on each x86-64 processor with AVX2, so the outcome depends on nothing of the caller. A failure does not affect
 the caller.
 
-A program is a module: `python -m pipeline.answered --parameters JSON --out FILE`. It prints progress line by line and
-writes files. It ends when its parent ends. A refusal is a message, without a traceback.
+A program is a module: `python -m modelstack.pipeline.answered --parameters JSON --out FILE`. It prints progress line by
+line and writes files. It ends when its parent ends. A refusal is a message, without a traceback.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.contract import Refusal
-from pipeline.project import SOURCES
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.project import SOURCES
 
 REFUSED = 4  # exit status of a refusal, whose reason is a JSON string in the last line of stderr
 STARTED_BY_PIPE = "MODELSTACK_STEP_PARENT_PIPE"
@@ -62,7 +62,7 @@ def run(
     name: str | None = None,
     timeout: float | None = None,
 ) -> None:
-    """Run a program (a module such as `pipeline.answered`) of the checkout `root` to its end.
+    """Run a program (a module such as `modelstack.pipeline.answered`) of the checkout `root` to its end.
 
     `progress` gets each line that it prints; `name` replaces the module's last part in error messages; `timeout` is in
     seconds. Raises StepFailed if the status is not 0, or after the timeout.

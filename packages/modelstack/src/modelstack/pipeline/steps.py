@@ -4,16 +4,16 @@ A step is one function, `main(given: Given) -> None`, that reads folders and tex
 one new folder, its **outcome**, which has the step's name. Every engine starts it by the same command, in a process or
 a container, from the folder that holds our packages:
 
-    python -m pipeline.run train --in data=FOLDER --in code=FOLDER --settings FILE --out FOLDER
+    python -m modelstack.pipeline.run train --in data=FOLDER --in code=FOLDER --settings FILE --out FOLDER
 
     --in NAME=FOLDER    an outcome that the step takes, or an optional input folder of the pipeline
     --set NAME=TEXT     a text that the step takes; others have their defaults
     --settings FILE     texts too, as a JSON object, for engines with short arguments; may hold others
     --out FOLDER        where the outcome goes: empty or missing
 
-The command adds `outcome.json` (see `pipeline.outcome`) with the digests of what was made and taken. A step reads no
-outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is the last line of stderr,
-a JSON string; a retry would refuse again. Any other status: failed.
+The command adds `outcome.json` (see `modelstack.pipeline.outcome`) with the digests of what was made and taken. A step
+reads no outcome whose files have other digests. Status 0: done. Status 4: refused, for a reason that is the last line
+of stderr, a JSON string; a retry would refuse again. Any other status: failed.
 
 To add a step, write its function, and add it to `STEPS`.
 """
@@ -51,9 +51,9 @@ class Input:
     """An input of the pipeline: a text, or a folder, which is optional.
 
     Attributes:
-        reader: The function that checks the text, `module:function`, see `pipeline.texts`; without one any is allowed.
-        required: Whether steps that take the text need another value than its default.
-        of: The folder without which the text is useless; it is only required with that.
+        reader: The function that checks the text, `module:function`, see `modelstack.pipeline.texts`; without one any
+        is allowed. required: Whether steps that take the text need another value than its default. of: The folder
+        without which the text is useless; it is only required with that.
     """
 
     name: str
@@ -232,23 +232,32 @@ INPUTS = (
         "text",
         "the model's parameters, a JSON object; of a package in `code`, changes to its own",
         "{}",
-        reader="pipeline.texts:json_object",
+        reader="modelstack.pipeline.texts:json_object",
     ),
     Input(
-        "through", "text", "a day, YYYY-MM-DD: learn from what was known then; or nothing", reader="pipeline.texts:day"
+        "through",
+        "text",
+        "a day, YYYY-MM-DD: learn from what was known then; or nothing",
+        reader="modelstack.pipeline.texts:day",
     ),
     Input(
         "recipe",
         "text",
         "the recipe digest that is expected; nothing where it is not known before",
-        reader="pipeline.texts:recipe",
+        reader="modelstack.pipeline.texts:recipe",
     ),
-    Input("code_digest", "text", "sha256:<hex> of the package in `code`", reader="pipeline.texts:digest", of="code"),
+    Input(
+        "code_digest",
+        "text",
+        "sha256:<hex> of the package in `code`",
+        reader="modelstack.pipeline.texts:digest",
+        of="code",
+    ),
     Input(
         "champion_digest",
         "text",
         "sha256:<hex> of the package in `champion`",
-        reader="pipeline.texts:digest",
+        reader="modelstack.pipeline.texts:digest",
         required=True,
         of="champion",
     ),
@@ -257,13 +266,13 @@ INPUTS = (
         "text",
         'what metrics have to be, JSON, such as {"auc": {"min": 0.6}}',
         "{}",
-        reader="pipeline.texts:gates",
+        reader="modelstack.pipeline.texts:gates",
     ),
     Input(
         "min_gain",
         "text",
         "by how much the loss has to be lower than the champion's, for sure; nothing: not asked",
-        reader="pipeline.texts:number",
+        reader="modelstack.pipeline.texts:number",
         of="champion",
     ),
     Input(
@@ -271,14 +280,14 @@ INPUTS = (
         "text",
         "commit, dirty and remote of the code, a JSON object; else git is asked",
         "{}",
-        reader="pipeline.origin:read_source",
+        reader="modelstack.pipeline.origin:read_source",
     ),
     Input(
         "place",
         "text",
         "where the package is registered and who signs it, a JSON object; see docs/how-to/kubeflow.md",
         "{}",
-        reader="platforms.package_locations:read",
+        reader="modelstack.platforms.package_locations:read",
         required=True,
     ),
     Input(
@@ -286,7 +295,7 @@ INPUTS = (
         "text",
         "what is kept with the version besides its recipe, a JSON object of texts",
         "{}",
-        reader="pipeline.texts:texts",
+        reader="modelstack.pipeline.texts:texts",
     ),
 )
 _CODE = ("code", "raw_data", "code_digest")
@@ -295,14 +304,14 @@ _CODE = ("code", "raw_data", "code_digest")
 STEPS = (
     Step(
         "data",
-        "pipeline.inputs:main",
+        "modelstack.pipeline.inputs:main",
         "find the recipe of code, data, parameters and libraries",
         takes=(*_CODE, "parameters", "through", "recipe"),
         gives=("recipe.json",),
     ),
     Step(
         "train",
-        "pipeline.train:main",
+        "modelstack.pipeline.train:main",
         "fit the model, and take the reference for drift",
         takes=(*_CODE, "data"),
         gives=("model.joblib", "features.json", "reference.json", "example.json", "training.json"),
@@ -311,7 +320,7 @@ STEPS = (
     ),
     Step(
         "evaluate",
-        "pipeline.evaluate:main",
+        "modelstack.pipeline.evaluate:main",
         "score the model on data that training could not know",
         takes=(*_CODE, "data", "train"),
         gives=("metrics.json",),
@@ -320,7 +329,7 @@ STEPS = (
     ),
     Step(
         "seal",
-        "pipeline.seal:main",
+        "modelstack.pipeline.seal:main",
         "seal the package, and collect where it came from",
         takes=(*_CODE, "data", "train", "evaluate", "source"),
         gives=("model.tar.gz", "sealed.json"),
@@ -329,7 +338,7 @@ STEPS = (
     ),
     Step(
         "compare",
-        "pipeline.compare:main",
+        "modelstack.pipeline.compare:main",
         "compare it with the champion, on rows that neither has seen",
         takes=(*_CODE, "data", "seal", "champion", "champion_digest"),
         gives=(COMPARED,),
@@ -339,7 +348,7 @@ STEPS = (
     ),
     Step(
         "gate",
-        "pipeline.verdict:main",
+        "modelstack.pipeline.verdict:main",
         "judge its metrics, and what it gains over the champion",
         takes=("seal", "compare", "gates", "min_gain"),
         gives=(VERDICT,),
@@ -347,7 +356,7 @@ STEPS = (
     ),
     Step(
         "sign",
-        "platforms.steps:sign",
+        "modelstack.platforms.steps:sign",
         "sign what is said of it",
         takes=("seal", "gate", "place"),
         gives=("key.pub",),
@@ -358,7 +367,7 @@ STEPS = (
     ),
     Step(
         "register",
-        "platforms.steps:register",
+        "modelstack.platforms.steps:register",
         "upload it, and register it for approval",
         takes=("seal", "gate", "sign", "place", "lineage"),
         gives=("registered.json",),

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Any
 
-from pipeline.contract import Refusal
-from pipeline.forms import DIGEST, RECIPE, Form, not_allowed
-from pipeline.gate import GateError, Gates, check_gates
-from pipeline.steps import Input, function
-from serving import parameter_types
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.forms import DIGEST, RECIPE, Form, not_allowed
+from modelstack.pipeline.gate import GateError, Gates, check_gates
+from modelstack.pipeline.steps import Input, function
+from modelstack.serving import parameter_types
 
 NAME = Form(
     "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",

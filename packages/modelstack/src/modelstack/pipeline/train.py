@@ -2,7 +2,7 @@
 
 Writes `model.joblib`, `reference.json`, `features.json` and `answer.json` (its requests and answers), `example.json`
 (an example request) and `training.json` (which rows it has seen). With a second fit these are of what serves, and
-`evaluated.joblib` is the estimator to evaluate: see `pipeline.refit`.
+`evaluated.joblib` is the estimator to evaluate: see `modelstack.pipeline.refit`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monitoring.bulk import ROWS, sealed
-from monitoring.drift.reference import Reference
-from monitoring.drift.shift import Null
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.conformal import FEWEST
-from monitoring.statistics.profile import Profile
-from pipeline import archive, determinism, example, parts, refit
-from pipeline.checkout import work_folder
-from pipeline.contract import ContractBroken
-from pipeline.inputs import recipe_in
-from pipeline.recipe import canonical
-from pipeline.rows import Rows, period, seconds, tables, times
-from pipeline.steps import Given
-from serving.declaration import Declaration
-from serving.summaries import summarised
+from modelstack.monitoring.bulk import ROWS, sealed
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.drift.shift import Null
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.conformal import FEWEST
+from modelstack.monitoring.statistics.profile import Profile
+from modelstack.pipeline import archive, determinism, example, parts, refit
+from modelstack.pipeline.checkout import work_folder
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.inputs import recipe_in
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.rows import Rows, period, seconds, tables, times
+from modelstack.pipeline.steps import Given
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.summaries import summarised
 
 FEATURES = "features.json"
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 
-from pipeline.gate import judged
-from pipeline.pack import sealed_in
-from pipeline.recipe import canonical
-from pipeline.steps import COMPARED, VERDICT, Given
-from pipeline.texts import gates, number
+from modelstack.pipeline.gate import judged
+from modelstack.pipeline.pack import sealed_in
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.steps import COMPARED, VERDICT, Given
+from modelstack.pipeline.texts import gates, number
 
 
 def main(given: Given) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.forms import Form
+from modelstack.pipeline.forms import Form
 
 REGION = Form(r"[a-z]{2}(-[a-z]+)+-\d", "a region of AWS, such as us-east-1")
 BUCKET = Form(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.contract import Refusal
-from pipeline.forms import IMAGE, Form, not_allowed, one_of
-from pipeline.texts import json_object
-from platforms.addresses import BUCKET, GROUP, KEY, OBJECT, REGION, REPOSITORY, URL
-from services.package_registry import PackageRegistry
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.forms import IMAGE, Form, not_allowed, one_of
+from modelstack.pipeline.texts import json_object
+from modelstack.platforms.addresses import BUCKET, GROUP, KEY, OBJECT, REGION, REPOSITORY, URL
+from modelstack.services.package_registry import PackageRegistry
 
 Fields = Mapping[str, Form]
 _ANY = Form(r"\S+", "a text without spaces")
@@ -68,7 +68,7 @@ def _wrong(name: str, told: Mapping[str, Any], must: Fields, may: Mapping[str, F
 def registry_at(given: Mapping[str, Any]) -> PackageRegistry:
     """The registry at a location that `read` accepts; only the platform of the location is imported."""
     if given["platform"] == "aws":
-        from platforms.aws.package_registry import registry_of  # noqa: PLC0415  only that of the platform is loaded
+        from modelstack.platforms.aws.package_registry import registry_of  # noqa: PLC0415  only that of the platform is loaded
     else:
-        from platforms.kubernetes.package_store import registry_of  # noqa: PLC0415
+        from modelstack.platforms.kubernetes.package_store import registry_of  # noqa: PLC0415
     return registry_of(given)

@@ -1,16 +1,16 @@
-"""The steps `sign` and `register` in a container: `python -m pipeline.run sign --set place=JSON ...`."""
+"""The steps `sign` and `register` in a container: `python -m modelstack.pipeline.run sign --set place=JSON ...`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.contract import Refusal
-from pipeline.steps import Given
-from platforms.package_locations import read, registry_at
-from provenance.envelope import SignatureError
-from services import publish_steps
-from services.package_registry import PackageRegistry
-from services.sealed_packages import RegistryError
+from modelstack.pipeline.contract import Refusal
+from modelstack.pipeline.steps import Given
+from modelstack.platforms.package_locations import read, registry_at
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.services import publish_steps
+from modelstack.services.package_registry import PackageRegistry
+from modelstack.services.sealed_packages import RegistryError
 
 
 def sign(given: Given) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy import tokens
-from policy.principals import are_narrow
-from policy.rule import Declared, ResourceRule, Values, items_at, value_at
+from modelstack.policy import tokens
+from modelstack.policy.principals import are_narrow
+from modelstack.policy.rule import Declared, ResourceRule, Values, items_at, value_at
 
 _EVERYBODY = frozenset({"system:anonymous", "system:authenticated", "system:serviceaccounts", "system:unauthenticated"})
 _READING = frozenset({"get", "list", "watch"})

@@ -10,10 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from policy import tokens
-from policy.rule import Declared, ResourceRule, value_at
-from policy.stacks import ceiling
-from policy.variants import variants
+from modelstack.policy import tokens
+from modelstack.policy.rule import Declared, ResourceRule, value_at
+from modelstack.policy.stacks import ceiling
+from modelstack.policy.variants import variants
 
 _PRICES = json.loads(Path(__file__).with_name("prices.json").read_bytes())
 PRICED_ON: str = _PRICES["priced_on"]
@@ -52,7 +52,7 @@ RULES = (
         name="cost-ceiling",
         requires="The instances of one endpoint config cost at most what the stack may spend.",
         control="AWS Well-Architected COST02-BP05",
-        fix="Take fewer or smaller instances, or raise the ceiling in policy/stacks.py.",
+        fix="Take fewer or smaller instances, or raise the ceiling in modelstack/policy/stacks.py.",
         types=frozenset({tokens.CONFIG}),
         check=_dear,
     ),
@@ -60,7 +60,7 @@ RULES = (
         name="priced",
         requires="The price of each instance type is known.",
         control="AWS Well-Architected COST02-BP05",
-        fix="Write its price into policy/prices.json.",
+        fix="Write its price into modelstack/policy/prices.json.",
         types=frozenset({tokens.CONFIG}),
         check=_not_priced,
         advisory=True,

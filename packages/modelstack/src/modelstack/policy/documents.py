@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policy import tokens
-from policy.rule import UNKNOWN, Declared, Values
+from modelstack.policy import tokens
+from modelstack.policy.rule import UNKNOWN, Declared, Values
 
 _FIELDS = frozenset({"assumeRolePolicy", "policy", "policyDocument", "resourcePolicy"})
 """The properties of `tokens.HOLDERS` that hold only documents."""

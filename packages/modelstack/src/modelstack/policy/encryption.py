@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from policy import tokens
-from policy.documents import listed, statements
-from policy.principals import refuses_without_tls
-from policy.rule import Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+from modelstack.policy import tokens
+from modelstack.policy.documents import listed, statements
+from modelstack.policy.principals import refuses_without_tls
+from modelstack.policy.rule import Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
 
 _AWS_OWN = "alias/aws/"
 _KEY_OF = {

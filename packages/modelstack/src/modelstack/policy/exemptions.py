@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from policy.rule import Declared, Finding, Rule
+from modelstack.policy.rule import Declared, Finding, Rule
 
 FILE = "policy/exemptions.yaml"
 MOST = timedelta(days=366)

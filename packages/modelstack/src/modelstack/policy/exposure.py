@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from policy import documents, tokens
-from policy.documents import listed
-from policy.exemptions import TYPES
-from policy.principals import addresses, are_narrow, is_open, names_owner, openings
-from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, of_type
+from modelstack.policy import documents, tokens
+from modelstack.policy.documents import listed
+from modelstack.policy.exemptions import TYPES
+from modelstack.policy.principals import addresses, are_narrow, is_open, names_owner, openings
+from modelstack.policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, of_type
 
 _SWITCHES = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 _OPENS = {
@@ -133,7 +133,7 @@ RULES = (
         name=TYPES,
         requires="A stack has only resources of types that the pack has checks for.",
         control="AWS Well-Architected SEC01-BP03",
-        fix="Use a type of KNOWN in policy/tokens.py, add its type there with its checks, or exempt it in "
+        fix="Use a type of KNOWN in modelstack/policy/tokens.py, add its type there with its checks, or exempt it in "
         "policy/exemptions.yaml.",
         check=_known,
     ),

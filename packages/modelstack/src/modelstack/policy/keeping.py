@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy import tokens
-from policy.rule import UNKNOWN, Declared, ResourceRule, items_at, value_at
+from modelstack.policy import tokens
+from modelstack.policy.rule import UNKNOWN, Declared, ResourceRule, items_at, value_at
 
 TAGS = ("project", "owner")
 _TAGGABLE = frozenset(

@@ -23,19 +23,17 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from policy import tokens
-from policy.exemptions import USED, ExemptionError, Judgement, read
-from policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
-from policy.rules import RULES
-
-EXEMPTIONS = Path(__file__).parent / "exemptions.yaml"
+from modelstack.policy import tokens
+from modelstack.policy.exemptions import USED, ExemptionError, Judgement, read
+from modelstack.policy.rule import UNKNOWN, Declared, ResourceRule, StackRule
+from modelstack.policy.rules import RULES
 
 
-def start() -> NoReturn:
-    """Serve the pack to the engine that started this process, until it ends it; exits if the exemptions are wrong."""
+def start(file: Path) -> NoReturn:
+    """Serve the pack to the engine that started this process; exits if the project's exemptions in `file` are wrong."""
     today = datetime.now(UTC).date()
     try:
-        exemptions = read(EXEMPTIONS.read_text(), [rule.name for rule in RULES], today)
+        exemptions = read(file.read_text(), [rule.name for rule in RULES], today)
     except ExemptionError as error:
         sys.exit(f"error: {error}")
     PolicyPack(name="modelstack", policies=policies(Judgement(exemptions, today)))

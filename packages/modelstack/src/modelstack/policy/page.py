@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from policy.cost import HOURLY, PRICED_ON
-from policy.rule import Rule, StackRule
-from policy.rules import THEMES
-from policy.stacks import OTHERS, PROD
+from modelstack.policy.cost import HOURLY, PRICED_ON
+from modelstack.policy.rule import Rule, StackRule
+from modelstack.policy.rules import THEMES
+from modelstack.policy.stacks import OTHERS, PROD
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "policies.md"
+PAGE = Path("docs") / "reference" / "policies.md"
 _HEAD = """# Policies
 
 What is forbidden in every stack. Pulumi's engine asks these rules at each `pulumi preview` and `pulumi up` that runs
@@ -25,7 +25,7 @@ resource: [Keep to the policies](../how-to/policies.md).
 - What is not known before the update, such as the ARN of a key that is yet to be made, is no finding of a preview. The
   update asks again, when it is known.
 - **A type that the pack does not know** is a finding (`known-types`): a stack of CloudFormation, a chart of Helm, an
-  image of a machine, a type of `aws-native`. The known types are `KNOWN` in `policy/tokens.py`.
+  image of a machine, a type of `aws-native`. The known types are `KNOWN` in `modelstack/policy/tokens.py`.
 - **What the pack does not see**: whether an account that a policy names is the right one, and what a policy or a Role
   outside the stack allows that is attached or bound by its name.
 - **Control** names where the rule comes from: AWS Security Hub (Foundational Security Best Practices), the CIS AWS

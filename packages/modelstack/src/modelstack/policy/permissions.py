@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policy import documents
-from policy.documents import allows, listed
-from policy.principals import WILD, is_open
-from policy.rule import Declared, ResourceRule, Values
+from modelstack.policy import documents
+from modelstack.policy.documents import allows, listed
+from modelstack.policy.principals import WILD, is_open
+from modelstack.policy.rule import Declared, ResourceRule, Values
 
 WITHOUT_RESOURCE = frozenset(
     {

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
-from policy.documents import allows, listed
-from policy.rule import Values
+from modelstack.policy.documents import allows, listed
+from modelstack.policy.rule import Values
 
 _NAMING = frozenset({"ArnEquals", "ArnLike", "IpAddress", "StringEquals", "StringEqualsIgnoreCase", "StringLike"})
 """Operators that match only what they name. Negated ones (`...NotEquals`), and those that match a missing key

@@ -1,7 +1,7 @@
 """All rules of the pack, by theme."""
 
-from policy import cluster, cost, encryption, exposure, keeping, permissions, variants
-from policy.rule import Rule
+from modelstack.policy import cluster, cost, encryption, exposure, keeping, permissions, variants
+from modelstack.policy.rule import Rule
 
 THEMES: dict[str, tuple[Rule, ...]] = {
     "Encryption": encryption.RULES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from policy.rule import Declared
+from modelstack.policy.rule import Declared
 
 IN_PROD = "stacks with `prod` or `production` in their name or their tag `environment`, but no `local` ones"
 _PROD, _NOT_PROD = {"prd", "prod", "production"}, {"non", "not", "pre"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from policy import tokens
-from policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
-from policy.stacks import IN_PROD, is_prod
+from modelstack.policy import tokens
+from modelstack.policy.rule import UNKNOWN, Declared, Finding, ResourceRule, StackRule, items_at, of_type, value_at
+from modelstack.policy.stacks import IN_PROD, is_prod
 
 PRODUCTION, SHADOW = "productionVariants", "shadowProductionVariants"
 _LEAST = 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.config.checkout import check_model
-from infra.config.settings import Settings
-from services.platform_registry import platform
+from modelstack.program.config.checkout import check_model
+from modelstack.program.config.settings import Settings
+from modelstack.services.platform_registry import platform
 
 
 async def declare(config: Mapping[str, str], stack: str) -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import pulumi
 from pydantic import ValidationError
 
-from infra.config.checkout import parameters_through, recipe_of
-from infra.config.model_settings import ModelSettings
-from infra.config.problems import problems
-from infra.config.serving_settings import ServingSettings
-from infra.config.settings import Settings
-from infra.plan.releases import DesiredRelease, wanted_release
-from retraining.record import Candidate
-from rollout.core.live import Live
-from rollout.core.lost import unknown_variants
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.release_names import ReleaseNames
+from modelstack.monitoring.retraining.record import Candidate
+from modelstack.program.config.checkout import parameters_through, recipe_of
+from modelstack.program.config.model_settings import ModelSettings
+from modelstack.program.config.problems import problems
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.plan.releases import DesiredRelease, wanted_release
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.lost import unknown_variants
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.release_names import ReleaseNames
 
 
 def state_and_live(

@@ -1,4 +1,6 @@
-"""Entry point of the Pulumi program. `infra/aws/program.py` and `infra/kubernetes/program.py` declare the resources."""
+"""The Pulumi program. `modelstack/program/aws/program.py` and `modelstack/program/kubernetes/program.py`
+declare the resources.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pkgutil import resolve_name
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from services.platform_registry import DEFAULT, UnknownPlatform, platform
+from modelstack.services.platform_registry import DEFAULT, UnknownPlatform, platform
 
 
 async def main() -> None:
@@ -18,9 +20,5 @@ async def main() -> None:
     with suppress(UnknownPlatform):  # which is reported with all that is wrong in the config
         if begin := platform(config.get("modelstack:platform", DEFAULT)).begin:
             await resolve_name(begin)()
-    declare = await asyncio.to_thread(resolve_name, "infra.declaration:declare")
+    declare = await asyncio.to_thread(resolve_name, "modelstack.program.declaration:declare")
     await declare(config, pulumi.get_stack())
-
-
-if __name__ == "__main__":
-    pulumi.run(main)

@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.live_state import LiveState
-from infra.package import Package
-from infra.providers.mlflow import MlflowProvider
+from modelstack.program.live_state import LiveState
+from modelstack.program.package import Package
+from modelstack.program.providers.mlflow import MlflowProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
 

@@ -8,11 +8,11 @@ from typing import Any
 import pulumi
 from pulumi.runtime import rpc
 
-from infra.config.settings import Settings
-from infra.package import Package
-from infra.trial import Rollout
-from monitoring.objectives.slo import Objective
-from services.declaration.panels import OUTPUT
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.program.config.settings import Settings
+from modelstack.program.package import Package
+from modelstack.program.trial import Rollout
+from modelstack.services.declaration.panels import OUTPUT
 
 
 def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.config.settings import Settings
-from infra.live_state import LiveState
-from infra.plan.releases import DesiredRelease
-from infra.providers.packaging import PackagingProvider
+from modelstack.program.config.settings import Settings
+from modelstack.program.live_state import LiveState
+from modelstack.program.plan.releases import DesiredRelease
+from modelstack.program.providers.packaging import PackagingProvider
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 _OUTPUTS = ("package_digest", "archive_uri", "manifest_sha256", "metrics", "refused")

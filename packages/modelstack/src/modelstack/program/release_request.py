@@ -8,18 +8,18 @@ from typing import Any
 
 import pulumi
 
-from infra import update_result
-from infra.config.settings import Settings
-from infra.live_state import LiveState
-from infra.package import Package
-from infra.plan.releases import DesiredRelease, ServingPlan, plan_serving
-from infra.trial import Rollout
-from rollout.controller.commands import Commands
-from rollout.core.errors import RolloutError
-from rollout.core.lost import LostJournal, refuse_lost
-from rollout.core.plan import Plan
-from rollout.core.state import RolloutState
-from services.declaration.alarm_names import answer_alarms
+from modelstack.program import update_result
+from modelstack.program.config.settings import Settings
+from modelstack.program.live_state import LiveState
+from modelstack.program.package import Package
+from modelstack.program.plan.releases import DesiredRelease, ServingPlan, plan_serving
+from modelstack.program.trial import Rollout
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.lost import LostJournal, refuse_lost
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.alarm_names import answer_alarms
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from services.platform_registry import DEFAULT, platform
+from modelstack.services.platform_registry import DEFAULT, platform
 
 
 async def champion_of(source: str, account: str | None) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from infra.live_state import LiveState
-from infra.package import Package
-from infra.plan.releases import ServingPlan
-from infra.providers.driving import DrivingProvider
-from rollout.core.lost import unknown_variants
-from rollout.core.plan import Plan
+from modelstack.program.live_state import LiveState
+from modelstack.program.package import Package
+from modelstack.program.plan.releases import ServingPlan
+from modelstack.program.providers.driving import DrivingProvider
+from modelstack.rollout.core.lost import unknown_variants
+from modelstack.rollout.core.plan import Plan
 
 TYPE = "pulumi-python:dynamic/modelstack:Rollout"
 

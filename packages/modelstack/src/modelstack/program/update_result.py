@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pulumi
 
-from audit.record import moment
-from infra.package import Package
-from infra.plan.releases import DesiredRelease, ServingPlan
-from infra.providers.driving import awaited
-from infra.trial import Rollout
-from retraining.record import Candidate
-from rollout.controller.commands import Commands
-from rollout.core.plan import Plan
-from rollout.core.state import Phase, RolloutState
+from modelstack.monitoring.retraining.record import Candidate
+from modelstack.program.package import Package
+from modelstack.program.plan.releases import DesiredRelease, ServingPlan
+from modelstack.program.providers.driving import awaited
+from modelstack.program.trial import Rollout
+from modelstack.records.audit.record import moment
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.state import Phase, RolloutState
 
 # Field of the plan -> field of the config.
 FIELDS = {

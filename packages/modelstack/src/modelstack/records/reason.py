@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollout.reason import Reason
+from modelstack.rollout.reason import Reason
 
 
 def reason_text(what: Mapping[str, Any]) -> str:

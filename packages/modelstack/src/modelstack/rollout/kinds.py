@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The kind of a reason; `rollout.reason` has the sentence of each."""
+    """The kind of a reason; `modelstack.rollout.reason` has the sentence of each."""
 
     SAID = "said"  # only the words of the one who decided
     NOT_KEPT = "not_kept"

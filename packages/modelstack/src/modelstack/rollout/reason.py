@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from rollout.kinds import Kind
-from rollout.signs import clean
-from rollout.stored import read
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.signs import clean
+from modelstack.rollout.stored import read
 
 Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "release"]
 

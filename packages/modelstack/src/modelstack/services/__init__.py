@@ -1,1 +1,1 @@
-"""The parts of the product that are written once above the ports of a platform, see `services.ports`."""
+"""The parts of the product that are written once above the ports of a platform, see `modelstack.services.ports`."""

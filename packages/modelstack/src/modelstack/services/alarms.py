@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from monitoring.alarms.alarm import Alarm, Measure
-from monitoring.alarms.alike import Numbers, compared
-from monitoring.alarms.outage import alike
-from rollout.core.failing import FAILED, Counted
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.state import RolloutState
-from rollout.judge.metrics import Tally
-from services.counters import Alarms, CountedWindow, Counters, CountQuery
-from services.declaration.alarm_names import FAILS, SLOW
+from modelstack.monitoring.alarms.alarm import Alarm, Measure
+from modelstack.monitoring.alarms.alike import Numbers, compared
+from modelstack.monitoring.alarms.outage import alike
+from modelstack.rollout.core.failing import FAILED, Counted
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.services.counters import Alarms, CountedWindow, Counters, CountQuery
+from modelstack.services.declaration.alarm_names import FAILS, SLOW
 
 MEASURES: Mapping[str, Measure] = {FAILS: "errors", SLOW: "latency"}
 """The alarms on a variant's responses, and the judge's names of their measures."""
@@ -23,7 +23,7 @@ _HISTORY = 7200  # before an alarm, seconds, in which the champion may have fail
 
 @dataclass(frozen=True)
 class JudgedAlarms:
-    """`rollout.controller.ports.Alarms` of one endpoint."""
+    """`modelstack.rollout.controller.ports.Alarms` of one endpoint."""
 
     alarms: Alarms
     counters: Counters

@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from audit.record import Entry, RecordKind
-from rollout.controller.agreement import change
-from rollout.controller.ports import Journal
-from rollout.core.errors import Conflict
-from services.ports import Blobs, names
-from services.principals import as_metadata, person
-from services.versions import Versions, of_release
+from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.ports import Journal
+from modelstack.rollout.core.errors import Conflict
+from modelstack.services.ports import Blobs, names
+from modelstack.services.principals import as_metadata, person
+from modelstack.services.versions import Versions, of_release
 
 _SEARCHED = 1000
 """Number of newest versions that are searched for a release."""

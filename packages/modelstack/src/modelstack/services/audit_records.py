@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from audit.record import AuditRecord, Signed, Signer
-from rollout.core.errors import Conflict, RolloutError
-from services.ports import Blobs, names
+from modelstack.records.audit.record import AuditRecord, Signed, Signer
+from modelstack.rollout.core.errors import Conflict, RolloutError
+from modelstack.services.ports import Blobs, names
 
 _DIGITS = 10  # blobs are listed by name: so many digits keep the order of numbers
 _AT_ONCE = 16

@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from monitoring.drift.shift import unjudged
-from monitoring.labels.claimed import answered_of, content, measured, rows_of
-from monitoring.labels.pairs import Batch
-from monitoring.labels.standing import Promised, Standing, shown
-from monitoring.log import log
-from monitoring.measurements import Datum, Metrics
-from monitoring.published import LOST
-from rollout.core.errors import Busy, RolloutError, Unreachable
-from services.drift_record import reading_key
-from services.ports import Document, Documents
+from modelstack.monitoring.drift.shift import unjudged
+from modelstack.monitoring.labels.claimed import answered_of, content, measured, rows_of
+from modelstack.monitoring.labels.pairs import Batch
+from modelstack.monitoring.labels.standing import Promised, Standing, shown
+from modelstack.monitoring.log import log
+from modelstack.monitoring.measurements import Datum, Metrics
+from modelstack.monitoring.published import LOST
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.services.drift_record import reading_key
+from modelstack.services.ports import Document, Documents
 
 _CLAIMED, _SENDING, _SENT = "batch", "batch-sending", "batch-sent"
 UNFINISHED = (_CLAIMED, _SENT)
@@ -135,7 +135,7 @@ class Batches:
 
 
 def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
-    """The figures of a variant for people, see `monitoring.labels.standing.shown`; None if there are none.
+    """The figures of a variant for people, see `modelstack.monitoring.labels.standing.shown`; None if there are none.
 
     `labelled_at` is when its newest labels were counted, None without any; `drift` why drift is not judged.
     """

@@ -3,7 +3,7 @@
     captures.keys("v-a", after="", most=20)        # the next files, oldest first
     captures.search("order-17", Window(since))     # the predictions with an id, the newest hour first
 
-Captures in a database are read by SQL instead, see `platforms.kubernetes.captures`.
+Captures in a database are read by SQL instead, see `modelstack.platforms.kubernetes.captures`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from monitoring.captured import Malformed, Recorded
-from monitoring.exchanges import traffic
-from monitoring.predictions import Search, Searched, Window, blocks
-from services.ports import MOST, Blobs, names
-from services.replay import HOURS, Exchange, newest
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.exchanges import traffic
+from modelstack.monitoring.predictions import Search, Searched, Window, blocks
+from modelstack.services.ports import MOST, Blobs, names
+from modelstack.services.replay import HOURS, Exchange, newest
 
 if TYPE_CHECKING:  # it loads statistics
-    from monitoring.labels.pairs import Aside
+    from modelstack.monitoring.labels.pairs import Aside
 
 _AT_ONCE = 10  # files that a search reads at once
 _DAY = timedelta(days=1)
@@ -43,7 +43,8 @@ class CaptureFiles:
         since: The hour from which on `recent` lists files, epoch seconds.
         rejected: Stores unreadable lines under the name of their file, without its first folder.
         uri: The folder as people are shown it; empty for its name.
-        may_hold: The files that a search for a word must read, of at most `ports.MOST`, see `services.ledger`.
+        may_hold: The files that a search for a word must read, of at most `ports.MOST`, see
+        `modelstack.services.ledger`.
     """
 
     blobs: Blobs

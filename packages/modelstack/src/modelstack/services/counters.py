@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from monitoring.alarms.alarm import Alarm
-from rollout.controller.ports import Quantile
-from rollout.judge.metrics import Metric, Tally
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.rollout.controller.ports import Quantile
+from modelstack.rollout.judge.metrics import Metric, Tally
 
 COUNTED = "counted"
 """The tally of captured responses whose metrics were published: one value of `InvalidAnswers` each, in any rollout."""
@@ -125,7 +125,9 @@ class Alarms(Protocol):
     """The alarms of an endpoint."""
 
     def firing(self, variants: Collection[str]) -> Sequence[FiringAlarm]:
-        """The firing alarms on the responses of variants, or `rollout.core.errors.RolloutError` if unreachable."""
+        """The firing alarms on the responses of variants, or `modelstack.rollout.core.errors.RolloutError` if
+        unreachable.
+        """
 
     def rules(self, names: Collection[str]) -> Mapping[str, ShareRule]:
         """The rules of alarms by name; unknown alarms, and those on something else than a share, are left out."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.ports import LARGEST, MOST, TOGETHER, Document, Documents
+from modelstack.services.ports import LARGEST, MOST, TOGETHER, Document, Documents
 
 KEPT_SECONDS = 45 * 86_400
 """How long an unchanged document is stored."""
@@ -37,7 +37,7 @@ def unpacked(content: bytes) -> dict[str, Any]:
 
 
 def check_limits(puts: Sequence[Document], deletes: Sequence[Document]) -> None:
-    """Raise `ValueError` if a transaction exceeds a limit of `services.ports`; the message names it."""
+    """Raise `ValueError` if a transaction exceeds a limit of `modelstack.services.ports`; the message names it."""
     keys = [document.key for document in (*puts, *deletes)]
     if len(keys) > MOST:
         raise ValueError(f"got {len(keys)} documents, at most {MOST} are written together")

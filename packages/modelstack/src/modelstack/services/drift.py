@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from monitoring.drift.watch import DriftWatch, Measured
-from services.promises import Promises
+from modelstack.monitoring.drift.watch import DriftWatch, Measured
+from modelstack.services.promises import Promises
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from monitoring.drift.record import Reading
-from monitoring.measurements import Datum
-from services.documents import Stored
-from services.ports import Document, Documents
+from modelstack.monitoring.drift.record import Reading
+from modelstack.monitoring.measurements import Datum
+from modelstack.services.documents import Stored
+from modelstack.services.ports import Document, Documents
 
 
 @dataclass
 class DriftRecord:
-    """`monitoring.drift.record.Record` above documents; `marks` if files may be listed after later ones."""
+    """`modelstack.monitoring.drift.record.Record` above documents; `marks` if files may be listed after later ones."""
 
     documents: Documents
     marks: bool = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from rollout.core.plan import EVERYTHING, Guard, GuardKind, PlanError
+from modelstack.rollout.core.plan import EVERYTHING, Guard, GuardKind, PlanError
 
 # SageMaker's limits of a deployment: percent of capacity, seconds.
 CANARY_MOST = 50

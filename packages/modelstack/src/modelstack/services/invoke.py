@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 
 JSON = "application/json"
 GATEWAY_TIMEOUT = 504

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rollout.core.errors import Conflict, RolloutError
-from rollout.core.state import RolloutState, StateError
-from services.ports import Document, Documents
+from modelstack.rollout.core.errors import Conflict, RolloutError
+from modelstack.rollout.core.state import RolloutState, StateError
+from modelstack.services.ports import Document, Documents
 
 
 class StateStore(Protocol):

@@ -4,7 +4,8 @@
     labels.take_answers("v-77c1aa20b3f1", "capture/.../12-00.jsonl", written, lines)
     labels.sum_up()                     # once for all files of a call
 
-Everything may be called twice, late and concurrently, and be killed: each pair counts once, see `services.ledger`.
+Everything may be called twice, late and concurrently, and be killed: each pair counts once, see
+`modelstack.services.ledger`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from monitoring.exchanges import read
-from monitoring.labels.answered import Reader
-from monitoring.labels.joining import LabelJoin
-from monitoring.labels.pairs import Aside, CurrentTrial
-from monitoring.measurements import Metrics
-from services.batches import Batches
-from services.ledger import DocumentLedger
-from services.ports import Documents
-from services.promises import Promises
+from modelstack.monitoring.exchanges import read
+from modelstack.monitoring.labels.answered import Reader
+from modelstack.monitoring.labels.joining import LabelJoin
+from modelstack.monitoring.labels.pairs import Aside, CurrentTrial
+from modelstack.monitoring.measurements import Metrics
+from modelstack.services.batches import Batches
+from modelstack.services.ledger import DocumentLedger
+from modelstack.services.ports import Documents
+from modelstack.services.promises import Promises
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@
 |-----------------------|--------------------------------------------------------------------------------------|
 | `id#<inference id>`   | a label, each variant's prediction, and which predictions were joined or unusable    |
 | `once#<name>`         | the file of this name was read to its end; of captures, the beginnings of their ids  |
-| `batch#<id>`          | losses and counts that are claimed, see `services.batches`                           |
-| `quality#<variant>`   | the quality state of a variant, see `services.batches`                               |
+| `batch#<id>`          | losses and counts that are claimed, see `modelstack.services.batches`
+|
+| `quality#<variant>`   | the quality state of a variant, see `modelstack.services.batches`
+|
 
 One document holds an id's label and all its predictions. So the writer of the last half of a pair sees the other half,
 and a label finds the predictions of every variant in one read. A label without one is in the queue `label`.
@@ -18,12 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from monitoring.labels.claimed import content, holds
-from monitoring.labels.pairs import BEGINNING, Batch, CapturedAnswer, Label, LedgerEntry, captures_once
-from monitoring.published import UNKNOWN, UNPARSABLE
-from services.batches import Batches
-from services.documents import Stored
-from services.ports import Document, Documents
+from modelstack.monitoring.labels.claimed import content, holds
+from modelstack.monitoring.labels.pairs import BEGINNING, Batch, CapturedAnswer, Label, LedgerEntry, captures_once
+from modelstack.monitoring.published import UNKNOWN, UNPARSABLE
+from modelstack.services.batches import Batches
+from modelstack.services.documents import Stored
+from modelstack.services.ports import Document, Documents
 
 _WAITING = "label"
 _REMEMBERED = 1000  # waiting labels whose documents are remembered at once

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
+from modelstack.monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
 
 DRIFT_FALSE_ALARMS = 0.05
 _MOST_SEGMENTS = 3

@@ -16,13 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from pipeline.gate import Gates, gate
-from pipeline.origin import facts_of
-from pipeline.pack import Registered, SealedPackage, describe
-from provenance.envelope import Signer
-from provenance.evidence import Attestation, sign
-from services.sealed_packages import PROMOTED_FROM, TRAINED_BY, Gone, RegistryError, Unsigned
-from services.versions import Versions
+from modelstack.pipeline.gate import Gates, gate
+from modelstack.pipeline.origin import facts_of
+from modelstack.pipeline.pack import Registered, SealedPackage, describe
+from modelstack.records.provenance.envelope import Signer
+from modelstack.records.provenance.evidence import Attestation, sign
+from modelstack.services.sealed_packages import PROMOTED_FROM, TRAINED_BY, Gone, RegistryError, Unsigned
+from modelstack.services.versions import Versions
 
 
 @dataclass(frozen=True)

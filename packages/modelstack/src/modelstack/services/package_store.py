@@ -17,17 +17,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import archive
-from pipeline.pack import SealedPackage
-from provenance import statement
-from provenance.envelope import SignatureError, key_id, opened
-from provenance.evidence import MODEL, PROVENANCE, Attestation
-from provenance.statement import StatementError
-from rollout.core.errors import Conflict
-from services.package_registry import PackageStore, StackPackageStore
-from services.ports import Blobs, names
-from services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
-from serving.unpacking import MAX_BYTES
+from modelstack.pipeline import archive
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.records.provenance import statement
+from modelstack.records.provenance.envelope import SignatureError, key_id, opened
+from modelstack.records.provenance.evidence import MODEL, PROVENANCE, Attestation
+from modelstack.records.provenance.statement import StatementError
+from modelstack.rollout.core.errors import Conflict
+from modelstack.services.package_registry import PackageStore, StackPackageStore
+from modelstack.services.ports import Blobs, names
+from modelstack.services.sealed_packages import RegistryError, Unsigned, folder_of, member_uri
+from modelstack.serving.unpacking import MAX_BYTES
 
 LONGEST = 16 * 1024**2
 """Maximum size of a document or signature that is read, bytes."""

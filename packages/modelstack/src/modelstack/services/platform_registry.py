@@ -30,11 +30,13 @@ class Platform:
             settings that the platform does not support; nothing else does.
         champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached;
             `outputs` are all of that stack.
-        origin: `(champion) -> services.package_registry.Origin`: where the package of such a release is read.
-        provider_problems: `(config) -> list[Problem]`: what it refuses of the config of Pulumi's providers, such as
+        origin: `(champion) -> modelstack.services.package_registry.Origin`: where the package of such a release is
+        read. provider_problems: `(config) -> list[Problem]`: what it refuses of the config of Pulumi's providers, such
+        as
             `aws:region`, by full names; empty for nothing. It is reported together with wrong fields.
         begin: `async ()`: starts what takes long, before the config is read, if anything.
-        operator: `(target) -> cli.platform.port.Platform`: the endpoint of a stack, for the commands, if any.
+        operator: `(target) -> modelstack.cli.platform.port.Platform`: the endpoint of a stack, for the commands, if
+        any.
     """
 
     name: str

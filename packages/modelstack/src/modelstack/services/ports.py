@@ -4,7 +4,8 @@
 |-------------|--------------------------------------------------|---------------------|----------------------------|
 | `Traffic`   | the variants of an endpoint, and their weights   | SageMaker           | HTTPRoute and Deployments  |
 | `Metrics`   | `Counters` reads counts per variant and window,  | CloudWatch          | Prometheus,                |
-|             | `monitoring.measurements.Metrics` writes         |                     | PostgreSQL                 |
+|             | `modelstack.monitoring.measurements.Metrics` writes         |                     | PostgreSQL
+|
 | `Alarms`    | which alarms fire                                | CloudWatch          | Prometheus                 |
 | `Documents` | small JSON documents with compare-and-set        | DynamoDB            | PostgreSQL                 |
 | `Blobs`     | bytes by name, written once                      | S3                  | PostgreSQL, registry or S3 |
@@ -12,12 +13,12 @@
 | `Invoke`    | one request to one variant                       | SageMaker runtime   | the gateway                |
 | `Identity`  | who the caller is, and a signature in their name | STS and KMS         | a token and a Secret       |
 
-`Traffic` is in `rollout.controller.ports`, `Counters` and `Alarms` are in `services.counters`, `Versions` and `Invoke`
-in modules of their names. `Identity` is no class yet: it is `services.approvals.Approvals.caller` and
-`provenance.envelope.Signer`.
+`Traffic` is in `modelstack.rollout.controller.ports`, `Counters` and `Alarms` are in `modelstack.services.counters`,
+`Versions` and `Invoke` in modules of their names. `Identity` is no class yet: it is
+`modelstack.services.approvals.Approvals.caller` and `modelstack.records.provenance.envelope.Signer`.
 
-Every call raises `rollout.core.errors.Unreachable` if the platform does not answer, and `Busy` if it takes no change
-now. Every call may be repeated: by several callers, late, or twice.
+Every call raises `modelstack.rollout.core.errors.Unreachable` if the platform does not answer, and `Busy` if it takes
+no change now. Every call may be repeated: by several callers, late, or twice.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Document:
 
     Attributes:
         key: Unique in the store, such as `label#8f3a`.
-        body: JSON values, at most `LARGEST` bytes when `services.documents.packed`.
+        body: JSON values, at most `LARGEST` bytes when `modelstack.services.documents.packed`.
         revision: Number of writes so far; 0: it does not exist yet. A write succeeds only on the stored revision.
         queue: The queue of `Documents.scan` that lists it; empty for none.
         since: Its place in the queue, epoch seconds.
@@ -74,7 +75,7 @@ class Blobs(Protocol):
     """Bytes by name; a name never gets other bytes."""
 
     def put_new(self, name: str, content: bytes) -> None:
-        """Write bytes under a name, or raise `rollout.core.errors.Conflict` if it has other bytes."""
+        """Write bytes under a name, or raise `modelstack.rollout.core.errors.Conflict` if it has other bytes."""
 
     def get(self, name: str) -> Iterable[bytes]:
         """Read a blob in chunks of about a megabyte, or raise `FileNotFoundError`."""

@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from monitoring.captured import PROBED
-from monitoring.measurements import Datum
-from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
-from rollout.core.answers import broken
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from services.invoke import JSON, Invoke, NoSuchVariant, Request, Response
+from modelstack.monitoring.captured import PROBED
+from modelstack.monitoring.measurements import Datum
+from modelstack.monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
+from modelstack.rollout.core.answers import broken
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.services.invoke import JSON, Invoke, NoSuchVariant, Request, Response
 
 if TYPE_CHECKING:  # it loads the monitors, which a function that only probes does without
-    from services.promises import Member
+    from modelstack.services.promises import Member
 
 SAMPLE = "example.json"
 """The archive's member with a request that its model can answer."""

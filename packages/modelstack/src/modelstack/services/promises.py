@@ -11,17 +11,17 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from monitoring.captured import Malformed
-from monitoring.drift.reference import Reference
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.concept import Tolerated
-from monitoring.labels.quality import Form
-from monitoring.labels.standing import Promised
-from monitoring.log import log
-from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
-from services.measuring import Measuring
-from services.sealed_packages import BASELINE, FORM, REFERENCE, Sealed
+from modelstack.monitoring.captured import Malformed
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.concept import Tolerated
+from modelstack.monitoring.labels.quality import Form
+from modelstack.monitoring.labels.standing import Promised
+from modelstack.monitoring.log import log
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.measuring import Measuring
+from modelstack.services.sealed_packages import BASELINE, FORM, REFERENCE, Sealed
 
 _MEMBERS = 64  # that are remembered; each has some hundred kilobytes at most
 

@@ -1,9 +1,10 @@
-"""The steps `sign` and `register` of `pipeline.steps`, with a package registry; both may be repeated.
+"""The steps `sign` and `register` of `modelstack.pipeline.steps`, with a package registry; both may be repeated.
 
     release(root, recipe, here=at(registry))    # in a process that has the clients and credentials already
 
-In a container `platforms.steps` calls them. `sign` writes the evidence (see `provenance.evidence`) and `key.pub`,
-`register` writes `registered.json` (see `pipeline.pack.Registered`).
+In a container `modelstack.platforms.steps` calls them. `sign` writes the evidence (see
+`modelstack.records.provenance.evidence`) and `key.pub`, `register` writes `registered.json` (see
+`modelstack.pipeline.pack.Registered`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 
-from pipeline.build import REGISTERED
-from pipeline.outcome import RECORD
-from pipeline.pack import sealed_in
-from pipeline.recipe import canonical
-from pipeline.steps import Given
-from pipeline.texts import texts
-from provenance.evidence import Attestation
-from services import package_registry
-from services.package_registry import PackageRegistry
+from modelstack.pipeline.build import REGISTERED
+from modelstack.pipeline.outcome import RECORD
+from modelstack.pipeline.pack import sealed_in
+from modelstack.pipeline.recipe import canonical
+from modelstack.pipeline.steps import Given
+from modelstack.pipeline.texts import texts
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.services import package_registry
+from modelstack.services.package_registry import PackageRegistry
 
 KEY = "key.pub"
 

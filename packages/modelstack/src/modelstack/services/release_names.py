@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.core.release import ID_DIGITS
+from modelstack.rollout.core.release import ID_DIGITS
 
 
 def digest(content: Any) -> str:

@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from monitoring.captured import REPLAYED, Malformed, Side
-from monitoring.exchanges import exchange, read
-from monitoring.log import log
-from rollout.core.errors import Busy, Unreachable
-from rollout.core.replay import NONE, Examined, ReplayedRequest, examine, summed
-from rollout.core.state import Replayed
-from services.invoke import GATEWAY_TIMEOUT, Invoke, Request, TimedOut
+from modelstack.monitoring.captured import REPLAYED, Malformed, Side
+from modelstack.monitoring.exchanges import exchange, read
+from modelstack.monitoring.log import log
+from modelstack.rollout.core.errors import Busy, Unreachable
+from modelstack.rollout.core.replay import NONE, Examined, ReplayedRequest, examine, summed
+from modelstack.rollout.core.state import Replayed
+from modelstack.services.invoke import GATEWAY_TIMEOUT, Invoke, Request, TimedOut
 
 HOURS = 48
 """How far back captures are searched."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from typing import Protocol
 
-from rollout.core.errors import RolloutError
+from modelstack.rollout.core.errors import RolloutError
 
 MANIFEST = "manifest.json"
 """Lists the sha256 of every member."""

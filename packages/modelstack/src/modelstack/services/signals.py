@@ -1,4 +1,6 @@
-"""`rollout.controller.ports.Signals` above `Counters`: the tallies that the judge compares, window by window."""
+"""`modelstack.rollout.controller.ports.Signals` above `Counters`: the tallies that the judge compares, window
+by window.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rollout.controller.ports import Quantile, SignalQuery
-from rollout.core.catalogue import OWN
-from rollout.core.decision import REQUESTS, TrialObservations
-from rollout.core.errors import RolloutError, Unanswered
-from rollout.core.state import Pivot
-from rollout.judge.metrics import Tally, Window
-from services.counters import COUNTED, CountedWindow, Counters, CountQuery
+from modelstack.rollout.controller.ports import Quantile, SignalQuery
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.rollout.core.decision import REQUESTS, TrialObservations
+from modelstack.rollout.core.errors import RolloutError, Unanswered
+from modelstack.rollout.core.state import Pivot
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 
 @dataclass(frozen=True)

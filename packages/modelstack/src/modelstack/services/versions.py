@@ -8,11 +8,11 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from services.sealed_packages import REGISTERED_BY, TRAINED_BY
+from modelstack.services.sealed_packages import REGISTERED_BY, TRAINED_BY
 
 if TYPE_CHECKING:
-    from pipeline.pack import Registered
-    from provenance.evidence import Attestation
+    from modelstack.pipeline.pack import Registered
+    from modelstack.records.provenance.evidence import Attestation
 
 PENDING = "PendingManualApproval"
 _NEWEST = 100
@@ -49,7 +49,7 @@ class Version:
     @property
     def release(self) -> str:
         """The id of its release; empty without a recipe."""
-        from rollout.core.release import release_id  # noqa: PLC0415  a training job registers, and has no rollout
+        from modelstack.rollout.core.release import release_id  # noqa: PLC0415  a training job registers, and has no rollout
 
         return release_id(self.recipe, self.image_uri) if self.recipe else ""
 
@@ -60,7 +60,7 @@ class Version:
 
 
 class Versions(Protocol):
-    """The registry of one stack's model. Its approvals are set by `rollout.controller.ports.Registry`."""
+    """The registry of one stack's model. Its approvals are set by `modelstack.rollout.controller.ports.Registry`."""
 
     def list(self, about: str = "") -> Iterator[Version]:
         """The versions, newest first; with a digest of a package or recipe, others may be left out."""

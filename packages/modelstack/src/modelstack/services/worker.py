@@ -10,20 +10,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm
-from monitoring.alarms.outage import Outage
-from monitoring.alarms.response import AlarmResponse, respond
-from monitoring.log import log
-from rollout.controller.controller import Controller
-from rollout.controller.ports import Journal
-from rollout.controller.recorder import Recorder
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from modelstack.monitoring.alarms.alarm import Alarm, NotAnAlarm
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.monitoring.alarms.response import AlarmResponse, respond
+from modelstack.monitoring.log import log
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.ports import Journal
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
 
 if TYPE_CHECKING:  # a stack without an MLflow needs none of it
-    from tracking.api import Api
-    from tracking.logged import Shelf
+    from modelstack.records.tracking.api import Api
+    from modelstack.records.tracking.logged import Shelf
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def mirror(
 
     Returns the packages that MLflow does not know yet; None if it failed.
     """
-    from tracking.mirror import mirror as compare  # noqa: PLC0415 - see above
+    from modelstack.records.tracking.mirror import mirror as compare  # noqa: PLC0415 - see above
 
     try:
         with mlflow() as api:

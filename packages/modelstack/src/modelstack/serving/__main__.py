@@ -1,4 +1,5 @@
-"""The container's program: `python -m serving serve`, and `fetch` before it if nothing else provides the package.
+"""The container's program: `python -m modelstack.serving serve`, and `fetch` before it if nothing else provides the
+package.
 
 Its settings are environment variables, see `settings` and `fetch`. Exit status: 0 after a drain or a fetch, 1 the
 package was refused, 2 a wrong command or setting, 3 the model's code failed, 4 a fetch failed and may succeed later.
@@ -14,15 +15,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from serving.package import PackageRefused, check_environment, code_from, manifest_of, verify
-from serving.settings import RuntimeSettings, SettingError
-from serving.supervisor import Supervisor
+from modelstack.serving.package import PackageRefused, check_environment, code_from, manifest_of, verify
+from modelstack.serving.settings import RuntimeSettings, SettingError
+from modelstack.serving.supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return the exit status."""
     if arguments == ["fetch"]:
-        from serving import fetch  # noqa: PLC0415  its HTTP client takes 10 MB, which a server does not need
+        from modelstack.serving import fetch  # noqa: PLC0415  its HTTP client takes 10 MB, which a server does not need
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a container's first process ignores it by default
         return fetch.run(os.environ)

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from serving.answers import Answers, WrongAnswers
-from serving.instances import Rows
-from serving.metrics import Counts
-from serving.promise import Promise
+from modelstack.serving.answers import Answers, WrongAnswers
+from modelstack.serving.instances import Rows
+from modelstack.serving.metrics import Counts
+from modelstack.serving.promise import Promise
 
 Predict = Callable[[Rows], Any]
 """The model's `predict(model, rows)`, with the model given."""

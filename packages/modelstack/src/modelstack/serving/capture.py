@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.declaration import Declaration
-from serving.exchange import JSON, Exchange
-from serving.instances import Rows
-from serving.metrics import Counts
-from serving.summaries import documents
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.exchange import JSON, Exchange
+from modelstack.serving.instances import Rows
+from modelstack.serving.metrics import Counts
+from modelstack.serving.summaries import documents
 
 MOST_RECORDS, MOST_BYTES = 10_000, 64 * 1024 * 1024
 """Limits of the queue."""

@@ -16,9 +16,9 @@ from typing import Any
 
 import httptools
 
-from serving.exchange import JSON, Exchange
-from serving.memory import BUSY, IDLE, WRITING
-from serving.server import Server
+from modelstack.serving.exchange import JSON, Exchange
+from modelstack.serving.memory import BUSY, IDLE, WRITING
+from modelstack.serving.server import Server
 
 LINGERING = 2.0
 """Seconds for a client to read why its request was refused."""

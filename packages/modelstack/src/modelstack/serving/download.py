@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from serving.registry import Repository, send
-from serving.registry_protocol import Blob, ProtocolError, words_in
+from modelstack.serving.registry import Repository, send
+from modelstack.serving.registry_protocol import Blob, ProtocolError, words_in
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each retry; a try that got some bytes starts over with the first."""

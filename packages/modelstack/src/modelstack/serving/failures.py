@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.exchange import Exchange
+    from modelstack.serving.exchange import Exchange
 
 MOST_A_SECOND = 100
 """The most lines; the next one written counts those left out."""

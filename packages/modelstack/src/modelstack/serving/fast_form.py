@@ -1,8 +1,8 @@
 """The fast form of a model: the same answers as its scikit-learn estimator, without scikit-learn.
 
-`pipeline.fast_form` makes the ONNX model. It takes one tensor for each run of adjacent features of one kind, named by
-the first of them: doubles for numbers and booleans, strings for texts, shape (rows, features of the run). Its output,
-in double: `probability` (rows, classes), `value` (rows,), or `label` for a classifier without probabilities.
+`modelstack.pipeline.fast_form` makes the ONNX model. It takes one tensor for each run of adjacent features of one kind,
+named by the first of them: doubles for numbers and booleans, strings for texts, shape (rows, features of the run). Its
+output, in double: `probability` (rows, classes), `value` (rows,), or `label` for a classifier without probabilities.
 """
 
 from __future__ import annotations

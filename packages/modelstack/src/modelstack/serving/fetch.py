@@ -1,4 +1,5 @@
-"""`python -m serving fetch`, run by an init container, fetches a package into a folder; see docs/reference/serving.md.
+"""`python -m modelstack.serving fetch`, run by an init container, fetches a package into a folder; see
+docs/reference/serving.md.
 
 The archive's digest is checked before unpacking, and each file before it is put in place. The manifest comes last, and
 nothing serves without it. So a fetch may be killed at any time and repeated. Standard library only.
@@ -13,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.download import BucketSource, DownloadError, RegistrySource, download
-from serving.package import PackageRefused, verify
-from serving.registry import Repository
-from serving.registry_protocol import SCHEME, Blob, ProtocolError
-from serving.settings import SettingError
-from serving.unpacking import MAX_BYTES, ArchiveError, unpack
+from modelstack.serving.download import BucketSource, DownloadError, RegistrySource, download
+from modelstack.serving.package import PackageRefused, verify
+from modelstack.serving.registry import Repository
+from modelstack.serving.registry_protocol import SCHEME, Blob, ProtocolError
+from modelstack.serving.settings import SettingError
+from modelstack.serving.unpacking import MAX_BYTES, ArchiveError, unpack
 
 MANIFEST = "manifest.json"
 _WORK = ".fetch"
@@ -58,7 +59,7 @@ class PackageSource:
 
 
 def run(environment: Mapping[str, str]) -> int:
-    """Fetch the package and return the exit status, see `serving.__main__`."""
+    """Fetch the package and return the exit status, see `modelstack.serving.__main__`."""
     try:
         fetch(PackageSource.of(environment), _say)
     except SettingError as error:

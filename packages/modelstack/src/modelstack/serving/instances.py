@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.declaration import LONGEST, MOST_NUMBERS, Declaration, Feature, cut, shown
+from modelstack.serving.declaration import LONGEST, MOST_NUMBERS, Declaration, Feature, cut, shown
 
 MOST_ROWS = 1000
 """The most rows of one request."""

@@ -6,7 +6,7 @@ import mmap
 import os
 import tempfile
 
-from serving.metrics import BYTES, Counts
+from modelstack.serving.metrics import BYTES, Counts
 
 IDLE, BUSY, WRITING = 0, 1, 2
 """States of a connection: no request; a request whose answer has not begun to leave; or a partly sent answer, which

@@ -40,7 +40,7 @@ class OnnxFile:
     def _session(self) -> Any:
         import onnxruntime  # noqa: PLC0415  the pipeline imports this module for every model
 
-        from serving.fast_form import options  # noqa: PLC0415
+        from modelstack.serving.fast_form import options  # noqa: PLC0415
 
         source = self.content or self.path or str(Path(next(iter(import_module("model").__path__))) / FILE)
         return onnxruntime.InferenceSession(source, options(), providers=["CPUExecutionProvider"])

@@ -19,9 +19,9 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from serving.answers import Answers, Arrays, WrongAnswers
-from serving.declaration import MOST_NUMBERS, Declaration, Feature
-from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, bounded, cut, shown, values_of
+from modelstack.serving.answers import Answers, Arrays, WrongAnswers
+from modelstack.serving.declaration import MOST_NUMBERS, Declaration, Feature
+from modelstack.serving.instances import MOST_ROWS, BadRequest, Reader, Rows, bounded, cut, shown, values_of
 
 NUMBERS = {
     "FP64": "<f8",

@@ -14,6 +14,8 @@ from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+from modelstack.serving import former_names
+
 
 class PackageRefused(Exception):
     """The package was changed, or cannot run here."""
@@ -54,8 +56,9 @@ def check_environment(manifest: dict[str, Any]) -> None:
 def code_from(folder: Path, manifest: dict[str, Any]) -> None:
     """Make `import model` find the package's own code, and nothing in the working directory."""
     sys.path_hooks.insert(0, _verified_code(folder, manifest["files"]))
-    runtime = str(Path(__file__).resolve().parents[1])
+    runtime = str(Path(__file__).resolve().parents[2])
     sys.path[:] = [str(folder / "code"), *(place for place in sys.path if place not in ("", runtime))]
+    former_names.install()
 
 
 def manifest_of(folder: Path, manifest_sha256: str) -> dict[str, Any]:

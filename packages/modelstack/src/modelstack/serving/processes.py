@@ -11,11 +11,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from serving.channel import Channel
-from serving.memory import Memory
-from serving.settings import RuntimeSettings
+from modelstack.serving.channel import Channel
+from modelstack.serving.memory import Memory
+from modelstack.serving.settings import RuntimeSettings
 
-_RUNTIME = str(Path(__file__).resolve().parents[1])
+_RUNTIME = str(Path(__file__).resolve().parents[2])
 # One thread a worker, because predictions are small and workers share the cores.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -38,7 +38,7 @@ def started(number: int, settings: RuntimeSettings, memory: Memory) -> WorkerPro
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     told = {**asdict(settings), "worker": number, "channel": theirs.fileno(), "memory": memory.descriptor}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "serving.worker", json.dumps(told)],
+        [sys.executable, "-P", "-m", "modelstack.serving.worker", json.dumps(told)],
         pass_fds=(theirs.fileno(), memory.descriptor),
         stdin=subprocess.DEVNULL,
         env={**_ONE_THREAD, **os.environ, "PYTHONPATH": _RUNTIME},

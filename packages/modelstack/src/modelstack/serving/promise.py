@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serving.answers import Answers, Arrays, WrongAnswers
+from modelstack.serving.answers import Answers, Arrays, WrongAnswers
 
 _NUMBER, _NULL = frozenset({int, float}), frozenset({type(None)})
 _WORDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", type(None): "null"}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from serving.registry_protocol import (
+from modelstack.serving.registry_protocol import (
     LOCAL_CLUSTER,
     Login,
     ProtocolError,

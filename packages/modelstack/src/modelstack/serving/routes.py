@@ -10,16 +10,16 @@ from typing import Any
 
 import msgspec
 
-from serving import open_inference
-from serving.answers import Answers, WrongAnswers
-from serving.batches import Batches, Failure, Full, PendingRows
-from serving.declaration import Declaration
-from serving.exchange import JSON, Exchange
-from serving.failures import FailureLog
-from serving.instances import BadRequest, Reader, Rows, shown
-from serving.metrics import Counts
-from serving.promise import Promise
-from serving.tables import csv_rows, npy_rows
+from modelstack.serving import open_inference
+from modelstack.serving.answers import Answers, WrongAnswers
+from modelstack.serving.batches import Batches, Failure, Full, PendingRows
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.exchange import JSON, Exchange
+from modelstack.serving.failures import FailureLog
+from modelstack.serving.instances import BadRequest, Reader, Rows, shown
+from modelstack.serving.metrics import Counts
+from modelstack.serving.promise import Promise
+from modelstack.serving.tables import csv_rows, npy_rows
 
 CSV, NPY = b"text/csv", b"application/x-npy"
 METRICS_TYPE = b"application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.parameter_types import NoParameters, parse
+from modelstack.serving.parameter_types import NoParameters, parse
 
 FAST_FORM, ESTIMATOR = "model.onnx", "model.joblib"
 
@@ -79,11 +79,11 @@ def read(folder: Path) -> Sealed:
     """Read the model of an unpacked, verified package."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
     if "onnx" in manifest:
-        from serving.onnx_file import OnnxFile  # noqa: PLC0415  other models do not need it
+        from modelstack.serving.onnx_file import OnnxFile  # noqa: PLC0415  other models do not need it
 
         estimator: Any = OnnxFile(path=str(folder / manifest["onnx"]))
     elif (folder / FAST_FORM).exists():
-        from serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not
+        from modelstack.serving.fast_form import load  # noqa: PLC0415  needs onnxruntime, which other models do not
 
         estimator = load((folder / FAST_FORM).read_bytes())
     else:

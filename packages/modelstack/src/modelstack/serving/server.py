@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol
 
-from serving.exchange import Exchange
-from serving.metrics import Counts
+from modelstack.serving.exchange import Exchange
+from modelstack.serving.metrics import Counts
 
 _DRAINING = 1.0  # seconds without a request after which a connection is closed at a drain
 

@@ -1,6 +1,6 @@
 """The numbers that stand for an array, a text or bytes where these are too large to keep: in captures and in drift.
 
-`monitoring.statistics.summaries` computes the same of one value without NumPy.
+`modelstack.monitoring.statistics.summaries` computes the same of one value without NumPy.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.declaration import Feature
-from serving.instances import Rows
+from modelstack.serving.declaration import Feature
+from modelstack.serving.instances import Rows
 
 
 def summarised(feature: Feature, values: Any) -> dict[str, NDArray[Any]]:

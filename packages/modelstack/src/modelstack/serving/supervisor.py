@@ -17,10 +17,10 @@ import sys
 import time
 from math import inf
 
-from serving.channel import DRAIN, READY
-from serving.memory import BUSY, IDLE, MOST_CONNECTIONS, WRITING, Memory
-from serving.processes import WorkerProcess, reaped, started
-from serving.settings import RuntimeSettings
+from modelstack.serving.channel import DRAIN, READY
+from modelstack.serving.memory import BUSY, IDLE, MOST_CONNECTIONS, WRITING, Memory
+from modelstack.serving.processes import WorkerProcess, reaped, started
+from modelstack.serving.settings import RuntimeSettings
 
 DRAIN_SECONDS = 25.0
 """Until open connections are cut off at a drain; SageMaker and Kubernetes end a container after 30."""

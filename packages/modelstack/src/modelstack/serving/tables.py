@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.declaration import Declaration, Feature
-from serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
+from modelstack.serving.declaration import Declaration, Feature
+from modelstack.serving.instances import MOST_ROWS, BadRequest, Reader, Rows, shown
 
 MOST_SEPARATORS = 1_000_000
 """The most commas and line ends of CSV, within texts too: each costs time and memory before its line can be refused."""

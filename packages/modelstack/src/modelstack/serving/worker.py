@@ -1,6 +1,6 @@
 """One process that predicts: it loads the model, predicts the sealed example, and serves the connections it is given.
 
-python -m serving.worker '{"folder": "/opt/ml/model", ...}'      # started by the supervisor only
+python -m modelstack.serving.worker '{"folder": "/opt/ml/model", ...}'      # started by the supervisor only
 
 Exit status: 1 the package was refused, 2 a wrong setting, 3 the model's own code failed, 4 a prediction did not end.
 """
@@ -26,22 +26,22 @@ from typing import Any
 
 import uvloop
 
-from serving import sealed
-from serving.answers import Answers
-from serving.batches import Batches, Limits
-from serving.capture import Capture, CaptureRefused, sink
-from serving.channel import DRAIN, READY, Channel
-from serving.connections import Connection
-from serving.declaration import Declaration
-from serving.failures import FailureLog
-from serving.instances import Reader
-from serving.memory import Memory
-from serving.metrics import exposition
-from serving.package import PackageRefused, check_environment, code_from, verify
-from serving.promise import Promise
-from serving.routes import Routes, Served
-from serving.server import Server
-from serving.settings import RuntimeSettings
+from modelstack.serving import sealed
+from modelstack.serving.answers import Answers
+from modelstack.serving.batches import Batches, Limits
+from modelstack.serving.capture import Capture, CaptureRefused, sink
+from modelstack.serving.channel import DRAIN, READY, Channel
+from modelstack.serving.connections import Connection
+from modelstack.serving.declaration import Declaration
+from modelstack.serving.failures import FailureLog
+from modelstack.serving.instances import Reader
+from modelstack.serving.memory import Memory
+from modelstack.serving.metrics import exposition
+from modelstack.serving.package import PackageRefused, check_environment, code_from, verify
+from modelstack.serving.promise import Promise
+from modelstack.serving.routes import Routes, Served
+from modelstack.serving.server import Server
+from modelstack.serving.settings import RuntimeSettings
 
 STUCK = 4
 _WARM_UP_ANSWERS, _WARM_UP_SECONDS = 200, 1.0

@@ -10,14 +10,14 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes import names
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import CONFIG_MAP
-from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.rule import Rule, Watched, rule_file
-from services.declaration import alarm_thresholds
-from services.declaration.alarm_names import alarm_name
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP
+from modelstack.platforms.kubernetes.metrics import cluster
+from modelstack.platforms.kubernetes.rule import Rule, Watched, rule_file
+from modelstack.services.declaration import alarm_thresholds
+from modelstack.services.declaration.alarm_names import alarm_name
 from tests.conformance.cluster.objects import RULES
 from tests.conformance.stage import PERIODS, SLOW_MS, TOLERATED
 

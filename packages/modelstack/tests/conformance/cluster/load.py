@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from platforms.kubernetes.names import TARGET_HEADER, VARIANT_HEADER
+from modelstack.platforms.kubernetes.names import TARGET_HEADER, VARIANT_HEADER
 from tests.platforms.aws.on_cloud import BODY, PREDICTION, named
 from tests.platforms.load import RATE, Asked, Load
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes.access import Access
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.assembled import assembled
-from platforms.kubernetes.notify import KubernetesNotify, Webhook
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.controller.controller import Controller
-from rollout.controller.notice import Notice
+from modelstack.platforms.kubernetes.access import Access
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.assembled import assembled
+from modelstack.platforms.kubernetes.notify import KubernetesNotify, Webhook
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.notice import Notice
 from tests.conformance.mortal import Die, of_state
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

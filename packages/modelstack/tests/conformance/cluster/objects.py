@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from infra.kubernetes.pod import CONTAINER_SECURITY
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Object
-from platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Object
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.program.kubernetes.pod import CONTAINER_SECURITY
 
 GATEWAY, RELAY = "models", "relay"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from platforms.kubernetes.captures import Captures, intake
-from platforms.kubernetes.labels import join, labels_of, take_labels
-from platforms.kubernetes.measured import text
-from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, matched, series
-from rollout.core.errors import RolloutError
-from services.promises import Promises
+from modelstack.platforms.kubernetes.captures import Captures, intake
+from modelstack.platforms.kubernetes.labels import join, labels_of, take_labels
+from modelstack.platforms.kubernetes.measured import text
+from modelstack.platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, matched, series
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.promises import Promises
 from tests.conformance.stage import LABEL_LATE
 from tests.platforms.aws.on_cloud import DECLARED
 

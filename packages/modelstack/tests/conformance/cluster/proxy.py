@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 
 import httpx
 
-from platforms.kubernetes.access import Access
+from modelstack.platforms.kubernetes.access import Access
 from tests.conformance.stage import Effect
 from tests.listening import Quiet, listening
 

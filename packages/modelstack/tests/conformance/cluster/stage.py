@@ -18,28 +18,28 @@ from typing import Any
 
 import httpx
 
-from monitoring.alarms.response import AlarmResponse
-from platforms.kubernetes import names
-from platforms.kubernetes.access import Access
-from platforms.kubernetes.api import TIMEOUT, Api
-from platforms.kubernetes.assembled import Assembled, assembled
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE, SERVICE
-from platforms.kubernetes.metrics import whose
-from platforms.kubernetes.notify import KubernetesNotify
-from platforms.kubernetes.notify import Webhook as Posts
-from platforms.kubernetes.program.working import ACT_SECONDS
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from rollout.controller.controller import Controller
-from rollout.core.errors import RolloutError
-from rollout.core.live import Approval, Live
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.worker import Worker
+from modelstack.monitoring.alarms.response import AlarmResponse
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.access import Access
+from modelstack.platforms.kubernetes.api import TIMEOUT, Api
+from modelstack.platforms.kubernetes.assembled import Assembled, assembled
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, PACKAGE, ROLLOUT, ROUTE, SERVICE
+from modelstack.platforms.kubernetes.metrics import whose
+from modelstack.platforms.kubernetes.notify import KubernetesNotify
+from modelstack.platforms.kubernetes.notify import Webhook as Posts
+from modelstack.platforms.kubernetes.program.working import ACT_SECONDS
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.worker import Worker
 from tests.conformance import mortal
 from tests.conformance.cluster import objects
 from tests.conformance.cluster.alarms import Alarm, Alertmanager, Rules

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import httpx
 
-from platforms.kubernetes import names
-from platforms.kubernetes.access import Access, found
-from platforms.kubernetes.answers import Exists
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import url
-from platforms.kubernetes.kinds import CONFIG_MAP, CRD, DEPLOYMENT, GATEWAY, NAMESPACE, POD, SERVICE
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.schema import prepare
-from rollout.core.errors import Unreachable
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.access import Access, found
+from modelstack.platforms.kubernetes.answers import Exists
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.gateway import url
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, CRD, DEPLOYMENT, GATEWAY, NAMESPACE, POD, SERVICE
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.schema import prepare
+from modelstack.rollout.core.errors import Unreachable
 from tests.conformance.cluster import objects
 from tests.conformance.cluster.image import pushed
 from tests.conformance.cluster.inbox import Webhook, webhook

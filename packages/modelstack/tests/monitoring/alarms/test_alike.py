@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm
-from monitoring.alarms.alike import Numbers, compared, fails_alike, judged
-from rollout.core.catalogue import metric
-from rollout.core.failing import Counted
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Metric
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.monitoring.alarms.alike import Numbers, compared, fails_alike, judged
+from modelstack.rollout.core.catalogue import metric
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Metric
 from tests.rollout.worlds import release
 
 FAILURES = "AWS/SageMaker/Invocation5XXErrors"

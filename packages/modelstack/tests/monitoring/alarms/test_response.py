@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
-from monitoring.alarms.alike import Numbers
-from monitoring.alarms.outage import LEFT, Outage
-from monitoring.alarms.response import AlarmResponse, respond
-from rollout.controller.outbox import Outbox
-from rollout.core.errors import Busy, RolloutError, Unreachable
-from rollout.core.failing import Counted
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase
+from modelstack.monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
+from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.monitoring.alarms.outage import LEFT, Outage
+from modelstack.monitoring.alarms.response import AlarmResponse, respond
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase
 from tests.rollout.worlds import challenged
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 

@@ -10,12 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.columns import statistic
-from monitoring.bulk import DAY, sealed
-from monitoring.drift.shift import BlockResult, DriftDetector, DriftMonitor, Null, Promise, divergence, scores
-from monitoring.drift.shift import moved as named
-from monitoring.statistics.blocks import Cut, Cutter
-from monitoring.statistics.profile import Numeric, Profile, UnreadableProfile
-from monitoring.statistics.statistic import Problem
+from modelstack.monitoring.bulk import DAY, sealed
+from modelstack.monitoring.drift.shift import (
+    BlockResult,
+    DriftDetector,
+    DriftMonitor,
+    Null,
+    Promise,
+    divergence,
+    scores,
+)
+from modelstack.monitoring.drift.shift import moved as named
+from modelstack.monitoring.statistics.blocks import Cut, Cutter
+from modelstack.monitoring.statistics.profile import Numeric, Profile, UnreadableProfile
+from modelstack.monitoring.statistics.statistic import Problem
 
 PROMISE = Promise(0.05, 365)
 CARRIERS = np.array(["UA", "B6", "EV", "DL"], dtype=object)

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from monitoring.bulk import DAY, sealed
-from monitoring.drift.record import Reading, newest_day
-from monitoring.drift.reference import Reference
-from monitoring.drift.watch import FILES, Measured
+from modelstack.monitoring.bulk import DAY, sealed
+from modelstack.monitoring.drift.record import Reading, newest_day
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.drift.watch import FILES, Measured
 from tests.monitoring.shelf import (
     REFERENCE,
     ROWS,

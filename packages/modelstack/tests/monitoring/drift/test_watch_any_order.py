@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.bulk import DAY
-from monitoring.measurements import Datum, Values
-from services.drift_record import DriftRecord
+from modelstack.monitoring.bulk import DAY
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.services.drift_record import DriftRecord
 from tests.monitoring.shelf import REFERENCE, START, Killed, Shelf, line, measured, swept, watch
 
 

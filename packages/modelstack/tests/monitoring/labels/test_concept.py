@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from monitoring.bulk import usual
-from monitoring.labels.concept import DAY, MOST, SHIFTS, YEAR, Bets, Tolerated, Usual
-from monitoring.labels.settling import Labelled
-from monitoring.statistics.blocks import Cut
+from modelstack.monitoring.bulk import usual
+from modelstack.monitoring.labels.concept import DAY, MOST, SHIFTS, YEAR, Bets, Tolerated, Usual
+from modelstack.monitoring.labels.settling import Labelled
+from modelstack.monitoring.statistics.blocks import Cut
 
 EVALUATED = 31
 Days = Callable[[Random], float]

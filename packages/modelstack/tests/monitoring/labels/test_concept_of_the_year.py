@@ -8,8 +8,8 @@ import pytest
 from bench.concept import beside_losses, quiet_days, real_year
 from model import data
 from model.parameters import Parameters, retrained
-from monitoring.bulk import usual
-from pipeline.rows import Rows, seconds
+from modelstack.monitoring.bulk import usual
+from modelstack.pipeline.rows import Rows, seconds
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from monitoring.labels.estimated import FEWEST, estimated
-from monitoring.labels.scores import Scores
+from modelstack.monitoring.labels.estimated import FEWEST, estimated
+from modelstack.monitoring.labels.scores import Scores
 
 TRUE: Callable[[float], float] = lambda score: score**2  # noqa: E731 - of a score that is no probability
 

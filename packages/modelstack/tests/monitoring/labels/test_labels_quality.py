@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from modelstack.monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[5]
 LATE = Form.from_dict(json.loads((ROOT / "model" / "answer.json").read_text()))
 KINDS = Form.from_dict(
     {"kind": "classification", "classes": ["cat", "dog", "cow"], "decision": "is", "probability": "shares"}

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from monitoring.labels.performance import SEGMENTS, LabelScore, Performance, segment_of
-from monitoring.labels.quality import Form, Scored
-from monitoring.labels.scores import Scores
-from monitoring.statistics.intervals import of_mean, of_rate, of_rate_surely
+from modelstack.monitoring.labels.performance import SEGMENTS, LabelScore, Performance, segment_of
+from modelstack.monitoring.labels.quality import Form, Scored
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.monitoring.statistics.intervals import of_mean, of_rate, of_rate_surely
 
 LATE = Form("classification", (False, True), "late", "p")
 KINDS = Form("classification", ("cat", "dog", "cow"), "is", "shares")

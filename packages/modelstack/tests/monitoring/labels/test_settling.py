@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.labels.concept import DAY
-from monitoring.labels.settling import MOST_OPEN, Block, Labelled, Settling
-from monitoring.statistics.blocks import Cut
+from modelstack.monitoring.labels.concept import DAY
+from modelstack.monitoring.labels.settling import MOST_OPEN, Block, Labelled, Settling
+from modelstack.monitoring.statistics.blocks import Cut
 
 CUT = Cut(DAY, 2)
 ONE_DAY = DAY

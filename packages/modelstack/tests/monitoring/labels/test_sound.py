@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.captured import Malformed, Recorded, Side
-from monitoring.labels.quality import Form
-from monitoring.labels.sound import violation
+from modelstack.monitoring.captured import Malformed, Recorded, Side
+from modelstack.monitoring.labels.quality import Form
+from modelstack.monitoring.labels.sound import violation
 
 LATE = Form("classification", classes=(False, True), decision="late", probability="p")
 KIND = Form("classification", classes=("a", "b", "c"), decision="kind", probability="p")

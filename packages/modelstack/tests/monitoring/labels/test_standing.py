@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.bulk import DAY, usual
-from monitoring.labels.baseline import Baseline
-from monitoring.labels.concept import Tolerated
-from monitoring.labels.pairs import JoinedRow
-from monitoring.labels.performance import LabelScore, Performance
-from monitoring.labels.quality import Form
-from monitoring.labels.scores import Scores
-from monitoring.labels.standing import BUCKET, FEWEST, Promised, Standing
-from monitoring.statistics.blocks import Cut
+from modelstack.monitoring.bulk import DAY, usual
+from modelstack.monitoring.labels.baseline import Baseline
+from modelstack.monitoring.labels.concept import Tolerated
+from modelstack.monitoring.labels.pairs import JoinedRow
+from modelstack.monitoring.labels.performance import LabelScore, Performance
+from modelstack.monitoring.labels.quality import Form
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.monitoring.labels.standing import BUCKET, FEWEST, Promised, Standing
+from modelstack.monitoring.statistics.blocks import Cut
 from tests.services.labelled import DECLARED
 
 FORM = Form.from_dict(DECLARED)

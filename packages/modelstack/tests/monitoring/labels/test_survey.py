@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bench.survey import Survey
-from monitoring.bulk import are_waves, sealed, usual
-from monitoring.labels.concept import DAY, YEAR, Bets, Tolerated, Usual
-from monitoring.labels.reach import MOST, Reach, in_words, reach, told
-from monitoring.labels.settling import Labelled
-from monitoring.statistics.blocks import Cut
+from modelstack.monitoring.bulk import are_waves, sealed, usual
+from modelstack.monitoring.labels.concept import DAY, YEAR, Bets, Tolerated, Usual
+from modelstack.monitoring.labels.reach import MOST, Reach, in_words, reach, told
+from modelstack.monitoring.labels.settling import Labelled
+from modelstack.monitoring.statistics.blocks import Cut
 
 ONE_DATE, SPREAD = Survey(4000, spread=False), Survey(4000, spread=True)
 SEEDS = range(8)

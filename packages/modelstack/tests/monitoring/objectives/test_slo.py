@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.testing.cloudwatch import Condition
-from monitoring.objectives.slo import Objective, budgets, rules, still
+from modelstack.monitoring.objectives.slo import Objective, budgets, rules, still
 
 DAY = 86400
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from retraining.controller import Moved, RetrainingController
-from retraining.decision import JobSeen, RetrainingObservation, Start, decline, stop
-from retraining.record import Phase, RetrainingEvent, RetrainingRecord
-from retraining.rules import Rules
-from tests.retraining.test_decision import BETTER, DRIFT, seen
+from modelstack.monitoring.retraining.controller import Moved, RetrainingController
+from modelstack.monitoring.retraining.decision import JobSeen, RetrainingObservation, Start, decline, stop
+from modelstack.monitoring.retraining.record import Phase, RetrainingEvent, RetrainingRecord
+from modelstack.monitoring.retraining.rules import Rules
+from tests.monitoring.retraining.test_decision import BETTER, DRIFT, seen
 
 
 class Killed(Exception):

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.config.model_settings import LONGEST_PREFIX
-from retraining.decision import (
+from modelstack.monitoring.retraining.decision import (
     JobSeen,
     NotNow,
     RetrainingObservation,
@@ -25,11 +24,20 @@ from retraining.decision import (
     request,
     stop,
 )
-from retraining.notice import message
-from retraining.record import Candidate, Phase, RetrainingEvent, RetrainingRecord, Trigger, standing, waiting
-from retraining.rules import JobSettings, Rules, read, written
-from rollout.controller.commands import Commands
-from rollout.core.release import Release, release_id
+from modelstack.monitoring.retraining.notice import message
+from modelstack.monitoring.retraining.record import (
+    Candidate,
+    Phase,
+    RetrainingEvent,
+    RetrainingRecord,
+    Trigger,
+    standing,
+    waiting,
+)
+from modelstack.monitoring.retraining.rules import JobSettings, Rules, read, written
+from modelstack.program.config.model_settings import LONGEST_PREFIX
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.release import Release, release_id
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-local-serving:process"
 CHAMPION = Release(

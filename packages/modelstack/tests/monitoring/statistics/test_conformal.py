@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.statistics.conformal import CELLS, Calibration, Detector, persistence
-from monitoring.statistics.profile import UnreadableProfile
+from modelstack.monitoring.statistics.conformal import CELLS, Calibration, Detector, persistence
+from modelstack.monitoring.statistics.profile import UnreadableProfile
 
 
 def noise(number: int, seed: int, follows: float = 0.0) -> list[float]:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.columns import statistic
-from monitoring.bulk import taken
-from monitoring.statistics.profile import Categorical, Numeric, Profile, UnreadableProfile
-from monitoring.statistics.statistic import NameCounts, Problem, Statistic
+from modelstack.monitoring.bulk import taken
+from modelstack.monitoring.statistics.profile import Categorical, Numeric, Profile, UnreadableProfile
+from modelstack.monitoring.statistics.statistic import NameCounts, Problem, Statistic
 
 PROFILE = Profile(
     {

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from serving.sealed import Sealed
+from modelstack.serving.sealed import Sealed
 
 
 def load(folder: Path) -> Any:

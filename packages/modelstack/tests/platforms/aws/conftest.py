@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollout.core.plan import Plan
-from rollout.core.release import Release
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
 from tests.pipeline.conftest import champion, clients, daily, moto_url, own_cache, place, run
 from tests.platforms.aws.rights import held_to_rights
 from tests.rollout import worlds

@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from platforms.aws.clients import Clients
-from platforms.aws.package_registry import registry
-from provenance.key_pair import KeyPair
-from services.package_registry import PackageRegistry
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.package_registry import registry
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.services.package_registry import PackageRegistry
 
 EITHER = ["moto", pytest.param("local cloud", marks=pytest.mark.e2e)]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flight-delay-serving:process"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from infra.aws.statements import document
+from modelstack.program.aws.statements import document
 from tests.conformance.stage import Message
 
 

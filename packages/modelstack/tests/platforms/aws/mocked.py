@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from platforms.aws.clients import Clients
-from platforms.aws.clients import clients as make
-from platforms.aws.names import INDEX
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.clients import clients as make
+from modelstack.platforms.aws.names import INDEX
 
 REGION = "us-east-1"
 

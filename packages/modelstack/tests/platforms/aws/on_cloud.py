@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from localcloud.testing import MODEL_SERVER
-from platforms.aws.clients import clients
+from modelstack.platforms.aws.clients import clients
 from tests.platforms.load import RATE, Asked, Load
 
 REGION, ACCOUNT = "us-east-1", "000000000000"

@@ -12,12 +12,12 @@ import pytest
 from botocore.client import BaseClient
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
-from infra.aws import managed_mlflow, policies, training_policies
-from infra.aws.statements import Statement, document
-from platforms.aws.names import Names
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws import managed_mlflow, policies, training_policies
+from modelstack.program.aws.statements import Statement, document
 from tests.needed import Right, short
 
-HANDLERS = "platforms.aws.handlers."
+HANDLERS = "modelstack.platforms.aws.handlers."
 KEY = "arn:aws:kms:us-east-1:123456789012:key/artifacts"
 MOTO = "123456789012"
 ROLE = {"advance": "controller", "rollback": "controller"}
@@ -40,7 +40,7 @@ POLICIES: dict[str, Callable[[Names], list[Statement]]] = {
     "retrain": lambda names: training_policies.retrain(names, KEY),
     "rollback": lambda names: policies.controller(names, KEY, audit_key()),
 }
-"""What each handler's role may do; that `infra` gives it just that is shown by the tests of the program."""
+"""What each handler's role may do; that the program gives it just that is shown by the tests of the program."""
 
 
 def variable(name: str, default: str = "") -> property:

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline import archive
-from pipeline.pack import SealedPackage
-from platforms.s3.package_store import BucketPackageStore
-from rollout.core.release import Release
-from services.sealed_packages import MANIFEST
+from modelstack.pipeline import archive
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.rollout.core.release import Release
+from modelstack.services.sealed_packages import MANIFEST
 from tests.rollout.worlds import release as make_release
 
 

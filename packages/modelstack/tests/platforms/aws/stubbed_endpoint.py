@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.bulk import sealed
-from monitoring.drift.reference import Reference
-from platforms.aws.handlers import advance, drift, rollback
-from platforms.aws.journal import copied_journal
-from platforms.aws.names import MONITORING
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from services.journal import CopiedJournal
-from services.promises import remembered
-from services.sealed_packages import REFERENCE
+from modelstack.monitoring.bulk import sealed
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.platforms.aws.handlers import advance, drift, rollback
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.names import MONITORING
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.journal import CopiedJournal
+from modelstack.services.promises import remembered
+from modelstack.services.sealed_packages import REFERENCE
 from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
 from tests.platforms.aws.sealing import sealed_release
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
-from platforms.aws.alarm_events import read, said
+from modelstack.monitoring.alarms.alarm import Alarm, NotAnAlarm, Said
+from modelstack.platforms.aws.alarm_events import read, said
 
 PAIRS = [{"value": "endpoint", "name": "EndpointName"}, {"value": "v-b", "name": "VariantName"}]
 AT = 1_767_614_400.0  # 2026-01-05T12:00:00Z

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from platforms.aws.alarm_states import CloudWatchAlarms
-from platforms.aws.handlers import advance
-from rollout.core.state import Phase
-from services.counters import ShareRule
+from modelstack.platforms.aws.alarm_states import CloudWatchAlarms
+from modelstack.platforms.aws.handlers import advance
+from modelstack.rollout.core.state import Phase
+from modelstack.services.counters import ShareRule
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.stubbed_endpoint import Endpoint, journal, put_alarm
 

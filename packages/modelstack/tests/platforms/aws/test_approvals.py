@@ -9,10 +9,10 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from platforms.aws.clients import Clients
-from platforms.aws.identity import caller
-from services.approvals import ApprovalRefused, refuse_maker
-from services.principals import as_metadata, person
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.identity import caller
+from modelstack.services.approvals import ApprovalRefused, refuse_maker
+from modelstack.services.principals import as_metadata, person
 from tests.platforms.aws.either import EITHER, root_of
 
 

@@ -1,4 +1,6 @@
-"""Counts from what CloudWatch says. What every platform's counters promise: tests/platform_contract."""
+"""Counts from what CloudWatch says. What every platform's counters promise:
+packages/modelstack/tests/platform_contract.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.aws.counters import CloudWatchCounters, Found, Series, TallySource
-from rollout.core.errors import RolloutError
-from rollout.judge.metrics import Kind, Metric, Tally
-from services.counters import CountQuery
+from modelstack.platforms.aws.counters import CloudWatchCounters, Found, Series, TallySource
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.judge.metrics import Kind, Metric, Tally
+from modelstack.services.counters import CountQuery
 from tests.platforms.aws.mocked import lead_to_mocks
 
 QUERY = CountQuery(("v-a",), 0, 120, 60)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.aws.descriptions import Description
+from modelstack.platforms.aws.descriptions import Description
 
 
 @pytest.mark.parametrize("severity", ["page", "ticket"])

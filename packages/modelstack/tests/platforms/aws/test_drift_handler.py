@@ -12,9 +12,9 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 
-from platforms.aws.handlers import drift
-from rollout.core.release import Release
-from services.sealed_packages import REFERENCE, DigestMismatch, member_uri
+from modelstack.platforms.aws.handlers import drift
+from modelstack.rollout.core.release import Release
+from modelstack.services.sealed_packages import REFERENCE, DigestMismatch, member_uri
 from tests.captured import line
 from tests.needed import needed
 from tests.platforms.aws.mocked import clients

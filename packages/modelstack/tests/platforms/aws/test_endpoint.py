@@ -14,16 +14,16 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from platforms.aws.clients import clients
-from platforms.aws.endpoint import SageMakerRegistry, SnsNotify, controller
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.traffic import SageMakerTraffic
-from rollout.core.errors import Busy, RolloutError, Unreachable
-from rollout.core.event import Event
-from rollout.core.live import Live, Variant
-from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
-from services.guardrails import guardrail
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.endpoint import SageMakerRegistry, SnsNotify, controller
+from modelstack.platforms.aws.journal import DynamoJournal
+from modelstack.platforms.aws.traffic import SageMakerTraffic
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.reason import Reason
+from modelstack.services.guardrails import guardrail
 from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import journal_table, lead_to_mocks
 from tests.rollout.worlds import PLAN, release, served

@@ -11,22 +11,22 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from platforms.aws import entities, lineage
-from platforms.aws.clients import Clients
-from platforms.aws.handlers import advance
-from platforms.aws.lineage import MOST_FILES
-from provenance.facts import DataFile, Facts, Source
-from records.lineage import downstream
-from records.lineage.facts import LineageVersion, Stack
-from records.lineage.graph import Graph, Node
-from records.lineage.package import lineage as graph_of
-from rollout.core.event import Event
-from rollout.core.release import release_id
-from rollout.reason import Reason
+from modelstack.platforms.aws import entities, lineage
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.handlers import advance
+from modelstack.platforms.aws.lineage import MOST_FILES
+from modelstack.records.lineage import downstream
+from modelstack.records.lineage.facts import LineageVersion, Stack
+from modelstack.records.lineage.graph import Graph, Node
+from modelstack.records.lineage.package import lineage as graph_of
+from modelstack.records.provenance.facts import DataFile, Facts, Source
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.release import release_id
+from modelstack.rollout.reason import Reason
 from tests.needed import needed
 from tests.platforms.aws.rights import USED
 from tests.platforms.aws.stubbed_endpoint import Call, journal
-from tests.provenance.conftest import FACTS
+from tests.records.provenance.conftest import FACTS
 
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/flights-serving:process"
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"

@@ -9,8 +9,8 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from platforms.aws.files import S3Files
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.aws.files import S3Files
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import outcome, step
-from pipeline.step import REFUSED, StepFailed
-from pipeline.steps import PIPELINE
-from platforms.aws.jobs import group
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.step import REFUSED, StepFailed
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws.jobs import group
 
 REFUSALS = "s3://artifacts/pipeline/refused"
 
@@ -28,8 +28,7 @@ class Steps:
         self.fails: dict[str, list[StepFailed]] = {}
 
     def run(self, root: Path, module: str, words: list[str], progress: Callable[[str], None], **how: Any) -> None:
-        assert (root, module) == (Path.cwd(), "pipeline.run")
-        assert (root / "pipeline" / "run.py").is_file()
+        assert (root, module) == (Path.cwd(), "modelstack.pipeline.run")
         self.ran.append(words)
         out = Path(words[-1].removeprefix("--out="))
         assert not out.exists() or not list(out.iterdir()), "a step wants an empty folder"

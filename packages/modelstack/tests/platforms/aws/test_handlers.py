@@ -12,22 +12,21 @@ from typing import Any
 
 import pytest
 
-from audit.record import Signed
-from infra.aws.lambda_zip import ROOMS
-from platforms.aws.audit_records import S3Records
-from platforms.aws.clients import clients
-from platforms.aws.handlers import advance, rollback
-from platforms.aws.handlers.settings import HandlerSettings, measuring, seconds_left
-from platforms.aws.names import MONITORING
-from platforms.clock import SystemClock
-from rollout.core import endings
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.state import Phase
-from rollout.reason import Reason
+from modelstack.platforms.aws.audit_records import S3Records
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.handlers import advance, rollback
+from modelstack.platforms.aws.handlers.settings import HandlerSettings, measuring, seconds_left
+from modelstack.platforms.aws.names import MONITORING
+from modelstack.platforms.clock import SystemClock
+from modelstack.records.audit.record import Signed
+from modelstack.rollout.core import endings
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Plan, ReplayGate, Step
+from modelstack.rollout.core.state import Phase
+from modelstack.rollout.reason import Reason
 from tests.platforms.aws.stubbed_endpoint import Call, Endpoint, journal, put_alarm
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[5]
 
 
 def alarm(state: str = "ALARM", variant: str = "v-b", at: datetime | None = None) -> dict[str, Any]:
@@ -240,8 +239,8 @@ def test_a_handler_imports_nothing_beyond_boto3_but_the_standard_library(name: s
 import sys
 import boto3, botocore.config, botocore.exceptions
 before = set(sys.modules)
-import platforms.aws.handlers.{name}
-rooms = {set(ROOMS)}
+import modelstack.platforms.aws.handlers.{name}
+rooms = {{"modelstack"}}
 other = {{item.partition(".")[0] for item in set(sys.modules) - before}} - rooms - set(sys.stdlib_module_names)
 print(sorted(other))
 """

@@ -8,11 +8,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from pipeline import archive
-from platforms.aws.clients import Clients
-from platforms.aws.kms_signer import KmsSigner
-from provenance.envelope import SignatureError, enclose, opened
-from provenance.signature import statement
+from modelstack.pipeline import archive
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.kms_signer import KmsSigner
+from modelstack.records.provenance.envelope import SignatureError, enclose, opened
+from modelstack.records.provenance.signature import statement
 from tests.platforms.aws.either import EITHER, clients_of
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients
-from platforms.aws.handlers import labels
-from platforms.aws.journal import copied_journal
-from rollout.core.errors import Busy, Unreachable
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, RolloutState
-from services.promises import remembered
-from services.sealed_packages import FORM, DigestMismatch, member_uri
-from services.versions import PastReleases
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.handlers import labels
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.rollout.core.errors import Busy, Unreachable
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.promises import remembered
+from modelstack.services.sealed_packages import FORM, DigestMismatch, member_uri
+from modelstack.services.versions import PastReleases
 from tests.captured import answers
 from tests.needed import needed
 from tests.platforms.aws.mocked import documents_table, journal_table, mocked_aws

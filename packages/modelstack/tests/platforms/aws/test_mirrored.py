@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.aws import mlflow
-from platforms.aws.handlers import advance
+from modelstack.platforms.aws import mlflow
+from modelstack.platforms.aws.handlers import advance
+from modelstack.records.tracking.logged import Shelf, log_build
+from modelstack.records.tracking.mirror import SETTLED
 from tests.platforms.aws.mocked import clients
 from tests.platforms.aws.stubbed_endpoint import Endpoint, journal
-from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
-from tests.tracking.test_mirror import api, build
-from tracking.logged import Shelf, log_build
-from tracking.mirror import SETTLED
+from tests.records.tracking.small_mlflow import SmallMlflow, small_mlflow
+from tests.records.tracking.test_mirror import api, build
 
 SHELF = Shelf("flights", "endpoint")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import string
 
-from platforms.aws.names import Names, journal
-from rollout.core.release import variant
-from services.release_names import digest
+from modelstack.platforms.aws.names import Names, journal
+from modelstack.rollout.core.release import variant
+from modelstack.services.release_names import digest
 
 NAMES = Names("flight-delay", "local", "000000000000", "us-east-1")
 

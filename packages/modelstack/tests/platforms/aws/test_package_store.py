@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 
-from pipeline import archive
-from pipeline.pack import Registered, SealedPackage
-from platforms.aws.clients import Clients
-from platforms.aws.identity import caller
-from platforms.aws.package_registry import origin
-from platforms.aws.package_store import AwsPackageStore
-from platforms.aws.packages import member
-from platforms.aws.versions import GroupVersions
-from platforms.s3 import package_store
-from platforms.s3.package_store import upload
-from provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD
-from provenance.key_pair import KeyPair
-from rollout.core.release import Release
-from services.package_registry import PackageRegistry, ReleaseRecord, copy, publish, take, verify_past
-from services.sealed_packages import (
+from modelstack.pipeline import archive
+from modelstack.pipeline.pack import Registered, SealedPackage
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.identity import caller
+from modelstack.platforms.aws.package_registry import origin
+from modelstack.platforms.aws.package_store import AwsPackageStore
+from modelstack.platforms.aws.packages import member
+from modelstack.platforms.aws.versions import GroupVersions
+from modelstack.platforms.s3 import package_store
+from modelstack.platforms.s3.package_store import upload
+from modelstack.records.provenance.evidence import BOM, CARD, FACTS, MODEL, PROVENANCE, SAGEMAKER_CARD
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.release import Release
+from modelstack.services.package_registry import PackageRegistry, ReleaseRecord, copy, publish, take, verify_past
+from modelstack.services.sealed_packages import (
     METRICS,
     REFERENCE,
     Gone,
@@ -77,7 +77,7 @@ class Sends:
 def test_an_archive_that_does_not_come_whole_leaves_nothing_behind(
     s3: Sends, error: type[Exception], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.package_store.MAX_BYTES", 10)
+    monkeypatch.setattr("modelstack.services.package_store.MAX_BYTES", 10)
     with pytest.raises(error, match=why):
         package_store.BucketPackageStore("b", s3).fetch("s3://b/k", f"sha256:{'0' * 64}", tmp_path / "model.tar.gz")
     assert list(tmp_path.iterdir()) == []

@@ -9,14 +9,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.aws import policies
-from infra.aws.statements import allow, document
-from platforms.aws.audit_records import S3Records
-from platforms.aws.clients import Clients
-from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.names import Names
-from rollout.core.errors import RolloutError
-from tests.audit.made import chain
+from modelstack.platforms.aws.audit_records import S3Records
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.kms_signer import KmsSigner
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws import policies
+from modelstack.program.aws.statements import allow, document
+from modelstack.rollout.core.errors import RolloutError
+from tests.records.audit.made import chain
 
 pytestmark = pytest.mark.e2e
 

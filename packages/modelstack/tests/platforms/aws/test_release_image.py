@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.fault import at_fault
-from rollout.core.plan import Plan, ReplayGate
-from rollout.core.release import Release, release_id
-from rollout.core.state import Phase, Replayed, RolloutState
-from rollout.core.transitions import Rejected
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.rollout.core.fault import at_fault
+from modelstack.rollout.core.plan import Plan, ReplayGate
+from modelstack.rollout.core.release import Release, release_id
+from modelstack.rollout.core.state import Phase, Replayed, RolloutState
+from modelstack.rollout.core.transitions import Rejected
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.simulator.platform import World
 
 Make = Callable[[str], Release]

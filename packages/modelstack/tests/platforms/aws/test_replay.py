@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.endpoint import SageMakerReplay
-from services.captures import CaptureFiles
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.endpoint import SageMakerReplay
+from modelstack.services.captures import CaptureFiles
 
 
 class Cloud:

@@ -12,21 +12,21 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from monitoring.drift.record import Reading
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.handlers import retrain
-from platforms.aws.journal import copied_journal
-from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
-from retraining.decision import Start
-from retraining.record import Phase, RetrainingRecord
-from retraining.rules import JobSettings, Rules, written
-from rollout.core.errors import RolloutError
-from rollout.core.state import Phase as Rollout
-from rollout.core.state import RolloutState
-from services.drift_record import DriftRecord
+from modelstack.monitoring.drift.record import Reading
+from modelstack.monitoring.retraining.decision import Start
+from modelstack.monitoring.retraining.record import Phase, RetrainingRecord
+from modelstack.monitoring.retraining.rules import JobSettings, Rules, written
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.handlers import retrain
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs, report_key
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import Phase as Rollout
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.drift_record import DriftRecord
+from tests.monitoring.retraining.test_decision import BETTER, CHAMPION, IMAGE
 from tests.platforms.aws.inbox import subscribed
 from tests.platforms.aws.mocked import clients, documents_table, journal_table, mocked_aws
-from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 ENDPOINT = "flight-delay-local"
 TABLE = f"{ENDPOINT}-rollouts"

@@ -17,13 +17,13 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.build import SealedPackage
-from pipeline.recipe import recipe
+from modelstack.pipeline.build import SealedPackage
+from modelstack.pipeline.recipe import recipe
 from tests.pipeline.conftest import appending, resealed
 
 pytestmark = pytest.mark.e2e  # each runs the program, and steps in processes of their own
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[5]
 IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/daily-serving:process"
 
 
@@ -55,7 +55,7 @@ class JobFolder:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "platforms.aws.jobs.retrain", *(arguments or ("train",))],
+            [sys.executable, "-m", "modelstack.platforms.aws.jobs.retrain", *(arguments or ("train",))],
             cwd=ROOT,
             env={**os.environ, **self.keys, "OPT_ML": str(self.folder)},
             stdout=subprocess.PIPE,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from platforms.aws.retraining_executions import Executions
-from retraining.decision import JobSeen, Start
-from retraining.record import RetrainingRecord
-from retraining.rules import JobSettings, Rules, read, written
+from modelstack.monitoring.retraining.decision import JobSeen, Start
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.monitoring.retraining.rules import JobSettings, Rules, read, written
+from modelstack.platforms.aws.retraining_executions import Executions
+from tests.monitoring.retraining.test_decision import BETTER, CHAMPION, IMAGE
 from tests.platforms.aws.pipelines import ARN, FOLDER, PIPELINE, TAKES, Pipelines, step
-from tests.retraining.test_decision import BETTER, CHAMPION, IMAGE
 
 JOB = JobSettings(
     *("", IMAGE, "ml.m5.large", 600, -0.01, "artifacts", "flight-delay-dev", "us-east-1", "arn:key"),

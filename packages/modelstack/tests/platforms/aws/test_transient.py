@@ -12,8 +12,8 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from platforms.aws.handlers.drift import passes
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.aws.handlers.drift import passes
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 
 def answer(code: str, status: int = 400) -> ClientError:

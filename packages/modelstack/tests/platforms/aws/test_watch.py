@@ -1,4 +1,6 @@
-"""What the advance function checks: the endpoint, by a probe (`tests/services/test_probe.py`), and the functions."""
+"""What the advance function checks: the endpoint, by a probe
+(`packages/modelstack/tests/services/test_probe.py`), and the functions.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,15 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from monitoring.captured import PROBED
-from platforms.aws.clients import Clients
-from platforms.aws.functions import SCHEDULED, missing
-from platforms.aws.handlers import watch
-from platforms.aws.handlers.settings import HandlerSettings
-from platforms.aws.journal import copied_journal
-from rollout.core.release import Release
-from services import probe
-from services.sealed_packages import DigestMismatch, member_uri
+from modelstack.monitoring.captured import PROBED
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.functions import SCHEDULED, missing
+from modelstack.platforms.aws.handlers import watch
+from modelstack.platforms.aws.handlers.settings import HandlerSettings
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.rollout.core.release import Release
+from modelstack.services import probe
+from modelstack.services.sealed_packages import DigestMismatch, member_uri
 from tests.platforms.aws.mocked import journal_table, mocked_aws
 from tests.platforms.aws.sealing import put, sealed_release
 

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localcloud.testing import free_port
-from platforms.kubernetes.access import Access, from_kubeconfig
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import CRD
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.access import Access, from_kubeconfig
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import CRD
+from modelstack.rollout.core.errors import RolloutError
 
 ADMIN, NOBODY = "test-admin", "test-nobody"
 """Tokens of somebody who may do everything, and of somebody who may do nothing."""

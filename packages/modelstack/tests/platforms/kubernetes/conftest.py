@@ -12,11 +12,11 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import NAMESPACE, ResourceKind
-from platforms.kubernetes.schema import prepare
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.kinds import NAMESPACE, ResourceKind
+from modelstack.platforms.kubernetes.schema import prepare
 from tests.platforms.kubernetes.apiserver import ApiServer, api_server, define
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.postgres import Server, running

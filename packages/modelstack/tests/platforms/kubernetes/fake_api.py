@@ -14,10 +14,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from platforms.kubernetes.answers import Exists, NotFound, Owned
-from platforms.kubernetes.api import Api, Labels, Object, Objects, ServerClock
-from platforms.kubernetes.kinds import DEPLOYMENT, ResourceKind
-from rollout.core.errors import Conflict, Unreachable
+from modelstack.platforms.kubernetes.answers import Exists, NotFound, Owned
+from modelstack.platforms.kubernetes.api import Api, Labels, Object, Objects, ServerClock
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, ResourceKind
+from modelstack.rollout.core.errors import Conflict, Unreachable
 
 Path = tuple[str, ...]
 _SERVER = ("name", "uid", "resourceVersion", "managedFields", "generation", "creationTimestamp", "namespace")
@@ -25,7 +25,7 @@ _NONE: Labels = {}
 
 
 class FakeApi:
-    """The calls of `platforms.kubernetes.api.Api` that the ports and the controller's threads use."""
+    """The calls of `modelstack.platforms.kubernetes.api.Api` that the ports and the controller's threads use."""
 
     def __init__(self, namespace: str = "models") -> None:
         self.namespace, self.in_cluster, self.server = namespace, False, "https://fake"

@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from platforms.kubernetes import database
-from platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes import database
+from modelstack.platforms.kubernetes.database import Database
 
 
 def killed_after(statements: int, url: str, work: Callable[[Database], Any], only: str = "") -> bool:

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from platforms.kubernetes.captures import intake
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.labels import join, labels_of, take_labels
-from platforms.kubernetes.measured import text
-from platforms.kubernetes.metrics import exposed, whose
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from services.labels import Labels
-from services.promises import Promises
+from modelstack.platforms.kubernetes.captures import intake
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.labels import join, labels_of, take_labels
+from modelstack.platforms.kubernetes.measured import text
+from modelstack.platforms.kubernetes.metrics import exposed, whose
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.labels import Labels
+from modelstack.services.promises import Promises
 from tests.captured import answers
 from tests.rollout.worlds import release
 

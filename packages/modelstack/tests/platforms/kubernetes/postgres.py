@@ -18,8 +18,8 @@ import psutil
 from pg8000.native import Connection
 
 from localcloud.testing import free_port
-from platforms.kubernetes.database import Database
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.rollout.core.errors import RolloutError
 from tests.machine import POSTGRES, postgresql
 from tests.platforms.kubernetes.certificates import certificate
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes import metrics
 
 START = 1_767_614_400  # on every grid
 _SELECTOR = re.compile(r"^(?P<name>[\w:]*)\{(?P<matchers>.*)\}\[(?P<ms>\d+)ms\]$")

@@ -7,14 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import ResourceKind
-from platforms.kubernetes.rules import weights
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from rollout.controller.controller import Controller
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import ResourceKind
+from modelstack.platforms.kubernetes.rules import weights
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.world import ENDPOINT, World, pair, solo
 from tests.rollout.worlds import PLAN
 from tests.rollout.worlds import release as plain

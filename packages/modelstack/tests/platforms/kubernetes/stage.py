@@ -21,9 +21,9 @@ import httpx
 import yaml
 
 from localcloud.testing import free_port
-from platforms.kubernetes import metrics
-from platforms.kubernetes.alertmanager import config, token_file, wake_url
-from platforms.kubernetes.rule import Rule, rule_file
+from modelstack.platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes.alertmanager import config, token_file, wake_url
+from modelstack.platforms.kubernetes.rule import Rule, rule_file
 from tests.listening import Quiet, listening
 from tests.machine import envoy
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import yaml
 
-from platforms.kubernetes.access import Access, from_kubeconfig, of_this_pod
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.kubernetes.access import Access, from_kubeconfig, of_this_pod
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 from tests.platforms.kubernetes.certificates import authority
 
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes import access_token
-from platforms.kubernetes.access_token import Tokens
-from platforms.kubernetes.answers import Forbidden, NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import SECRET
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.access_token import Tokens
+from modelstack.platforms.kubernetes.answers import Forbidden, NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import SECRET
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import World
 

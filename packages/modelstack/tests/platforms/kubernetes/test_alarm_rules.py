@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes import objective_rules
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.alertmanager import Receiver, config
-from platforms.kubernetes.rule import Rule, Watched, rule_file
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes import objective_rules
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.alertmanager import Receiver, config
+from modelstack.platforms.kubernetes.rule import Rule, Watched, rule_file
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"
 WATCHED = Watched(
@@ -320,7 +320,7 @@ def test_a_budget_that_burns_fast_pages_and_slowly_asks_for_a_ticket(tmp_path: P
 
 
 def test_each_alert_says_how_urgent_it_is_what_missing_data_means_and_where_help_is() -> None:
-    runbook = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "runbook.md"
+    runbook = Path(__file__).resolve().parents[5] / "docs" / "how-to" / "runbook.md"
     anchors = {
         re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^##+ (.*)$", runbook.read_text(), re.M)

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm, Said
-from monitoring.alarms.alike import Numbers
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.alarm_states import PrometheusAlarms
-from platforms.kubernetes.counters import PrometheusCounters
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.rule import Watched
-from rollout.core.catalogue import KNOWN
-from rollout.core.errors import Unreachable
-from rollout.core.failing import Counted
-from rollout.core.plan import ERRORS, Plan, Step
-from rollout.core.state import Phase, RolloutState
-from services.alarms import JudgedAlarms
+from modelstack.monitoring.alarms.alarm import Alarm, Said
+from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
+from modelstack.platforms.kubernetes.counters import PrometheusCounters
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.rule import Watched
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.failing import Counted
+from modelstack.rollout.core.plan import ERRORS, Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.alarms import JudgedAlarms
 from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 from tests.rollout.worlds import release
 
@@ -86,7 +86,9 @@ def test_what_fires_of_both_versions_is_told_with_value_threshold_and_since_when
     assert found[0].reason.numbers == {"threshold": 0.01}, "not a number is none"
     firing = alarms(data).all_firing(STATE)
     assert [alarm.measure for alarm in firing] == ["latency", "errors"]
-    assert all(alarm.metrics for alarm in firing), "else nobody answers them: see `monitoring.alarms.response`"
+    assert all(alarm.metrics for alarm in firing), (
+        "else nobody answers them: see `modelstack.monitoring.alarms.response`"
+    )
 
 
 def test_an_alarm_that_only_may_fire_soon_does_not() -> None:

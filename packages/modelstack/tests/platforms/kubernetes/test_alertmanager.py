@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config, wake_url
+from modelstack.platforms.kubernetes.alertmanager import Receiver, alertmanager_config, config, wake_url
 
 WAKE = wake_url("models", "e")
 PAGE, TICKET = Receiver(("oncall@example.org",), "pager"), Receiver(secret="tickets")

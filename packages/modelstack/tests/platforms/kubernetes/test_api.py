@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from platforms.kubernetes.access import Access
-from platforms.kubernetes.answers import Exists, Forbidden, NotFound, Owned
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.kinds import CONFIG_MAP, CRD, NODE, PACKAGE, ROLLOUT, ResourceKind
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.platforms.kubernetes.access import Access
+from modelstack.platforms.kubernetes.answers import Exists, Forbidden, NotFound, Owned
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, CRD, NODE, PACKAGE, ROLLOUT, ResourceKind
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
 from tests.platforms.kubernetes.apiserver import ApiServer
 from tests.platforms.kubernetes.world import ENDPOINT, World
 
@@ -133,7 +133,7 @@ def test_a_group_that_a_real_server_serves_is_told_from_one_that_nobody_brought(
 
 @real
 def test_a_long_list_comes_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platforms.kubernetes.api._PAGE", 2)
+    monkeypatch.setattr("modelstack.platforms.kubernetes.api._PAGE", 2)
     for number in range(5):
         world.api.create(CONFIG_MAP, config(f"one-{number}", "1"))
     assert len([one for one in world.api.list(CONFIG_MAP) if one["metadata"]["name"].startswith("one-")]) == 5

@@ -1,4 +1,6 @@
-"""Approvals in the status of a ModelPackage, next to the verdict; see also tests/platform_contract."""
+"""Approvals in the status of a ModelPackage, next to the verdict; see also
+packages/modelstack/tests/platform_contract.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,18 @@ from typing import Any, cast
 
 import pytest
 
-from infra.providers import kubernetes_trial
-from infra.providers.kubernetes_trial import KubernetesRolloutProvider
-from pipeline.pack import Registered
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.approvals import PackageApprovals
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Attestation
-from rollout.core.errors import RolloutError
-from rollout.core.release import release_id
-from services.approvals import Approval, ApprovalRefused
+from modelstack.pipeline.pack import Registered
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.approvals import PackageApprovals
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.program.providers import kubernetes_trial
+from modelstack.program.providers.kubernetes_trial import KubernetesRolloutProvider
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import release_id
+from modelstack.services.approvals import Approval, ApprovalRefused
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import ENDPOINT, World
 

@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.clock import SystemClock
-from platforms.kubernetes.assembled import Clusters, GatewayReplay
-from platforms.kubernetes.captures import intake
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import ResourceKind
-from platforms.kubernetes.metrics import INTERNAL
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import Busy
-from rollout.core.state import RolloutState
+from modelstack.platforms.clock import SystemClock
+from modelstack.platforms.kubernetes.assembled import Clusters, GatewayReplay
+from modelstack.platforms.kubernetes.captures import intake
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.kinds import ResourceKind
+from modelstack.platforms.kubernetes.metrics import INTERNAL
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.state import RolloutState
 from tests.platforms.http_endpoint import a_gateway
 from tests.platforms.kubernetes.test_captures import line, post
 from tests.rollout.worlds import release

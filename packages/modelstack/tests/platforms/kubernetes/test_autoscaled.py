@@ -10,17 +10,17 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, ResourceKind
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy
-from rollout.core.release import Release
-from rollout.core.state import Phase
-from tests.infra.on_cluster import manifests, run_on_cluster
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.autoscaled import HELD, LEAST, Autoscaler, lower, manifest
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, ROLLOUT, ResourceKind
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase
 from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, TestClock, World, on_both, pair, solo
+from tests.program.on_cluster import manifests, run_on_cluster
 from tests.rollout.worlds import release
 
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.captured import PROBED, REPLAYED
-from platforms.kubernetes.captures import MOST, Captures, Taken, intake, key_of
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.measured import text
-from rollout.core.errors import RolloutError
+from modelstack.monitoring.captured import PROBED, REPLAYED
+from modelstack.platforms.kubernetes.captures import MOST, Captures, Taken, intake, key_of
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.measured import text
+from modelstack.rollout.core.errors import RolloutError
 from tests import captured
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.postgres import Server

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from platforms.kubernetes.api import ServerClock
+from modelstack.platforms.kubernetes.api import ServerClock
 
 NOW = 1764390000.0
 

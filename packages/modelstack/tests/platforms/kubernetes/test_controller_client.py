@@ -7,22 +7,22 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from audit.verification import verify
-from monitoring.predictions import Window
-from platforms.kubernetes import access_token, predictions
-from platforms.kubernetes.answers import Forbidden
-from platforms.kubernetes.audit_records import PostgresRecords
-from platforms.kubernetes.controller_client import ControllerClient
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.prediction_query import PredictionQuery
-from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.listening import Listening
-from platforms.kubernetes.program.process import Process
-from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import app
-from rollout.core.errors import Busy, RolloutError, Unreachable
-from tests.audit.made import Key, chain
+from modelstack.monitoring.predictions import Window
+from modelstack.platforms.kubernetes import access_token, predictions
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.platforms.kubernetes.audit_records import PostgresRecords
+from modelstack.platforms.kubernetes.controller_client import ControllerClient
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.prediction_query import PredictionQuery
+from modelstack.platforms.kubernetes.program.counts import Counts
+from modelstack.platforms.kubernetes.program.listening import Listening
+from modelstack.platforms.kubernetes.program.process import Process
+from modelstack.platforms.kubernetes.program.store import Store
+from modelstack.platforms.kubernetes.program.web import app
+from modelstack.records.audit.verification import verify
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.platforms.kubernetes.labelled import World
+from tests.records.audit.made import Key, chain
 
 KEY = Key()
 ROLLOUT = "5d0c4f6e"

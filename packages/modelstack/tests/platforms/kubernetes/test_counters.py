@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from platforms.kubernetes.counters import PrometheusCounters
-from platforms.kubernetes.prometheus import Prometheus
-from rollout.controller.ports import Quantile, SignalQuery
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations
-from rollout.core.failing import UNANSWERED
-from rollout.core.state import Pivot
-from rollout.judge.metrics import Metric, Tally
-from services.signals import CountedSignals
+from modelstack.platforms.kubernetes.counters import PrometheusCounters
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.rollout.controller.ports import Quantile, SignalQuery
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.failing import UNANSWERED
+from modelstack.rollout.core.state import Pivot
+from modelstack.rollout.judge.metrics import Metric, Tally
+from modelstack.services.signals import CountedSignals
 from tests.platforms.kubernetes.scrapes import START, Envoy, Tsdb, every, played
 
 A, B = "service/models/champion/8080/http", "service/models/challenger/8080/http"

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from platforms.kubernetes import database as module
-from platforms.kubernetes.database import Database, Place
-from platforms.kubernetes.measured import add, counter
-from platforms.kubernetes.schema import MIGRATIONS, allow, forget, keep, kept, prepare, told
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.kubernetes import database as module
+from modelstack.platforms.kubernetes.database import Database, Place
+from modelstack.platforms.kubernetes.measured import add, counter
+from modelstack.platforms.kubernetes.schema import MIGRATIONS, allow, forget, keep, kept, prepare, told
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 from tests.platforms.kubernetes.postgres import Server, new_database
 
 URL = "postgresql://me:p%40ss@db.models:6432/captures?sslmode=require"
@@ -170,8 +170,8 @@ class TestOnPostgres:
     def test_several_processes_prepare_one_empty_database_at_once(self, postgres: Server) -> None:
         new_database(postgres, "fresh")
         program = (
-            "import sys; from platforms.kubernetes.database import Database\n"
-            "from platforms.kubernetes.schema import prepare\n"
+            "import sys; from modelstack.platforms.kubernetes.database import Database\n"
+            "from modelstack.platforms.kubernetes.schema import prepare\n"
             "print(prepare(Database.of(sys.argv[1])))"
         )
         several = [

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from monitoring.bulk import DAY
-from monitoring.drift.watch import Measured
-from platforms.kubernetes.captures import intake
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.monitors import sweep
-from rollout.core.state import Phase, RolloutState
-from services.promises import Member, Promises
+from modelstack.monitoring.bulk import DAY
+from modelstack.monitoring.drift.watch import Measured
+from modelstack.platforms.kubernetes.captures import intake
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.monitors import sweep
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.promises import Member, Promises
 from tests.monitoring.shelf import REFERENCE, ROWS, START, file, moved
 from tests.platforms.kubernetes.labelled import shown
 from tests.rollout.worlds import release

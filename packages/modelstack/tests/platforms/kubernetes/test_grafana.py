@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes.grafana import dashboard
-from services.declaration.panels import PanelSettings
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes.grafana import dashboard
+from modelstack.services.declaration.panels import PanelSettings
 
 SETTINGS = PanelSettings(80, segments=True, objective=Objective(0.999, 0.99, 250, 7 * 86_400, 20))
 MADE = dashboard("flight-delay-prod", "models", SETTINGS)

@@ -6,23 +6,23 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes.guarded import GuardedMoves
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, ResourceKind
-from platforms.kubernetes.moving import MOVE, Move
-from platforms.kubernetes.route_store import RouteStore
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from rollout.controller.controller import Controller
-from rollout.core.errors import Busy, Conflict, Unreachable
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.live import Variant
-from rollout.core.plan import Guard, Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
-from services.declaration.alarm_names import answer_alarms
+from modelstack.platforms.kubernetes.guarded import GuardedMoves
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, ResourceKind
+from modelstack.platforms.kubernetes.moving import MOVE, Move
+from modelstack.platforms.kubernetes.route_store import RouteStore
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.errors import Busy, Conflict, Unreachable
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.live import Variant
+from modelstack.rollout.core.plan import Guard, Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.reason import Reason
+from modelstack.services.declaration.alarm_names import answer_alarms
 from tests.platforms.kubernetes.simulated import killing
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, TestClock, World, on_both, solo
 from tests.rollout.worlds import PERSON

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.kubernetes.increments import Increment, ScrapeTarget, attribute, steps, surplus
+from modelstack.platforms.kubernetes.increments import Increment, ScrapeTarget, attribute, steps, surplus
 
 WIDTH, INTERVAL = 10, 5.0
 

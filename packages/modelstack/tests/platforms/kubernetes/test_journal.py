@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes import journal as module
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.journal import JournalCopy, KubernetesJournal
-from platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
-from rollout.core.errors import Conflict, RolloutError, Unreachable
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes import journal as module
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.journal import JournalCopy, KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, ROLLOUT
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.world import ENDPOINT, World
 from tests.rollout.worlds import release
 

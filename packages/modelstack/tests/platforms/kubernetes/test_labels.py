@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.labels import MOST, take_labels
-from rollout.core.errors import RolloutError, Unreachable
-from services.batches import quality
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.platforms.kubernetes.labels import MOST, take_labels
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.services.batches import quality
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.platforms.kubernetes.postgres import Server

@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.kubernetes.metrics import EDGES, EDGES_APART, nearest_edge
-from rollout.core.catalogue import KNOWN
-from rollout.judge.metrics import Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.platforms.kubernetes.metrics import EDGES, EDGES_APART, nearest_edge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 P99 = KNOWN["latency_p99"]
 
 
@@ -46,7 +46,7 @@ def proxy(text: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["localcloud/src/localcloud/cluster/manifests/gateway.yaml", "docs/how-to/kubernetes.md"]
+    "name", ["packages/localcloud/src/localcloud/cluster/manifests/gateway.yaml", "docs/how-to/kubernetes.md"]
 )
 def test_the_cluster_here_and_the_docs_have_the_bounds(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.measured import add, counter, gauge, tell, text
-from rollout.core.errors import Unreachable
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.measured import add, counter, gauge, tell, text
+from modelstack.rollout.core.errors import Unreachable
 
 
 def samples(store: Database, *endpoints: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

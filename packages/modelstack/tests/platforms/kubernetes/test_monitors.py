@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from monitoring.drift.watch import Measured
-from platforms.kubernetes import monitors as module
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.monitors import Monitors
-from platforms.kubernetes.rounds import Rounds
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.state import RolloutState
-from services.measuring import Measuring
-from services.promises import Promises, remembered
+from modelstack.monitoring.drift.watch import Measured
+from modelstack.platforms.kubernetes import monitors as module
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.monitors import Monitors
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.measuring import Measuring
+from modelstack.services.promises import Promises, remembered
 from tests.monitoring.shelf import REFERENCE
 from tests.platforms.kubernetes.labelled import DECLARED, FORM, ROLLOUT, World
 from tests.rollout.worlds import release

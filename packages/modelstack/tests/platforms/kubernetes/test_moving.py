@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.moving import Move, MoveStatus, decided
-from rollout.core.plan import Guard
+from modelstack.platforms.kubernetes.moving import Move, MoveStatus, decided
+from modelstack.rollout.core.plan import Guard
 
 ALARM = "flight-delay-test-v-a-5xx"
 MOVE = Move.begun("w-large", Guard("canary", 20, 60, (ALARM,), 1800), 2, 1000.0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from platforms.kubernetes.journal import KubernetesJournal, copied_journal
-from platforms.kubernetes.kinds import DEPLOYMENT, EVENT, ROLLOUT
-from platforms.kubernetes.not_serving import ServingCheck
-from platforms.kubernetes.notify import KubernetesNotify
-from platforms.kubernetes.rollout_status import conditions_of
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.controller.outbox import Outbox
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes.journal import KubernetesJournal, copied_journal
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, EVENT, ROLLOUT
+from modelstack.platforms.kubernetes.not_serving import ServingCheck
+from modelstack.platforms.kubernetes.notify import KubernetesNotify
+from modelstack.platforms.kubernetes.rollout_status import conditions_of
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.world import ENDPOINT, TestClock, World, on_both, solo
 from tests.rollout.worlds import release
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import EVENT, ROLLOUT
-from platforms.kubernetes.notify import MESSAGE, KubernetesNotify, Webhook, cluster_event
-from rollout.controller.notice import notice
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.event import Event
-from rollout.reason import Reason
+from modelstack.platforms.kubernetes.kinds import EVENT, ROLLOUT
+from modelstack.platforms.kubernetes.notify import MESSAGE, KubernetesNotify, Webhook, cluster_event
+from modelstack.rollout.controller.notice import notice
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.reason import Reason
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.fake_api import FakeApi
 

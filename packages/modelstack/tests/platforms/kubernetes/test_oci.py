@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.oci import (
+from modelstack.platforms.kubernetes.oci import (
     MANIFEST_TYPE,
     PAUSES,
     OciError,
@@ -20,9 +20,9 @@ from platforms.kubernetes.oci import (
     pinned,
     sha256,
 )
-from platforms.kubernetes.registry_store import refer, referrers
-from serving.registry import Repository
-from serving.registry_protocol import Login
+from modelstack.platforms.kubernetes.registry_store import refer, referrers
+from modelstack.serving.registry import Repository
+from modelstack.serving.registry_protocol import Login
 from tests.platforms.kubernetes.certificates import certificate
 from tests.platforms.kubernetes.real_registry import LOGIN, running
 from tests.serving.shelf import Shelf, shelf
@@ -192,7 +192,7 @@ def test_one_that_says_another_digest_than_it_was_given_is_noticed(at: Shelf) ->
 
 
 def test_an_endless_answer_is_cut_off(at: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platforms.kubernetes.oci.LONGEST", 5000)
+    monkeypatch.setattr("modelstack.platforms.kubernetes.oci.LONGEST", 5000)
     with pytest.raises(OciError, match="longer than 5,000 bytes"):
         near(at.host, "m").read(DIGEST)
 

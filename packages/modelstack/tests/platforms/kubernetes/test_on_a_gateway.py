@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
-from platforms.kubernetes import attempts, names
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.gateway import url
-from platforms.kubernetes.kinds import (
+from modelstack.platforms.kubernetes import attempts, names
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.gateway import url
+from modelstack.platforms.kubernetes.kinds import (
     BACKEND_POLICY,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -34,12 +34,12 @@ from platforms.kubernetes.kinds import (
     ROUTE,
     SERVICE,
 )
-from platforms.kubernetes.metrics import cluster as metrics_name
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.sticky import policy, unsettled
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.workloads import SERVICE_NAME
-from rollout.core.errors import Busy, RolloutError
+from modelstack.platforms.kubernetes.metrics import cluster as metrics_name
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.sticky import policy, unsettled
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.workloads import SERVICE_NAME
+from modelstack.rollout.core.errors import Busy, RolloutError
 from tests.clusters import cluster
 from tests.platforms.kubernetes.apiserver import define
 from tests.platforms.kubernetes.stage import until

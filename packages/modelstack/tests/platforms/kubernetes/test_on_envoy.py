@@ -11,24 +11,24 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes import objective_rules
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.alarm_states import PrometheusAlarms
-from platforms.kubernetes.counters import PrometheusCounters
-from platforms.kubernetes.grafana import dashboard
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.rule import Watched
-from rollout.controller.ports import SignalQuery
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations
-from rollout.core.failing import UNANSWERED
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.plan import ERRORS, Plan, Step
-from rollout.core.state import Phase, Pivot, RolloutState
-from services.alarms import JudgedAlarms
-from services.declaration.panels import PanelSettings
-from services.signals import CountedSignals
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes import objective_rules
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
+from modelstack.platforms.kubernetes.counters import PrometheusCounters
+from modelstack.platforms.kubernetes.grafana import dashboard
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.rule import Watched
+from modelstack.rollout.controller.ports import SignalQuery
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.failing import UNANSWERED
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.plan import ERRORS, Plan, Step
+from modelstack.rollout.core.state import Phase, Pivot, RolloutState
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.declaration.panels import PanelSettings
+from modelstack.services.signals import CountedSignals
 from tests.platforms.kubernetes.stage import CLUSTERS, SILENT, Stage, stage, until
 from tests.platforms.kubernetes.test_grafana import queries
 from tests.rollout.worlds import release

@@ -9,17 +9,17 @@ from uuid import uuid4
 import boto3
 import pytest
 
-from pipeline.pack import SealedPackage
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.buckets import BucketError, check
-from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.package_store import ClusterPackageStore
-from platforms.kubernetes.versions import ModelPackages
-from provenance.key_pair import KeyPair
-from rollout.core.errors import Unreachable
-from services.package_registry import PackageRegistry, ReleaseRecord, publish, take, verify_past
-from services.package_registry import check as check_package
-from services.sealed_packages import Gone, RegistryError
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.buckets import BucketError, check
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.platforms.kubernetes.package_store import ClusterPackageStore
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.package_registry import PackageRegistry, ReleaseRecord, publish, take, verify_past
+from modelstack.services.package_registry import check as check_package
+from modelstack.services.sealed_packages import Gone, RegistryError
 from tests.cli.registered import ClusterApi
 from tests.listening import Quiet, listening
 from tests.pipeline.conftest import moto_url

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.packages import member
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.release import Release
-from services.sealed_packages import METRICS, REFERENCE
+from modelstack.platforms.kubernetes.packages import member
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.release import Release
+from modelstack.services.sealed_packages import METRICS, REFERENCE
 from tests.rollout.worlds import release as make_release
 from tests.serving.shelf import Shelf, shelf
 

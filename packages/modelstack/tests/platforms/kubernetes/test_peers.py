@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from platforms.kubernetes.kinds import DEPLOYMENT, POD, ROUTE
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.controller.controller import Controller
-from rollout.core.errors import Busy
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, POD, ROUTE
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.errors import Busy
 from tests.platforms.kubernetes.simulated import CONFIGS, PAIR, A, B, Cluster, ends
 from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, World, pair, solo
 from tests.rollout.worlds import PERSON
 
 WORLDS = IN_MEMORY
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[5]
 PAGE = ROOT / "docs/reference/peers.md"
 COMPLAINTS = {
     *("kserve#5983", "kserve#5335", "kserve#2130", "flagger#1857", "flagger#1647", "flagger#453", "flagger#616"),
@@ -43,7 +43,7 @@ def test_every_complaint_has_a_row_and_every_row_names_tests_that_are_there() ->
     told = {f"{name}#{number}" for name, number in re.findall(r"\[(?:[\w-]+/)?([\w-]+)#(\d+)\]", text)}
     assert told == COMPLAINTS
     for row in (line for line in text.splitlines() if line.startswith("| [")):
-        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        named = re.findall(r"`(packages/modelstack/tests[\w/]+\.py)::(\w+)`", row)
         assert named, row
         for path, name in named:
             assert name in functions_of(path), f"{path}::{name}"

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from monitoring.predictions import EVER, MOST, Window
-from platforms.kubernetes import predictions
-from platforms.kubernetes.captures import intake
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.prediction_query import PredictionQuery
-from rollout.core.errors import RolloutError
+from modelstack.monitoring.predictions import EVER, MOST, Window
+from modelstack.platforms.kubernetes import predictions
+from modelstack.platforms.kubernetes.captures import intake
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.prediction_query import PredictionQuery
+from modelstack.rollout.core.errors import RolloutError
 from tests.captured import line
 from tests.platforms.kubernetes.labelled import World
 

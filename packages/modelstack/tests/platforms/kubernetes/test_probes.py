@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import CONFIG_MAP, ResourceKind
-from platforms.kubernetes.probes import Probes, through_gateways
-from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.release import Release
-from services.invoke import Request, Response
-from services.measuring import Measuring
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, ResourceKind
+from modelstack.platforms.kubernetes.probes import Probes, through_gateways
+from modelstack.platforms.kubernetes.program.counts import Counts
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.release import Release
+from modelstack.services.invoke import Request, Response
+from modelstack.services.measuring import Measuring
 from tests.platforms.http_endpoint import a_gateway
 from tests.platforms.kubernetes.certificates import authority
 from tests.platforms.kubernetes.test_assembled import Cluster

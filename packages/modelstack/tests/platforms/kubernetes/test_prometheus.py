@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from platforms.kubernetes.answers import Forbidden
-from platforms.kubernetes.prometheus import Prometheus, Samples
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.platforms.kubernetes.prometheus import Prometheus, Samples
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 MATRIX: dict[str, Any] = {"resultType": "matrix", "result": []}
 

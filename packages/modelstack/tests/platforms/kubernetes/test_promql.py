@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from platforms.kubernetes.alarm_rules import counts
-from platforms.kubernetes.promql import rise, scraped
-from platforms.kubernetes.rule import Watched
+from modelstack.platforms.kubernetes.alarm_rules import counts
+from modelstack.platforms.kubernetes.promql import rise, scraped
+from modelstack.platforms.kubernetes.rule import Watched
 from tests.platforms.kubernetes.test_alarm_rules import TARGET, promtool
 
 OLD, NEW = "9000+10x40", "0+10x40"  # the uptime of a process, each 10 s

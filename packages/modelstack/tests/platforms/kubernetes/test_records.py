@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from audit.record import Signed
-from audit.verification import verify
-from platforms.kubernetes.audit_records import PostgresRecords
-from platforms.kubernetes.database import Database
-from tests.audit.made import Key, chain
+from modelstack.platforms.kubernetes.audit_records import PostgresRecords
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.records.audit.record import Signed
+from modelstack.records.audit.verification import verify
 from tests.platforms.kubernetes.killed import killed_after
 from tests.platforms.kubernetes.postgres import Server
+from tests.records.audit.made import Key, chain
 
 pytestmark = pytest.mark.needs("postgresql")
 KEY = Key()

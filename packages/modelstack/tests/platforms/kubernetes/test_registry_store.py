@@ -10,18 +10,18 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline import archive, origin
-from pipeline.pack import SealedPackage
-from platforms.kubernetes import artifacts
-from platforms.kubernetes.oci import MANIFEST_TYPE, OciError, OciRepository
-from platforms.kubernetes.packages import member
-from platforms.kubernetes.registry_store import RegistryPackageStore, refer
-from provenance.envelope import SignatureError
-from provenance.evidence import MODEL, PROVENANCE, sign
-from provenance.key_pair import KeyPair
-from rollout.core.errors import RolloutError, Unreachable
-from services.package_registry import PackageRegistry, ReleaseRecord, check, publish
-from services.sealed_packages import REFERENCE, Unsigned
+from modelstack.pipeline import archive, origin
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.kubernetes import artifacts
+from modelstack.platforms.kubernetes.oci import MANIFEST_TYPE, OciError, OciRepository
+from modelstack.platforms.kubernetes.packages import member
+from modelstack.platforms.kubernetes.registry_store import RegistryPackageStore, refer
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.evidence import MODEL, PROVENANCE, sign
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.services.package_registry import PackageRegistry, ReleaseRecord, check, publish
+from modelstack.services.sealed_packages import REFERENCE, Unsigned
 from tests.platforms.kubernetes.real_registry import running
 from tests.rollout.worlds import release as make_release
 from tests.services.memory import MemoryDocuments

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from localcloud.testing import free_port
-from platforms.kubernetes.invoke import GatewayInvoke
-from rollout.core.errors import Busy
-from rollout.core.state import Replayed
+from modelstack.platforms.kubernetes.invoke import GatewayInvoke
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.state import Replayed
 from tests.machine import envoy
 from tests.platforms.http_endpoint import Gateway, a_gateway
 from tests.platforms.kubernetes.stage import address, cluster_of, listener, program, until

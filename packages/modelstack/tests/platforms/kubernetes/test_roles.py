@@ -6,17 +6,12 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.kubernetes import source
-from infra.kubernetes.controller import manifests as controller_manifests
-from infra.kubernetes.promotion import manifests
-from infra.kubernetes.rights import own_rights, workload_rights
-from platforms.kubernetes.answers import Forbidden
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import manifest as autoscaler
-from platforms.kubernetes.crds import definitions
-from platforms.kubernetes.journal import JournalCopy, copied_journal
-from platforms.kubernetes.kinds import (
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.autoscaled import manifest as autoscaler
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.journal import JournalCopy, copied_journal
+from modelstack.platforms.kubernetes.kinds import (
     AUTOSCALER,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -28,16 +23,21 @@ from platforms.kubernetes.kinds import (
     SECRET,
     ResourceKind,
 )
-from platforms.kubernetes.names import CONTROLLER, MANAGER, Names, journal_copy
-from platforms.kubernetes.program.lease import Lease
-from platforms.kubernetes.rules import rules
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.signing import audit_secret_name, key_pair, secret_name
-from platforms.kubernetes.versions import ModelPackages
-from rollout.core.state import RolloutState
-from tests.infra.on_cluster import release
+from modelstack.platforms.kubernetes.names import CONTROLLER, MANAGER, Names, journal_copy
+from modelstack.platforms.kubernetes.program.lease import Lease
+from modelstack.platforms.kubernetes.rules import rules
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.signing import audit_secret_name, key_pair, secret_name
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.kubernetes import source
+from modelstack.program.kubernetes.controller import manifests as controller_manifests
+from modelstack.program.kubernetes.promotion import manifests
+from modelstack.program.kubernetes.rights import own_rights, workload_rights
+from modelstack.rollout.core.state import RolloutState
 from tests.platforms.kubernetes.apiserver import ApiServer, Impersonating, define
 from tests.platforms.kubernetes.world import ENDPOINT, World
+from tests.program.on_cluster import release
 
 pytestmark = [pytest.mark.needs("apiserver"), pytest.mark.slow]
 ROLE = ResourceKind("rbac.authorization.k8s.io/v1", "Role", "roles")

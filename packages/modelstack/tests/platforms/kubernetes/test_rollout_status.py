@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.rollout_status import rollout_status
-from rollout.core.state import Phase, RolloutState
-from rollout.core.transitions import begin, to_step
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.rollout_status import rollout_status
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.transitions import begin, to_step
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.platforms.kubernetes.world import ENDPOINT, World, on_both
 from tests.rollout.worlds import PLAN, release
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.kubernetes.rules import config_of, lingering, rules, weights
-from platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.rules import config_of, lingering, rules, weights
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
 
 A, B, C = Backend("v-a", "w-a"), Backend("v-b", "w-b"), Backend("v-c", "w-c")
 ALONE, PAIR, SHADOW = ServingConfig("w-a", A), ServingConfig("p", A, B), ServingConfig("s", A, B, 30)

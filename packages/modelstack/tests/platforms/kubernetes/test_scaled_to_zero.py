@@ -10,18 +10,18 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes import names
-from platforms.kubernetes.journal import KubernetesJournal, copied_journal
-from platforms.kubernetes.kinds import DEPLOYMENT, POD
-from platforms.kubernetes.scaled_to_zero import scale_to_zero, unneeded
-from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy
-from rollout.core.event import Event
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.journal import KubernetesJournal, copied_journal
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, POD
+from modelstack.platforms.kubernetes.scaled_to_zero import scale_to_zero, unneeded
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, TestClock, World, on_both, pair, solo
 from tests.rollout.worlds import release
 

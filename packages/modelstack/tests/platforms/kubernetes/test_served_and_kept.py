@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from platforms.kubernetes.captures import Captures, intake
-from platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.captures import Captures, intake
+from modelstack.platforms.kubernetes.database import Database
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.labelled import ROLLOUT, World
 from tests.platforms.kubernetes.test_assembled import Cluster, gate

@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes.answers import Exists
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import SECRET
-from platforms.kubernetes.signing import PRIVATE, PUBLIC, key_pair, secret_name
-from provenance.envelope import enclose, opened
-from provenance.key_pair import KeyPair
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.answers import Exists
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import SECRET
+from modelstack.platforms.kubernetes.signing import PRIVATE, PUBLIC, key_pair, secret_name
+from modelstack.records.provenance.envelope import enclose, opened
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.errors import RolloutError
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from localcloud.testing import free_port
-from platforms.kubernetes.alarm_rules import group
-from platforms.kubernetes.rule import Watched, rule_file
+from modelstack.platforms.kubernetes.alarm_rules import group
+from modelstack.platforms.kubernetes.rule import Watched, rule_file
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.stage import program, until
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
-from services.measuring import Measuring
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.measuring import Measuring
 
 MEASURING = Measuring(5, 0.1, 7, 2.5, 0.2, 0.02, ("carrier",), 9, 4)
 SPEC = RolloutSpec(

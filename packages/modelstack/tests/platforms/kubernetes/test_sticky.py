@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from platforms.kubernetes.gateway import taking
-from platforms.kubernetes.kinds import PATCH_POLICY
-from platforms.kubernetes.sticky import policy
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy
+from modelstack.platforms.kubernetes.gateway import taking
+from modelstack.platforms.kubernetes.kinds import PATCH_POLICY
+from modelstack.platforms.kubernetes.sticky import policy
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy
 from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, World, on_both, pair, solo
 
 OLD, NEW = solo("w-old", "v-old"), solo("w-new", "v-new")

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, SkipTrial
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, SkipTrial
 from tests.platforms.kubernetes.test_autoscaled import says
 from tests.platforms.kubernetes.test_guarded import Scene
 from tests.platforms.kubernetes.world import ENDPOINT, IN_MEMORY, TestClock, World, solo

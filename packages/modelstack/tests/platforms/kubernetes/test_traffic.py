@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
-from platforms.kubernetes.route import ASKED
-from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import Busy, RolloutError
-from rollout.core.fault import at_fault
-from rollout.core.live import Variant
-from rollout.core.release import Release
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, ROUTE, SERVICE
+from modelstack.platforms.kubernetes.route import ASKED
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.rollout.core.fault import at_fault
+from modelstack.rollout.core.live import Variant
+from modelstack.rollout.core.release import Release
 from tests.platforms.kubernetes.world import CRASH, ENDPOINT, IN_MEMORY, PULL, TestClock, World, on_both, pair, solo
 
 WORLDS = IN_MEMORY

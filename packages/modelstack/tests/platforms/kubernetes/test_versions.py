@@ -5,17 +5,17 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.pack import Registered
-from platforms.kubernetes.answers import Exists
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
-from platforms.kubernetes.names import labels_of
-from platforms.kubernetes.signing import key_pair, secret_name
-from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Attestation
-from rollout.core.errors import Busy, RolloutError
-from services.sealed_packages import RegistryError
-from services.versions import PENDING
+from modelstack.pipeline.pack import Registered
+from modelstack.platforms.kubernetes.answers import Exists
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import NAMESPACE, PACKAGE, SECRET
+from modelstack.platforms.kubernetes.names import labels_of
+from modelstack.platforms.kubernetes.signing import key_pair, secret_name
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.services.sealed_packages import RegistryError
+from modelstack.services.versions import PENDING
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import TestClock, World
 

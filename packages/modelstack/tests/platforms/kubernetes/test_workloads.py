@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD
-from platforms.kubernetes.serving_config import Backend
-from platforms.kubernetes.workloads import SERVICE_NAME, Lacking, happened, lacking, ready_endpoints
-from rollout.core.errors import Unreachable
-from rollout.core.fault import at_fault
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD
+from modelstack.platforms.kubernetes.serving_config import Backend
+from modelstack.platforms.kubernetes.workloads import SERVICE_NAME, Lacking, happened, lacking, ready_endpoints
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.fault import at_fault
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.rollout.worlds import release
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import (
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     ENDPOINT_SLICE,
@@ -31,11 +31,11 @@ from platforms.kubernetes.kinds import (
     SERVICE,
     ResourceKind,
 )
-from platforms.kubernetes.rules import weights
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.sticky import policy
-from platforms.kubernetes.workloads import SERVICE_NAME
+from modelstack.platforms.kubernetes.rules import weights
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.sticky import policy
+from modelstack.platforms.kubernetes.workloads import SERVICE_NAME
 
 IN_MEMORY = ["memory"]
 BOTH = [*IN_MEMORY, pytest.param("real", marks=[pytest.mark.needs("apiserver"), pytest.mark.slow])]

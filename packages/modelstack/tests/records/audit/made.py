@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from audit.chain import Chain
-from audit.record import Entry, RecordKind, Signed
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import Entry, RecordKind, Signed
 
 ENDPOINT = "flight-delay-prod"
 WHO = "arn:aws:iam::000000000000:user/ada"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from audit.chain import MOST_BYTES, Chain
-from audit.record import Entry, RecordKind
-from tests.audit.made import ENDPOINT, WHO, chain
+from modelstack.records.audit.chain import MOST_BYTES, Chain
+from modelstack.records.audit.record import Entry, RecordKind
+from tests.records.audit.made import ENDPOINT, WHO, chain
 
 
 def test_each_record_has_the_next_number_and_the_digest_of_the_one_before() -> None:

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from audit.record import AuditRecord, RecordKind, Signed, canonical, plain
-from tests.audit.made import ENDPOINT, WHO
+from modelstack.records.audit.record import AuditRecord, RecordKind, Signed, canonical, plain
+from tests.records.audit.made import ENDPOINT, WHO
 
 RECORD = AuditRecord(
     1, "2026-01-02T03:04:05.678Z", ENDPOINT, RecordKind.VERDICT, WHO, {"release": "b", "said": "ä\n\ud800"}

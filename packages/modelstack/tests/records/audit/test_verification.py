@@ -10,11 +10,11 @@ from functools import cache
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from audit.chain import Chain
-from audit.record import AuditRecord, RecordKind, Signed
-from audit.signature import ORDER, lowered
-from audit.verification import RecordFault, TamperedRecord, verify
-from tests.audit.made import ENDPOINT, Key, chain, lines
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import AuditRecord, RecordKind, Signed
+from modelstack.records.audit.signature import ORDER, lowered
+from modelstack.records.audit.verification import RecordFault, TamperedRecord, verify
+from tests.records.audit.made import ENDPOINT, Key, chain, lines
 
 COUNT = 6
 KEY = Key()

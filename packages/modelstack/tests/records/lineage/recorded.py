@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from audit.record import AuditRecord, RecordKind, moment
-from provenance.facts import Builder, Facts
-from records.lineage.facts import LineageVersion, Stack
-from records.lineage.graph import Graph
-from records.lineage.package import lineage
-from tests.provenance.conftest import FACTS
+from modelstack.records.audit.record import AuditRecord, RecordKind, moment
+from modelstack.records.lineage.facts import LineageVersion, Stack
+from modelstack.records.lineage.graph import Graph
+from modelstack.records.lineage.package import lineage
+from modelstack.records.provenance.facts import Builder, Facts
+from tests.records.provenance.conftest import FACTS
 
 DIGEST, OTHER = FACTS.package.digest, "sha256:" + "9" * 64
 OURS, THEIRS = "8ead519c468b", "9" * 12

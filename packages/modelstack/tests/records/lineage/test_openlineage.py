@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from audit.record import RecordKind
-from records.lineage.openlineage import SCHEMA, Event, events
-from records.lineage.package import lineage
-from tests.provenance.conftest import FACTS
+from modelstack.records.audit.record import RecordKind
+from modelstack.records.lineage.openlineage import SCHEMA, Event, events
+from modelstack.records.lineage.package import lineage
 from tests.records.lineage.recorded import ADVANCE, BOB, DEV, DIGEST, OURS, PROD, at, graph, records
+from tests.records.provenance.conftest import FACTS
 
 ARCHIVE = {"namespace": "s3://artifacts", "name": "packages/aa/model.tar.gz"}
 

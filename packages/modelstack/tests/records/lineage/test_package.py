@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from audit.record import RecordKind
-from provenance.facts import Builder
-from records.lineage.facts import Stack, version_name
-from records.lineage.graph import ACTORS, Edge, Graph
-from records.lineage.package import lineage
-from tests.provenance.conftest import FACTS, UNKNOWN
+from modelstack.records.audit.record import RecordKind
+from modelstack.records.lineage.facts import Stack, version_name
+from modelstack.records.lineage.graph import ACTORS, Edge, Graph
+from modelstack.records.lineage.package import lineage
+from modelstack.records.provenance.facts import Builder
 from tests.records.lineage.recorded import (
     ADA,
     BOB,
@@ -30,6 +29,7 @@ from tests.records.lineage.recorded import (
     records,
     retrained,
 )
+from tests.records.provenance.conftest import FACTS, UNKNOWN
 
 
 def edges(found: Graph, *kinds: str) -> list[Edge]:

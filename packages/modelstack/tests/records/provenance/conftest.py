@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import archive
-from provenance.facts import (
+from modelstack.pipeline import archive
+from modelstack.records.provenance.facts import (
     Builder,
     DataFile,
     Dependency,
@@ -20,7 +20,7 @@ from provenance.facts import (
     SealedArchive,
     Source,
 )
-from provenance.key_pair import KeyPair
+from modelstack.records.provenance.key_pair import KeyPair
 
 FACTS = Facts(
     package=SealedArchive("sha256:" + "a" * 64, 907_123, "b" * 64),

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from provenance.bom import bom
-from provenance.facts import Facts
-from tests.provenance.conftest import FACTS
+from modelstack.records.provenance.bom import bom
+from modelstack.records.provenance.facts import Facts
+from tests.records.provenance.conftest import FACTS
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 from markdown_it import MarkdownIt
 
-from provenance.card import markdown, sagemaker
-from provenance.facts import DataFile, Facts
-from tests.provenance.conftest import FACTS, UNKNOWN
+from modelstack.records.provenance.card import markdown, sagemaker
+from modelstack.records.provenance.facts import DataFile, Facts
+from tests.records.provenance.conftest import FACTS, UNKNOWN
 
 
 def content(facts: Facts) -> Any:

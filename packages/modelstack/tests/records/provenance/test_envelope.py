@@ -12,9 +12,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from provenance.envelope import ORDER, SignatureError, enclose, key_id, opened, pem_of, pre_authentication
-from provenance.facts import canonical
-from provenance.key_pair import KeyPair
+from modelstack.records.provenance.envelope import (
+    ORDER,
+    SignatureError,
+    enclose,
+    key_id,
+    opened,
+    pem_of,
+    pre_authentication,
+)
+from modelstack.records.provenance.facts import canonical
+from modelstack.records.provenance.key_pair import KeyPair
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1"}'
 

@@ -9,12 +9,12 @@ from random import Random
 import pytest
 
 from bench.mutants import KINDS, Signed, mutants, signed
-from provenance import evidence
-from provenance.envelope import SignatureError
-from provenance.evidence import Attestation, documents, sign, verify_file
-from provenance.facts import Facts
-from provenance.key_pair import KeyPair
-from tests.provenance.conftest import FACTS, about
+from modelstack.records.provenance import evidence
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.records.provenance.evidence import Attestation, documents, sign, verify_file
+from modelstack.records.provenance.facts import Facts
+from modelstack.records.provenance.key_pair import KeyPair
+from tests.records.provenance.conftest import FACTS, about
 
 MEMBERS = {"manifest.json": b'{"files": {}}', "a.json": b"{}", "model.bin": bytes(range(256)) * 8}
 

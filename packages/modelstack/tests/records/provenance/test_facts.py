@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from provenance.facts import Facts, FactsError
-from tests.provenance.conftest import FACTS
+from modelstack.records.provenance.facts import Facts, FactsError
+from tests.records.provenance.conftest import FACTS
 
 
 def test_facts_are_read_back_as_they_were_written(facts: Facts):

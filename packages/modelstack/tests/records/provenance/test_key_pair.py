@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from provenance.key_pair import KeyFileError, KeyPair
+from modelstack.records.provenance.key_pair import KeyFileError, KeyPair
 
 
 def test_a_key_is_made_once_and_is_its_owners_alone(tmp_path: Path):

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from provenance.facts import Builder, DataFile, Facts
-from provenance.reproduction import Change, changes, lacking, recipe_parts, steps, surroundings
-from tests.provenance.conftest import FACTS, UNKNOWN
+from modelstack.records.provenance.facts import Builder, DataFile, Facts
+from modelstack.records.provenance.reproduction import Change, changes, lacking, recipe_parts, steps, surroundings
+from tests.records.provenance.conftest import FACTS, UNKNOWN
 
 
 def test_only_what_differs_is_a_change_and_what_is_there_once_is_one() -> None:
@@ -63,7 +63,7 @@ def test_the_steps_get_commit_config_and_data_and_build_it() -> None:
     )
     assert told[4].startswith("# weather.csv, 1,900,000 bytes, sha256 333")
     assert told[4].endswith("of unknown origin")
-    assert '-m pipeline build --parameters \'{"learning_rate":0.1,' in told[5]
+    assert '-m modelstack.pipeline build --parameters \'{"learning_rate":0.1,' in told[5]
 
 
 @pytest.mark.parametrize(("origin", "begins"), [("data/my file.csv", "sha256sum 'data/my file.csv'  # x.csv")])

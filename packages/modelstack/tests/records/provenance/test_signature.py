@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import archive
-from provenance.envelope import enclose
-from provenance.facts import canonical
-from provenance.key_pair import KeyPair
-from provenance.signature import signed_digest, statement
-from provenance.statement import StatementError
+from modelstack.pipeline import archive
+from modelstack.records.provenance.envelope import enclose
+from modelstack.records.provenance.facts import canonical
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.records.provenance.signature import signed_digest, statement
+from modelstack.records.provenance.statement import StatementError
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from provenance.facts import Facts, canonical
-from provenance.statement import StatementError, documents_of, package_of, statement
-from tests.provenance.conftest import FACTS, UNKNOWN
+from modelstack.records.provenance.facts import Facts, canonical
+from modelstack.records.provenance.statement import StatementError, documents_of, package_of, statement
+from tests.records.provenance.conftest import FACTS, UNKNOWN
 
 DOCUMENTS = {"card.md": b"# Card", "bom.cdx.json": b"{}"}
 

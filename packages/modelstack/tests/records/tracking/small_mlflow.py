@@ -1,6 +1,6 @@
 """A small MLflow in memory over real HTTP, with failures on request.
 
-It is as strict and as idempotent as the real server, which `tests/e2e/test_mlflow_story.py` checks.
+It is as strict and as idempotent as the real server, which `packages/modelstack/tests/e2e/test_mlflow_story.py` checks.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from platforms.aws.mlflow import address, mlflow, signed
-from tests.tracking.small_mlflow import small_mlflow
-from tracking.connection import Connection, MlflowError, Refused, Silent, bearer
+from modelstack.platforms.aws.mlflow import address, mlflow, signed
+from modelstack.records.tracking.connection import Connection, MlflowError, Refused, Silent, bearer
+from tests.records.tracking.small_mlflow import small_mlflow
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI"}
 SERVER = "arn:aws:sagemaker:eu-west-1:111122223333:mlflow-tracking-server/flight-delay-prod-mlflow"

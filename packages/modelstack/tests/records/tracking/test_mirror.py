@@ -9,18 +9,18 @@ from functools import cache
 
 import pytest
 
-from provenance.facts import SealedArchive
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from tests.provenance.conftest import FACTS, UNKNOWN
+from modelstack.records.provenance.facts import SealedArchive
+from modelstack.records.tracking.api import Api, Batch
+from modelstack.records.tracking.build import Build
+from modelstack.records.tracking.connection import Connection, Silent, bearer
+from modelstack.records.tracking.course import courses
+from modelstack.records.tracking.logged import Shelf, log_build
+from modelstack.records.tracking.mirror import SETTLED, WEIGHT, mirror
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from tests.records.provenance.conftest import FACTS, UNKNOWN
+from tests.records.tracking.small_mlflow import SmallMlflow, small_mlflow
 from tests.rollout.worlds import PERSON, PLAN, challenge, challenged, release, served
-from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
-from tracking.api import Api, Batch
-from tracking.build import Build
-from tracking.connection import Connection, Silent, bearer
-from tracking.course import courses
-from tracking.logged import Shelf, log_build
-from tracking.mirror import SETTLED, WEIGHT, mirror
 
 MODEL = "flight-delay-local"
 SHELF = Shelf("flights", MODEL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.controller.agreement import change
-from rollout.core import endings
-from rollout.core.endings import Ignored
-from rollout.core.errors import Conflict
-from rollout.core.state import Phase, RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.core import endings
+from modelstack.rollout.core.endings import Ignored
+from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release, served
 from tests.simulator.platform import MemoryJournal
 

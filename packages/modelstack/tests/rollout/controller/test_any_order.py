@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Guard, Plan, ReplayGate, Step
-from rollout.core.state import Phase, Replayed
-from rollout.judge.metrics import Metric
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Guard, Plan, ReplayGate, Step
+from modelstack.rollout.core.state import Phase, Replayed
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import fresh, release
 
 NAMES = st.sampled_from("abcd")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.endings import Ignored
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.plan import LONGEST
-from rollout.core.state import Phase
+from modelstack.rollout.core.endings import Ignored
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.plan import LONGEST
+from modelstack.rollout.core.state import Phase
 from tests.rollout.worlds import ALARM, PERSON, PLAN, challenged, fresh, release, served
 from tests.simulator.platform import World
 

@@ -10,14 +10,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from rollout.controller.controller import Controller
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.live import Live
-from rollout.core.plan import Plan, Step
-from rollout.core.state import RolloutState
-from rollout.core.transitions import Rejected
-from rollout.judge.metrics import Metric
-from rollout.reason import Reason
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.transitions import Rejected
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, MemoryRegistry, MemoryTraffic, World
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.kinds import Kind
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.kinds import Kind
 from tests.rollout.worlds import ALARM, PLAN, challenged, release
 from tests.simulator.platform import MemoryAlarms, World
 

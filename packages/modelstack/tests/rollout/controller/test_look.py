@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.controller.look import Looker
-from rollout.controller.ports import Quantile, SignalQuery
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from modelstack.rollout.controller.look import Looker
+from modelstack.rollout.controller.ports import Quantile, SignalQuery
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.rollout.worlds import release
 
 P99 = KNOWN["latency_p99"]

@@ -10,14 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rollout.controller.ports import Traffic
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.missing_metrics import RESUMES, is_reduction_due, missing_since, segments
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, Reduction, RolloutState
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.ports import Traffic
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.missing_metrics import RESUMES, is_reduction_due, missing_since, segments
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, Reduction, RolloutState
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PERSON, PLAN, challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryTraffic, World
 

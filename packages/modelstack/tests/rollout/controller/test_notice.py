@@ -9,16 +9,25 @@ from typing import Any
 
 import pytest
 
-from rollout.controller.commands import Commands
-from rollout.controller.notice import SUBJECT, doing, lack, next_steps, notice, release_of, subject_of, waiting
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import Decision, TrialObservations, decide
-from rollout.core.event import Event
-from rollout.core.plan import Plan, ReplayGate, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.notice import (
+    SUBJECT,
+    doing,
+    lack,
+    next_steps,
+    notice,
+    release_of,
+    subject_of,
+    waiting,
+)
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import Decision, TrialObservations, decide
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.plan import Plan, ReplayGate, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import release, served
 
 WORSE = Reason("judge", "errors", "errors worse: 50% \u2260 2%", {"margin": 0.02})

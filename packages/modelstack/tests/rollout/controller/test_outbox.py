@@ -6,10 +6,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from rollout.controller.outbox import Outbox
-from rollout.core.errors import RolloutError
-from rollout.core.event import Event
-from rollout.reason import Reason
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import ALARM, challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify
 

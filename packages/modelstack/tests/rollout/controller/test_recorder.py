@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from audit.record import AuditRecord
-from rollout.controller.recorder import Recorder
-from rollout.core.errors import Conflict, RolloutError, Unreachable
-from rollout.core.state import RolloutState
+from modelstack.records.audit.record import AuditRecord
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.state import RolloutState
 from tests.rollout.worlds import ALARM, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, World
 

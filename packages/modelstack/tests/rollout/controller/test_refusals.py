@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from rollout.controller.controller import Progress
-from rollout.core.endings import MAX_MOVES, Ignored
-from rollout.core.errors import Busy, RolloutError, Unreachable
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard
-from rollout.core.state import Phase, RolloutState
+from modelstack.rollout.controller.controller import Progress
+from modelstack.rollout.core.endings import MAX_MOVES, Ignored
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Guard
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.rollout.worlds import ALARM, PERSON, PLAN, release, served
 from tests.simulator.platform import MemoryJournal, MemoryRegistry, MemoryTraffic, World
 

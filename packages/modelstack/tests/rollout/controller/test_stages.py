@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Guard, Plan, ReplayGate, Step
-from rollout.core.state import Phase, Replayed, RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Guard, Plan, ReplayGate, Step
+from modelstack.rollout.core.state import Phase, Replayed, RolloutState
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import release, served
 from tests.simulator.platform import MemoryReplay, World
 

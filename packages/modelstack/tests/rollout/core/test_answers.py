@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.answers import broken, form_of
+from modelstack.rollout.core.answers import broken, form_of
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from audit.record import AuditRecord
-from rollout.core import audited, event
-from rollout.core.endings import turn_back
-from rollout.core.plan import Step
-from rollout.core.state import RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.records.audit.record import AuditRecord
+from modelstack.rollout.core import audited, event
+from modelstack.rollout.core.endings import turn_back
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, challenge, challenged, release, served
 from tests.simulator.platform import MemoryJournal, World
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from rollout.controller.notice import lack
-from rollout.core.behind import Behind, behind
-from rollout.core.plan import Plan, Step
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.notice import lack
+from modelstack.rollout.core.behind import Behind, behind
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout import worlds
 from tests.simulator.platform import World
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.decision import TrialObservations, decide
-from rollout.core.plan import LONGEST, Plan, ReplayGate, Step
-from rollout.core.state import ON_TRIAL, Phase, Pivot, Reduction, RolloutState
-from rollout.core.transitions import apply, approve
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.decision import TrialObservations, decide
+from modelstack.rollout.core.plan import LONGEST, Plan, ReplayGate, Step
+from modelstack.rollout.core.state import ON_TRIAL, Phase, Pivot, Reduction, RolloutState
+from modelstack.rollout.core.transitions import apply, approve
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import release
 
 ADA = Reason("person", "ada", "looks well")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from audit.record import RecordKind
-from rollout.core.deployments import Difference, at, deployments, differences, latest
-from rollout.reason import Reason
+from modelstack.records.audit.record import RecordKind
+from modelstack.rollout.core.deployments import Difference, at, deployments, differences, latest
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, challenge, challenged, release, served
 from tests.simulator.platform import World
 

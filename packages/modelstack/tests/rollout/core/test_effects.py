@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
-from rollout.core.live import Live, Variant
-from rollout.core.plan import Guard, Plan
-from rollout.core.state import Phase, Requested, Retiring, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.effects import MAX_MOVES, Look, Record, Rest, SetApproval, SetWeights, UseConfig, Wait, due
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.plan import Guard, Plan
+from modelstack.rollout.core.state import Phase, Requested, Retiring, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PLAN, release
 
 FIRES = Reason("alarm", "5xx", "too many")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.endings import Ignored, concluded, turn_back
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.rollout.core.endings import Ignored, concluded, turn_back
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import release
 
 PERSON = Reason("person", "anna", "customers complain")

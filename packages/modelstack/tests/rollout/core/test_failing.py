@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.decision import Decision, TrialObservations, decide
-from rollout.core.failing import FAILED, UNANSWERED, Counted, both_fail, clearly_worse
-from rollout.core.plan import Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.core.transitions import apply
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.decision import Decision, TrialObservations, decide
+from modelstack.rollout.core.failing import FAILED, UNANSWERED, Counted, both_fail, clearly_worse
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.transitions import apply
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import release
 
 TOLERATED = 0.05

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.core.errors import RolloutError
-from rollout.core.fault import at_fault
-from rollout.core.state import RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.fault import at_fault
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PLAN, challenge, challenged, release, served
 from tests.simulator.platform import World
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import ALARM, PLAN, release
 
 WATCH = PLAN.watch_seconds

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rollout.core.event import Event
-from rollout.core.live import Live, Variant
-from rollout.core.lost import LostJournal, refuse_lost, unknown_variants
-from rollout.core.state import RolloutState
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.live import Live, Variant
+from modelstack.rollout.core.lost import LostJournal, refuse_lost, unknown_variants
+from modelstack.rollout.core.state import RolloutState
 from tests.rollout.worlds import release
 
 FULL, NONE = Variant(1, 1, 1), Variant(0, 0, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout.core.plan import Plan, PlanError, Step
+from modelstack.rollout.core.plan import Plan, PlanError, Step
 
 GOOD: dict[str, Any] = {"steps": [{"weight": 10, "bake_seconds": 30}, {"weight": 50, "bake_seconds": 30}]}
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from rollout.core.plan import ReplayGate
-from rollout.core.replay import Examined, ReplayedRequest, examine, judged_replay, outcome, summed, unchecked
-from rollout.core.state import Replayed
+from modelstack.rollout.core.plan import ReplayGate
+from modelstack.rollout.core.replay import Examined, ReplayedRequest, examine, judged_replay, outcome, summed, unchecked
+from modelstack.rollout.core.state import Replayed
 
 SAME = Examined("same")
 

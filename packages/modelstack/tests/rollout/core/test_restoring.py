@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rollout.core.errors import RolloutError
-from rollout.core.restored import Restored
-from rollout.core.restoring import restore
-from rollout.core.state import RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.restoring import restore
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PLAN, challenged, release, served
 
 ADA = Reason("person", "ada", "it sold more", kind=Kind.RESTORED)

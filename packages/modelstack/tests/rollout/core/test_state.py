@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from audit.chain import Chain
-from audit.record import Entry, RecordKind
-from rollout.core.endings import REJECTED_MOST, concluded, turn_back
-from rollout.core.errors import RolloutError
-from rollout.core.plan import Step
-from rollout.core.release import Release
-from rollout.core.state import HISTORY, WAITING, Phase, RolloutState, StateError
-from rollout.core.transitions import begin, clear
-from rollout.core.verdict import Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.rollout.core.endings import REJECTED_MOST, concluded, turn_back
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.plan import Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import HISTORY, WAITING, Phase, RolloutState, StateError
+from modelstack.rollout.core.transitions import begin, clear
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 from tests.rollout.worlds import PLAN, challenged, release, served
 
 

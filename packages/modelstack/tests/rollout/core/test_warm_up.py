@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import TrialObservations, judged
-from rollout.core.plan import ERRORS, Plan, Step
-from rollout.core.state import Phase, RolloutState
-from rollout.core.warm_up import without_cold
-from rollout.judge.metrics import Tally, Window
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import TrialObservations, judged
+from modelstack.rollout.core.plan import ERRORS, Plan, Step
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.warm_up import without_cold
+from modelstack.rollout.judge.metrics import Tally, Window
 from tests.rollout.worlds import release
 
 P99 = KNOWN["latency_p99"]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.catalogue import metric
-from rollout.judge.dependence import Block, Dependence
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.catalogue import metric
+from modelstack.rollout.judge.dependence import Block, Dependence
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
 ANSWERS = 200  # of each version in a block of one window
 

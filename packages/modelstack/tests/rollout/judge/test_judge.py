@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.core import catalogue
-from rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
-from rollout.judge.verdict import Findings, judge
+from modelstack.rollout.core import catalogue
+from modelstack.rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
+from modelstack.rollout.judge.verdict import Findings, judge
 
 ALPHA = 0.05
 ERRORS = Metric("errors", "rate", margin=0.02)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rollout.core.catalogue import KNOWN
-from rollout.judge.evidence import Evidence
-from rollout.judge.finding import LIKELY
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.rates import Rates
-from rollout.judge.verdict import Findings, judge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge.finding import LIKELY
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.rates import Rates
+from modelstack.rollout.judge.verdict import Findings, judge
 
 ERRORS, P99, ACCURACY = (KNOWN[name] for name in ("errors", "latency_p99", "accuracy"))
 FINE = Tally(100, 0)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.core.catalogue import KNOWN
-from rollout.judge.blocks import Column, blocks
-from rollout.judge.dependence import Block, Dependence
-from rollout.judge.evidence import Evidence
-from rollout.judge.means import Means
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.rates import Rates
-from rollout.judge.scale import fit, scaled, unfit
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.blocks import Column, blocks
+from modelstack.rollout.judge.dependence import Block, Dependence
+from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge.means import Means
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.rates import Rates
+from modelstack.rollout.judge.scale import fit, scaled, unfit
+from modelstack.rollout.judge.verdict import judge
 
 ERRORS, LOSS = KNOWN["errors"], KNOWN["log_loss"]
 SCORE = Metric("score", "mean", margin=0.1, better="higher", low=-1, high=3)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.judge.evidence import Evidence
-from rollout.judge.means import Means, log_e_value
-from rollout.judge.metrics import Tally
+from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge.means import Means, log_e_value
+from modelstack.rollout.judge.metrics import Tally
 
 unit = st.floats(0, 1)
 spread = st.lists(st.tuples(unit, st.floats(0.01, 1)), min_size=1, max_size=3)  # values and how likely they are

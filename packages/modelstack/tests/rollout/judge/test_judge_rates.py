@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 
-from rollout.judge.evidence import Evidence
-from rollout.judge.metrics import Tally
-from rollout.judge.rates import Rates, closest, log_e_values
+from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.rollout.judge.rates import Rates, closest, log_e_values
 
 rate = st.floats(0.001, 0.999)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rollout.judge.evidence import Evidence
-from rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
-from rollout.judge.rates import Rates
-from rollout.judge.verdict import Findings, judge
+from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge.metrics import Metric, PromoteWhen, Tally, Window
+from modelstack.rollout.judge.rates import Rates
+from modelstack.rollout.judge.verdict import Findings, judge
 
 ALPHA = 0.05
 ERRORS = Metric("errors", "rate", margin=0.02)

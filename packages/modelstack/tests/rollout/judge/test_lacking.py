@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rollout.core.catalogue import KNOWN
-from rollout.judge.metrics import Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
 pytestmark = pytest.mark.slow
 

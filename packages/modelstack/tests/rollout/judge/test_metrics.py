@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout.judge.metrics import Metric
+from modelstack.rollout.judge.metrics import Metric
 
 
 @pytest.mark.parametrize(

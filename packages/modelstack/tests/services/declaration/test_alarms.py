@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from monitoring.objectives.slo import Objective, rules, still
-from services.declaration.alarms import (
+from modelstack.monitoring.objectives.slo import Objective, rules, still
+from modelstack.services.declaration.alarms import (
     Burn,
     EvidenceRule,
     Silence,

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from cli.view.kept_aside import FOLDERS
-from infra.config.monitoring_settings import MonitoringSettings
-from monitoring.objectives.slo import Objective
-from platforms.aws import panels as aws
-from platforms.aws.metrics import slower_than
-from platforms.kubernetes import panels as kubernetes
-from services.declaration.panels import Panel, PanelSettings, model_input, quality, service
+from modelstack.cli.view.kept_aside import FOLDERS
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.aws import panels as aws
+from modelstack.platforms.aws.metrics import slower_than
+from modelstack.platforms.kubernetes import panels as kubernetes
+from modelstack.program.config.monitoring_settings import MonitoringSettings
+from modelstack.services.declaration.panels import Panel, PanelSettings, model_input, quality, service
 
 OBJECTIVE = Objective(0.999, 0.99, 250, 7 * 86_400, 20)
 SETTINGS = PanelSettings(80, 30, 2, segments=True, objective=OBJECTIVE, max_5xx_rate=0.07)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from cli.errors import OperatorError
-from cli.page import give, say
-from cli.target_options import Command, TargetOptions
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.page import give, say
+from modelstack.cli.target_options import Command, TargetOptions
 
 
 @click.group()
@@ -24,16 +24,16 @@ def show(svg: Path | None) -> None:
     """Show each step: what it follows, takes and gives, when it runs, and what it may cost.
 
     What stands in brackets may lack. A step that is kept by what it is made of runs only if that has changed. All is
-    read from `pipeline/steps.py`, where a step is added in one line.
+    read from `modelstack/pipeline/steps.py`, where a step is added in one line.
     """
-    from pipeline.steps import PIPELINE  # noqa: PLC0415 - only this command needs it
+    from modelstack.pipeline.steps import PIPELINE  # noqa: PLC0415 - only this command needs it
 
     if svg is None:
-        from cli.flow.text import drawn  # noqa: PLC0415
+        from modelstack.cli.flow.text import drawn  # noqa: PLC0415
 
         say(drawn(PIPELINE))
         return
-    from cli.flow.picture import drawn as picture  # noqa: PLC0415
+    from modelstack.cli.flow.picture import drawn as picture  # noqa: PLC0415
 
     try:
         svg.write_text(picture(PIPELINE), encoding="utf-8")
@@ -88,8 +88,8 @@ def compile(  # noqa: PLR0917 - one parameter per option
 
     Nothing is started, and no network is used. See docs/how-to/kubeflow.md.
     """
-    from cli import compiling  # noqa: PLC0415 - only this command needs it
-    from cli.local.stack import Stack  # noqa: PLC0415
+    from modelstack.cli import compiling  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.local.stack import Stack  # noqa: PLC0415
 
     asked = asked or TargetOptions()
     if asked.endpoint:

@@ -7,17 +7,17 @@ import sys
 
 import click
 
-from cli import agreement
-from cli import retrain as retraining
-from cli.errors import OperatorError
-from cli.options import Reason, as_json_option
-from cli.page import page, say
-from cli.rollback import approve as give_approval
-from cli.rollback import clear_rejection, roll_back, to_take_back
-from cli.rollback import skip_trial as let_skip
-from cli.target_options import Command, TargetOptions, find
-from cli.view import render
-from cli.view.snapshot import take
+from modelstack.cli import agreement
+from modelstack.cli import retrain as retraining
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.options import Reason, as_json_option
+from modelstack.cli.page import page, say
+from modelstack.cli.rollback import approve as give_approval
+from modelstack.cli.rollback import clear_rejection, roll_back, to_take_back
+from modelstack.cli.rollback import skip_trial as let_skip
+from modelstack.cli.target_options import Command, TargetOptions, find
+from modelstack.cli.view import render
+from modelstack.cli.view.snapshot import take
 
 _LOOK = ("status", "waiting")  # at what was retrained
 
@@ -79,7 +79,7 @@ def promote(stack: str, yes: bool) -> None:
     It says what serves there, and runs `pulumi up` on STACK, which takes the same bytes and gives them a trial of their
     own. Exits with 1 when the update fails. It refuses while a release is restored on STACK, which then takes nothing.
     """
-    from cli import next_release  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli import next_release  # noqa: PLC0415 - only this command needs it
 
     sys.exit(next_release.promote(stack, sure=yes))
 

@@ -12,15 +12,15 @@ from typing import Any
 import click
 from rich.console import Group
 
-from cli import agreement
-from cli import retrain as retraining
-from cli.errors import OperatorError
-from cli.options import Number, Whole, as_json_option
-from cli.page import page, say
-from cli.platform.choose import platform_of
-from cli.target_options import Command, TargetOptions, find
-from cli.view import budget, kept_aside, render, served, situation
-from cli.view.snapshot import SERVES, with_parts
+from modelstack.cli import agreement
+from modelstack.cli import retrain as retraining
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.options import Number, Whole, as_json_option
+from modelstack.cli.page import page, say
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target_options import Command, TargetOptions, find
+from modelstack.cli.view import budget, kept_aside, render, served, situation
+from modelstack.cli.view.snapshot import SERVES, with_parts
 
 
 @click.command(cls=Command)
@@ -36,7 +36,7 @@ def status(asked: TargetOptions, whole: bool, as_json: bool) -> None:
 
     Exits with 1 when the endpoint is not in service or an alarm fires, and otherwise with 3 when a part cannot be read.
     """
-    from cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
+    from modelstack.cli.view.watching import Looks  # noqa: PLC0415 - it loads the judge, which few commands need
 
     target = find(asked)
     seen = Looks(target)()
@@ -100,10 +100,10 @@ def watch(  # noqa: PLR0917 - one parameter per option
     ends it with 0, and one that was already rejected with 1, at once; standard error says so. With --until-verdict, 2
     when nothing is on trial and none is named: a verdict from before is no answer.
     """
-    from cli import next_release  # noqa: PLC0415 - only this command needs it
-    from cli.view.awaited import Awaited  # noqa: PLC0415
-    from cli.view.watching import Looks  # noqa: PLC0415
-    from cli.view.watching import watch as look_on  # noqa: PLC0415
+    from modelstack.cli import next_release  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.view.awaited import Awaited  # noqa: PLC0415
+    from modelstack.cli.view.watching import Looks  # noqa: PLC0415
+    from modelstack.cli.view.watching import watch as look_on  # noqa: PLC0415
 
     if next_one and rollout:
         raise OperatorError("--next and ROLLOUT both say what to wait for", "Give one of them.", 2)
@@ -136,9 +136,9 @@ def explain(asked: TargetOptions, rollout: str | None, as_json: bool) -> None:
 
     ROLLOUT is the id of a rollout or of its release. The default is the trial under way, or else the last one.
     """
-    from cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
-    from cli.view.narrate import told  # noqa: PLC0415
-    from cli.view.watching import Looks  # noqa: PLC0415
+    from modelstack.cli.view.explain import explain as story_of  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.view.narrate import told  # noqa: PLC0415
+    from modelstack.cli.view.watching import Looks  # noqa: PLC0415
 
     target = find(asked)
     looks = Looks(target, with_packages=False)
@@ -164,7 +164,7 @@ def console(asked: TargetOptions, port: int) -> None:
 
     It only reads: nothing can be changed there.
     """
-    from cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
-    from cli.console.serve import ConsoleServer  # noqa: PLC0415
+    from modelstack.cli.console.pages import Pages  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.console.serve import ConsoleServer  # noqa: PLC0415
 
     ConsoleServer(Pages(find(asked)), port).run(lambda address: say(f"{address}  (Ctrl-C ends it)"))

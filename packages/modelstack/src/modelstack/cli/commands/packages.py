@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 import click
 
-from cli.options import Number, Whole, as_json_option
-from cli.page import say
-from cli.platform.choose import platform_of
-from cli.target import project_root
-from cli.target_options import Command, TargetOptions, find
+from modelstack.cli.options import Number, Whole, as_json_option
+from modelstack.cli.page import say
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import project_root
+from modelstack.cli.target_options import Command, TargetOptions, find
 
 _HERE = "http://127.0.0.1:8080"
 
@@ -31,9 +31,9 @@ def serve(package: Path, port: int, workers: int) -> None:
     """Serve the sealed package PACKAGE on a port, without a cloud, until Ctrl-C.
 
     It is verified first, and answers as a container does: `/invocations`, `/v2/models/model/infer`, `/metrics`. Any
-    package that was built here can be served: `python -m pipeline build` prints where it is.
+    package that was built here can be served: `python -m modelstack.pipeline build` prints where it is.
     """
-    from cli.local import package as packages  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.local import package as packages  # noqa: PLC0415 - only this command needs it
 
     sys.exit(int(packages.serve(package, port, workers) != 0))
 
@@ -71,7 +71,7 @@ def loadtest(  # noqa: PLR0917 - one parameter per option
 
     Exits with 1 when a request was not answered with 200, and shows the first reason for each other status.
     """
-    from cli import loadtest as load  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli import loadtest as load  # noqa: PLC0415 - only this command needs it
 
     wanted, host, verify, sign = load.Load(rate, seconds, connections), "", True, None
     if url is None and asked.was_named:
@@ -115,11 +115,11 @@ def init(estimator: Path | str, table: Path, label: str, at: str | None, name: s
     is copied into `data/`.
 
     The estimator is stored in `model/` with its parameters, not fitted: each training fits it again. The model is built
-    first: trained, evaluated and sealed, as `python -m pipeline build` does. Only then are the files written, and never
-    over a model: `model/` must hold no file. At the end it prints what to type next, and what each further part of a
-    model would buy.
+    first: trained, evaluated and sealed, as `python -m modelstack.pipeline build` does. Only then are the files
+    written, and never over a model: `model/` must hold no file. At the end it prints what to type next, and what each
+    further part of a model would buy.
     """
-    from cli.init import new_model, report  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.init import new_model, report  # noqa: PLC0415 - only this command needs it
 
     progress, root = partial(say, err=True), project_root()
     with _file_of(estimator, progress) as path:
@@ -131,6 +131,6 @@ def _file_of(estimator: Path | str, progress: Callable[[str], None]) -> Abstract
     """An estimator's file, downloaded if it is in MLflow."""
     if isinstance(estimator, Path):
         return nullcontext(estimator)
-    from cli.init.mlflow_model import fetched  # noqa: PLC0415 - only what MLflow has needs it
+    from modelstack.cli.init.mlflow_model import fetched  # noqa: PLC0415 - only what MLflow has needs it
 
     return fetched(estimator, progress)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from cli.errors import OperatorError
-from cli.options import Time, When, Whole, as_json_option
-from cli.page import give, page, say
-from cli.target import NoStack
-from cli.target_options import Command, TargetOptions, find
-from cli.view.releases import journal_state
-from monitoring.predictions import LONGEST, Window
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.options import Time, When, Whole, as_json_option
+from modelstack.cli.page import give, page, say
+from modelstack.cli.target import NoStack
+from modelstack.cli.target_options import Command, TargetOptions, find
+from modelstack.cli.view.releases import journal_state
+from modelstack.monitoring.predictions import LONGEST, Window
 
 _HALF_AN_HOUR, _DAY = 1800.0, 86_400.0
 
@@ -41,7 +41,7 @@ def verify(asked: TargetOptions, key: Path | None, as_json: bool) -> None:
 
     Exits with 1 when a record is not as it was written, and names the first one.
     """
-    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
+    from modelstack.cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
     seen = audit_records.verify(find(asked), key)
     say(json.dumps(audit_records.as_dict(seen), indent=2) if as_json else audit_records.told(seen))
@@ -55,7 +55,7 @@ def export(asked: TargetOptions) -> None:
 
     What is printed can be verified without modelstack.
     """
-    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
+    from modelstack.cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
     for line in audit_records.kept(find(asked)):
         give(line)
@@ -69,7 +69,7 @@ def show(asked: TargetOptions, last: int) -> None:
 
     Nothing is verified: for that, type `modelstack audit verify`.
     """
-    from cli.view import audit_records  # noqa: PLC0415 - only these commands need it
+    from modelstack.cli.view import audit_records  # noqa: PLC0415 - only these commands need it
 
     target = find(asked)
     end = journal_state(target).audit
@@ -98,13 +98,13 @@ def lineage(asked: TargetOptions, digest: str | None, as_json: bool, to: str | N
     did what are those of the registry and the audit record, of this stack and of the others of the project that the
     shell's credentials may read.
     """
-    from cli.lineage.read import read  # noqa: PLC0415 - only this command needs it
-    from cli.lineage.tree import tree  # noqa: PLC0415
+    from modelstack.cli.lineage.read import read  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.lineage.tree import tree  # noqa: PLC0415
 
     graph = read(find(asked), digest)
     if to is not None:
-        from cli.lineage.send import send  # noqa: PLC0415
-        from records.lineage.openlineage import events  # noqa: PLC0415
+        from modelstack.cli.lineage.send import send  # noqa: PLC0415
+        from modelstack.records.lineage.openlineage import events  # noqa: PLC0415
 
         say(send(events(graph), to), err=True)
     if as_json:
@@ -130,8 +130,8 @@ def trace(asked: TargetOptions, id: str, at: When | None, since: When | None, as
 
     What is shown of the package's making is what the stack has signed, and was verified.
     """
-    from cli.trace.read import read  # noqa: PLC0415 - only this command needs it
-    from cli.trace.render import render  # noqa: PLC0415
+    from modelstack.cli.trace.read import read  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.trace.render import render  # noqa: PLC0415
 
     if not 0 < len(id) <= LONGEST:
         raise OperatorError(f"ID has {len(id)} characters; expected are 1 to {LONGEST}", None, 2)

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from cli.errors import OperatorError
-from cli.page import say
-from cli.target_options import Command, TargetOptions
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.page import say
+from modelstack.cli.target_options import Command, TargetOptions
 
 
 @click.command("pr-report", cls=Command)
@@ -38,9 +38,9 @@ def pr_report(asked: TargetOptions, out: Path | None, config: Path | None) -> No
     The comment is written in any case, and its first lines name the cause. A release that is rejected on this stack is
     a warning there.
     """
-    from cli.local.stack import Stack  # noqa: PLC0415 - only this command needs them
-    from cli.report.gather import gather  # noqa: PLC0415
-    from cli.report.page import page  # noqa: PLC0415
+    from modelstack.cli.local.stack import Stack  # noqa: PLC0415 - only this command needs them
+    from modelstack.cli.report.gather import gather  # noqa: PLC0415
+    from modelstack.cli.report.page import page  # noqa: PLC0415
 
     if asked.endpoint:
         raise OperatorError(

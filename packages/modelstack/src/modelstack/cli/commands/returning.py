@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from cli.errors import OperatorError
-from cli.options import Reason
-from cli.page import say
-from cli.target_options import Command, TargetOptions, find
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.options import Reason
+from modelstack.cli.page import say
+from modelstack.cli.target_options import Command, TargetOptions, find
 
 
 @click.command(cls=Command)
@@ -30,7 +30,7 @@ def restore(
     The next `pulumi up` then puts that release on trial, as any other, whatever the checkout has. So does every update
     after it, until `restore --clear`.
     """
-    from cli import restore as restoring  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli import restore as restoring  # noqa: PLC0415 - only this command needs it
 
     if clear == (when is not None):
         raise OperatorError("restore takes either --at, or --clear", "Add --at TIME|DIGEST, or --clear.", 2)
@@ -67,8 +67,8 @@ def reproduce(asked: TargetOptions, digest: str) -> None:
 
     Exits with 1 when the bytes differ, and names the files of the archive, and what differs around the build.
     """
-    from cli import reproduce as reproducing  # noqa: PLC0415 - it loads numpy, and only this command needs it
-    from provenance.reproduction import steps  # noqa: PLC0415
+    from modelstack.cli import reproduce as reproducing  # noqa: PLC0415 - it loads numpy, and only this command needs it
+    from modelstack.records.provenance.reproduction import steps  # noqa: PLC0415
 
     target = find(asked)
     facts = reproducing.facts_of(target, digest)

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 from click.core import ParameterSource
 
-from cli.errors import OperatorError
-from cli.invoke import send
-from cli.options import Day, Delay, Number, Whole, as_json_option
-from cli.page import Page, give, page, say
-from cli.signals import interruptible
-from cli.target import project_root
-from cli.target_options import Command, TargetOptions, find
-from cli.view.releases import variant_of
-from cli.view.times import stamp
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.invoke import send
+from modelstack.cli.options import Day, Delay, Number, Whole, as_json_option
+from modelstack.cli.page import Page, give, page, say
+from modelstack.cli.signals import interruptible
+from modelstack.cli.target import project_root
+from modelstack.cli.target_options import Command, TargetOptions, find
+from modelstack.cli.view.releases import variant_of
+from modelstack.cli.view.times import stamp
 
 if TYPE_CHECKING:
-    from cli.replay import Report
+    from modelstack.cli.replay import Report
 
 
 @click.command(cls=Command)
@@ -85,8 +85,8 @@ def replay(  # noqa: PLR0917 - one parameter per option
 
     Exits with 1 when a request failed.
     """
-    from cli.labels import LateLabels, not_sent  # noqa: PLC0415 - only this command needs it
-    from cli.replay import Pace, Report, events, run  # noqa: PLC0415
+    from modelstack.cli.labels import LateLabels, not_sent  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.replay import Pace, Report, events, run  # noqa: PLC0415
 
     given = click.get_current_context().get_parameter_source("speed") is ParameterSource.COMMANDLINE
     if rate is not None and given and labels_after != "known":
@@ -135,7 +135,7 @@ def _progress(
     report: Report, days: tuple[datetime, datetime] | None, *, limit: int | None, rate: float | None, as_json: bool
 ) -> AbstractContextManager[object]:
     """A bar on a terminal, lines elsewhere."""
-    from cli.replay_progress import bar, lines  # noqa: PLC0415 - only `replay` needs it
+    from modelstack.cli.replay_progress import bar, lines  # noqa: PLC0415 - only `replay` needs it
 
     console = Page(stderr=True)
     if console.is_terminal and not as_json:
@@ -162,7 +162,7 @@ def labels(asked: TargetOptions, file: BinaryIO) -> None:
     is what the model should have answered, or a list of labels if the request had several instances. You may send a
     label twice, and before or after its answer was captured. It counts once.
     """
-    from cli.labels import read, upload  # noqa: PLC0415 - only this command needs it
+    from modelstack.cli.labels import read, upload  # noqa: PLC0415 - only this command needs it
 
     lines = read(file)
     for address in upload(find(asked), lines):

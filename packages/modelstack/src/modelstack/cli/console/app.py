@@ -18,12 +18,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from cli.console.figure import short
-from cli.console.pages import Pages
-from cli.console.time_range import Range, requested_range
-from cli.errors import UNKNOWN, WRONG_USE, OperatorError
-from cli.view.board import value
-from cli.view.times import duration, when
+from modelstack.cli.console.figure import short
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.console.time_range import Range, requested_range
+from modelstack.cli.errors import UNKNOWN, WRONG_USE, OperatorError
+from modelstack.cli.view.board import value
+from modelstack.cli.view.times import duration, when
 
 _HERE = Path(__file__).parent
 _STATUS = {WRONG_USE: 400, UNKNOWN: 503}  # of an exit code

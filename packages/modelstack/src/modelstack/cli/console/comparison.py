@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.platform.facts import QUANTILES, PackageVersion, ServedView
-from rollout.core.release import variant
+from modelstack.cli.platform.facts import QUANTILES, PackageVersion, ServedView
+from modelstack.rollout.core.release import variant
 
 _WHOLE = 1000.0  # from here on a difference is shown without its fraction
 _Told = Callable[[ServedView], str]

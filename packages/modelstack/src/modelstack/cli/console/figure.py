@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from cli.view.times import duration
+from modelstack.cli.view.times import duration
 
 Point = tuple[float, float]
 """Epoch seconds and value."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.lineage.tree import when_and_why
-from records.lineage.graph import ACTORS, Edge, Graph, Kind, Node, Verb
+from modelstack.cli.lineage.tree import when_and_why
+from modelstack.records.lineage.graph import ACTORS, Edge, Graph, Kind, Node, Verb
 
 _COLUMNS: Mapping[Kind, int] = {
     **dict.fromkeys(("data", "commit", "parameters", "locks"), 0),

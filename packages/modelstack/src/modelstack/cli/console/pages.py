@@ -12,32 +12,32 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from cli.console import comparison, lineage, trial, widget_figures
-from cli.console.figure import Figure, Mark, Span, Version, colours
-from cli.console.time_range import HOURS, Range, interval
-from cli.errors import OperatorError
-from cli.lineage.read import read as trace
-from cli.platform.choose import platform_of
-from cli.platform.facts import PackageVersion, Series
-from cli.platform.package_store import newest
-from cli.platform.port import Graphs
-from cli.retrain import doing, look
-from cli.target import Target
-from cli.view import served, situation, trial_history
-from cli.view.releases import journal_state
-from cli.view.snapshot import Snapshot, moment, with_parts
-from cli.view.trial import evidence_of
-from cli.view.watching import Looks
-from monitoring import published
-from pipeline.project import SOURCES
-from provenance.envelope import SignatureError
-from records.lineage.graph import Graph
-from rollout.controller.look import trial_query
-from rollout.core.release import variant
-from rollout.core.state import RolloutState
-from services.declaration.alarms import RUNBOOK
-from services.declaration.panels import Panel, PanelSpec
-from services.sealed_packages import RegistryError
+from modelstack.cli.console import comparison, lineage, trial, widget_figures
+from modelstack.cli.console.figure import Figure, Mark, Span, Version, colours
+from modelstack.cli.console.time_range import HOURS, Range, interval
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.lineage.read import read as trace
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import PackageVersion, Series
+from modelstack.cli.platform.package_store import newest
+from modelstack.cli.platform.port import Graphs
+from modelstack.cli.retrain import doing, look
+from modelstack.cli.target import Target
+from modelstack.cli.view import served, situation, trial_history
+from modelstack.cli.view.releases import journal_state
+from modelstack.cli.view.snapshot import Snapshot, moment, with_parts
+from modelstack.cli.view.trial import evidence_of
+from modelstack.cli.view.watching import Looks
+from modelstack.monitoring import published
+from modelstack.pipeline.project import project_root
+from modelstack.records.lineage.graph import Graph
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.rollout.controller.look import trial_query
+from modelstack.rollout.core.release import variant
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.declaration.alarms import RUNBOOK
+from modelstack.services.declaration.panels import Panel, PanelSpec
+from modelstack.services.sealed_packages import RegistryError
 
 _AT_ONCE = 4  # requests for data
 _VERSIONS = 50
@@ -197,7 +197,7 @@ class Pages:
 
     def runbook(self, section: str) -> dict[str, Any]:
         """A section of the runbook, by its anchor."""
-        parts = re.split(r"^## ", (SOURCES / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
+        parts = re.split(r"^## ", (project_root() / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
         found = {
             re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"): (title, text.strip())
             for title, _, text in (part.partition("\n") for part in parts)

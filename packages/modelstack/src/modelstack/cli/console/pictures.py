@@ -16,16 +16,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.console.app import TABS
-from cli.console.pages import Pages
-from cli.console.serve import ConsoleServer
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.local import mlflow_server
-from cli.local.cloud import Local
-from cli.target import LOCAL, project_root, resolve
-from tracking.api import opened
-from tracking.connection import MlflowError, bearer
+from modelstack.cli.console.app import TABS
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.console.serve import ConsoleServer
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local import mlflow_server
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.target import LOCAL, project_root, resolve
+from modelstack.records.tracking.api import opened
+from modelstack.records.tracking.connection import MlflowError, bearer
 
 FOLDER = project_root() / "docs" / "pictures"
 _PIPELINE = "local-pipeline"

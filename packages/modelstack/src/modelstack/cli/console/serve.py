@@ -10,9 +10,9 @@ from queue import SimpleQueue
 
 import uvicorn
 
-from cli.console.app import app
-from cli.console.pages import Pages
-from cli.errors import OperatorError
+from modelstack.cli.console.app import app
+from modelstack.cli.console.pages import Pages
+from modelstack.cli.errors import OperatorError
 
 _PATIENCE_S = 60
 

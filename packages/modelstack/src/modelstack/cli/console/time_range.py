@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cli.console.figure import Span
-from cli.errors import OperatorError
+from modelstack.cli.console.figure import Span
+from modelstack.cli.errors import OperatorError
 
 HOURS = {0.25: "15 min", 1.0: "1 h", 3.0: "3 h", 12.0: "12 h", 24.0: "1 d", 168.0: "7 d"}
 _LEAST_S, _MOST_DAYS = 60, 455  # CloudWatch retains hourly data for so many days

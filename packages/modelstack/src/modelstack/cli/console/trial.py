@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
-from cli.view.trial import MetricView, Proof
-from cli.view.trial_history import EvidenceAt, Pair, WeightChange, outcome
-from rollout.core.event import Event
-from rollout.core.state import Phase, RolloutState
+from modelstack.cli.console.figure import Curve, Figure, Limit, Mark, Point, Span, Style, Version
+from modelstack.cli.view.trial import MetricView, Proof
+from modelstack.cli.view.trial_history import EvidenceAt, Pair, WeightChange, outcome
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.state import Phase, RolloutState
 
 TELLING = frozenset(
     {"promoted", "rolled_back", "failed", "withdrawn", "superseded", "held", "weights", "reduced", "left_to_judge"}

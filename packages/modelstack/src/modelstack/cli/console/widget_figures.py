@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Version, colours
-from cli.platform.facts import Series
-from services.declaration.panels import VARIANT, Panel
+from modelstack.cli.console.figure import Bar, Curve, Figure, Lane, Limit, Mark, Span, Version, colours
+from modelstack.cli.platform.facts import Series
+from modelstack.services.declaration.panels import VARIANT, Panel
 
 Versions = Mapping[str, Version]
 """Variant -> it with its role and colour."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
-from cli.flow.text import conditions, gives, takes
-from pipeline.steps import Pipeline, Step
+from modelstack.cli.flow.text import conditions, gives, takes
+from modelstack.pipeline.steps import Pipeline, Step
 
 CARD, HEIGHT, GAP, HEAD = 700, 98, 26, 30
 LANE, MARGIN = 22, 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.steps import Pipeline, Step
+from modelstack.pipeline.steps import Pipeline, Step
 
 
 def drawn(pipeline: Pipeline) -> str:

@@ -16,7 +16,7 @@ from sklearn import exceptions
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
-from cli.errors import OperatorError
+from modelstack.cli.errors import OperatorError
 
 _TRUSTED = ("sklearn", "numpy", "scipy", "functools")
 _BY_HAND = "docs/how-to/own-model.md shows how a model is written by hand."

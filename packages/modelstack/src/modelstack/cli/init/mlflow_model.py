@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from cli.errors import OperatorError
-from platforms.aws.mlflow import mlflow
-from tracking.api import PROXIED, Api, MlflowVersion
-from tracking.connection import MlflowError
-from tracking.variables import SERVER
+from modelstack.cli.errors import OperatorError
+from modelstack.platforms.aws.mlflow import mlflow
+from modelstack.records.tracking.api import PROXIED, Api, MlflowVersion
+from modelstack.records.tracking.connection import MlflowError
+from modelstack.records.tracking.variables import SERVER
 
 PREFIX = "models:/"
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<number>[1-9]\d*))")

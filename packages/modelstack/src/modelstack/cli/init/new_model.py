@@ -17,14 +17,14 @@ from tempfile import TemporaryDirectory
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cli.errors import OperatorError
-from cli.init import estimator, table
-from pipeline import outline
-from pipeline.archive import ArchiveError
-from pipeline.build import SealedPackage, build
-from pipeline.contract import DATA, ContractBroken, RecipeError
-from pipeline.recipe import check_locks, recipe, sha256_of
-from pipeline.step import StepFailed
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.init import estimator, table
+from modelstack.pipeline import outline
+from modelstack.pipeline.archive import ArchiveError
+from modelstack.pipeline.build import SealedPackage, build
+from modelstack.pipeline.contract import DATA, ContractBroken, RecipeError
+from modelstack.pipeline.recipe import check_locks, recipe, sha256_of
+from modelstack.pipeline.step import StepFailed
 
 PICKLE = "estimator.pickle"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -122,7 +122,7 @@ def _built(
     progress: Callable[[str], None],
     gaps: Mapping[str, str],
 ) -> SealedPackage:
-    """Check and build the model in a temporary folder, as `python -m pipeline check` and `build` do."""
+    """Check and build the model in a temporary folder, as `python -m modelstack.pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
         folder = Path(name).resolve()
         (folder / "requirements").symlink_to(root / "requirements")

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cli.init.new_model import NewModel
-from pipeline import outline
+from modelstack.cli.init.new_model import NewModel
+from modelstack.pipeline import outline
 
 _LEAST_ERROR = 0.05
 _ROOM = 1.2  # a gate refuses what is worse than now by more than a fifth
@@ -61,7 +61,7 @@ def _next(made: NewModel) -> Iterator[str]:
     for command, what in (
         (f"modelstack serve {shlex.quote(str(made.sealed.path))}", "answers on this machine, until Ctrl-C"),
         (f"modelstack loadtest {made.example}", "sends a row of the table again and again, from another shell"),
-        ("python -m pipeline build", "after each change of model/ or data/"),
+        ("python -m modelstack.pipeline build", "after each change of model/ or data/"),
         ("make up", "releases it on the local stack"),
         (f"modelstack invoke {made.example}", "sends a request to that stack"),
     ):

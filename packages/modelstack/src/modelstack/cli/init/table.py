@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from sklearn.base import is_classifier
 
-from cli.errors import OperatorError
-from pipeline.contract import ContractBroken
-from pipeline.example import request
-from pipeline.rows import BESIDE, Rows
+from modelstack.cli.errors import OperatorError
+from modelstack.pipeline.contract import ContractBroken
+from modelstack.pipeline.example import request
+from modelstack.pipeline.rows import BESIDE, Rows
 
 _SHOWN = 8
 _CHECKED_ROWS = 1000

@@ -1,1 +1,1 @@
-"""The lineage of a package, read from stacks and shown as text; `records.lineage` has the graph."""
+"""The lineage of a package, read from stacks and shown as text; `modelstack.records.lineage` has the graph."""

@@ -7,22 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
-from audit.record import AuditRecord, RecordKind, Signed, moment
-from cli.agreement import approvals_of
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.platform.facts import PackageVersion
-from cli.target import Target, resolve, siblings
-from cli.view import releases
-from cli.view.audit_records import kept
-from cli.view.releases import journal_state
-from provenance.envelope import SignatureError, key_id
-from provenance.facts import Facts
-from records.lineage.facts import LineageVersion, Stack
-from records.lineage.graph import Graph
-from records.lineage.package import lineage
-from rollout.core.state import RolloutState
-from services.sealed_packages import REGISTERED_BY, RegistryError
+from modelstack.cli.agreement import approvals_of
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import PackageVersion
+from modelstack.cli.target import Target, resolve, siblings
+from modelstack.cli.view import releases
+from modelstack.cli.view.audit_records import kept
+from modelstack.cli.view.releases import journal_state
+from modelstack.records.audit.record import AuditRecord, RecordKind, Signed, moment
+from modelstack.records.lineage.facts import LineageVersion, Stack
+from modelstack.records.lineage.graph import Graph
+from modelstack.records.lineage.package import lineage
+from modelstack.records.provenance.envelope import SignatureError, key_id
+from modelstack.records.provenance.facts import Facts
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.sealed_packages import REGISTERED_BY, RegistryError
 
 _AT_ONCE = 4
 _KEY_DIGITS = 12

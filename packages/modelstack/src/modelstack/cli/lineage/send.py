@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cli.errors import UNKNOWN, OperatorError
-from records.lineage.openlineage import Event
+from modelstack.cli.errors import UNKNOWN, OperatorError
+from modelstack.records.lineage.openlineage import Event
 
 KEY = "OPENLINEAGE_API_KEY"
 """The API key's variable in OpenLineage's own clients."""

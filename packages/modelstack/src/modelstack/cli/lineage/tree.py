@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.view.times import when
-from records.lineage.graph import ACTORS, DIGITS, Edge, Graph, Kind, Node, Verb
+from modelstack.cli.view.times import when
+from modelstack.records.lineage.graph import ACTORS, DIGITS, Edge, Graph, Kind, Node, Verb
 
 _SHOWN: Mapping[Kind, tuple[str, ...]] = {
     "data": ("sha256", "bytes", "source"),

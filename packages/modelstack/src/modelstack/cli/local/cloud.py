@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from cli.error_handling import show_error
-from cli.errors import OperatorError
-from cli.local.progress import UpdateOutcome, follow
-from cli.local.recovery import left, mend, recover
-from cli.local.stack import Stack
-from cli.local.yaml_file import read
-from cli.target import LOCAL, project_root
 from localcloud import process
 from localcloud.setup import PORT, UNSET, Places, SetupFailed, variables
+from modelstack.cli.error_handling import show_error
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.progress import UpdateOutcome, follow
+from modelstack.cli.local.recovery import left, mend, recover
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.local.yaml_file import read
+from modelstack.cli.target import LOCAL, project_root
 
 
 @dataclass(frozen=True)

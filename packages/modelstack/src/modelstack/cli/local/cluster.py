@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
-from cli.target import project_root
 from localcloud.setup import Places
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import NAMESPACE, SECRET
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.target import project_root
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import NAMESPACE, SECRET
 
 CONTEXT = "localcluster"
 _MANAGER = "modelstack-local"

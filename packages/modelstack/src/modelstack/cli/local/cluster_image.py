@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cli.errors import OperatorError
-from cli.local.container import (
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.container import (
     CONTROLLER,
     DEBIAN_BASE,
     PUBLIC_BASE,
@@ -19,10 +19,10 @@ from cli.local.container import (
     debian,
     image_tag,
 )
-from cli.local.wheels import wheels
-from cli.target import project_root
-from platforms.kubernetes.oci import MANIFEST_TYPE, OciRepository
-from serving.registry_protocol import is_insecure
+from modelstack.cli.local.wheels import wheels
+from modelstack.cli.target import project_root
+from modelstack.platforms.kubernetes.oci import MANIFEST_TYPE, OciRepository
+from modelstack.serving.registry_protocol import is_insecure
 
 PYTHON = "3.11"  # of the base image
 LATEST = "latest"  # tag of the last push; a program resolves it to a digest before use
@@ -99,7 +99,7 @@ def _buildah(*words: str) -> str:
         raise OperatorError(
             "the images for Kubernetes are built by `buildah`, which is not on PATH",
             "On Debian, as root: `apt-get install buildah debootstrap`. Or lay the contexts out for any builder: "
-            "`python -m cli.local.image --context FOLDER`.",
+            "`python -m modelstack.cli.local.image --context FOLDER`.",
         ) from None
     if done.returncode:
         said = (done.stdout + "\n" + done.stderr).strip().splitlines()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cli.errors import OperatorError
-from cli.local.imported import imported
-from pipeline.contract import DATA
-from pipeline.project import SOURCES
-from pipeline.shared_objects import DECLARED, declared
-from pipeline.steps import PIPELINE
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.imported import imported
+from modelstack.pipeline.contract import DATA
+from modelstack.pipeline.project import SOURCES
+from modelstack.pipeline.shared_objects import DECLARED, declared
+from modelstack.pipeline.steps import PIPELINE
 
 SUITE = "bookworm"
 DEBIAN_BASE = f"modelstack-base:{SUITE}"
@@ -25,7 +25,7 @@ ONE_DOCKER_MANIFEST = ("--provenance=false", "--sbom=false", "--output", "type=d
 """BuildKit options of `docker build` for an image that SageMaker accepts."""
 PACKAGES = "packages"
 """The file of a build context with the names of Debian packages."""
-CONTROLLER_PROGRAM = "platforms.kubernetes.program.__main__"
+CONTROLLER_PROGRAM = "modelstack.platforms.kubernetes.program.__main__"
 _MIRROR = "http://deb.debian.org/debian"
 _LEFT_OUT = (
     "./var/cache/apt/*",
@@ -147,8 +147,8 @@ def python_of(engine: Engine, base: str) -> str:
 def lay_out(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the serving image into a folder; `root` is the project."""
     for name in ("Dockerfile", "slim.sh"):
-        _copy(SOURCES / "serving" / name, folder / name)
-    for path in sorted((SOURCES / "serving").rglob("*.py")):
+        _copy(SOURCES / "modelstack/serving" / name, folder / name)
+    for path in (SOURCES / "modelstack/__init__.py", *sorted((SOURCES / "modelstack/serving").rglob("*.py"))):
         _copy(path, folder / "runtime" / path.relative_to(SOURCES))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
     _write_packages(root, folder)
@@ -157,13 +157,15 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
 
 def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the training image into a folder."""
-    _copy(SOURCES / "pipeline" / "Dockerfile", folder / "Dockerfile")
-    rooms = ("pipeline", "monitoring", "provenance", "serving", "platforms/aws/jobs")
+    _copy(SOURCES / "modelstack/pipeline" / "Dockerfile", folder / "Dockerfile")
+    rooms = ("pipeline", "monitoring", "records/provenance", "serving", "platforms/aws/jobs")
+    _copy(SOURCES / "modelstack/__init__.py", folder / "checkout/modelstack/__init__.py")
+    _copy(SOURCES / "modelstack/records/__init__.py", folder / "checkout/modelstack/records/__init__.py")
     for room in rooms:
-        for path in sorted((SOURCES / room).rglob("*.py")):
+        for path in sorted((SOURCES / "modelstack" / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(SOURCES))
     programs = {one.program.partition(":")[0] for one in PIPELINE.steps}
-    for program in sorted(one for one in programs if one.partition(".")[0] not in rooms):
+    for program in sorted(one for one in programs if one.split(".")[1] not in rooms):
         for name, path in imported(SOURCES, program, without=("model",)).items():
             _copy(path, folder / "checkout" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt", f"requirements/{DECLARED}"):
@@ -176,12 +178,12 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
 
 def controller_files() -> dict[str, Path]:
     """The code in the controller's image, by path: all that its program imports, except AWS."""
-    return imported(SOURCES, CONTROLLER_PROGRAM, without=("platforms.aws",))
+    return imported(SOURCES, CONTROLLER_PROGRAM, without=("modelstack.platforms.aws",))
 
 
 def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the controller's image into a folder."""
-    _copy(SOURCES / "platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
+    _copy(SOURCES / "modelstack/platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
     for name, path in controller_files().items():
         _copy(path, folder / "runtime" / name)
     _copy(root / "requirements" / "controller.txt", folder / "controller.txt")

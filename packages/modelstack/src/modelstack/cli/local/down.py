@@ -6,11 +6,11 @@ import sys
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.local import mlflow_server
-from cli.local.cloud import Local
-from cli.local.cluster import on_cluster
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local import mlflow_server
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.cluster import on_cluster
 
 
 def main() -> int:

@@ -15,12 +15,12 @@ import boto3
 import click
 from rich.console import Console
 
-from cli.error_handling import show_error
-from cli.errors import OperatorError, explained
-from cli.local import cluster_image
-from cli.local.cloud import Local
-from cli.local.cluster import on_cluster
-from cli.local.container import (
+from modelstack.cli.error_handling import show_error
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.local import cluster_image
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.cluster import on_cluster
+from modelstack.cli.local.container import (
     CONTROLLER,
     ONE_DOCKER_MANIFEST,
     SERVING,
@@ -31,10 +31,10 @@ from cli.local.container import (
     image_tag,
     python_of,
 )
-from cli.local.stack import Stack
-from cli.local.wheels import wheels
-from cli.page import Page
-from cli.target import LOCAL, project_root
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.local.wheels import wheels
+from modelstack.cli.page import Page
+from modelstack.cli.target import LOCAL, project_root
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The only manifest type that SageMaker accepts."""

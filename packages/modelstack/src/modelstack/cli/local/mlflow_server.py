@@ -20,10 +20,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.target import project_root
 from localcloud.setup import Installer, Places, SetupFailed, cached
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.target import project_root
 
 PORT = 5000  # default; MLFLOW_PORT overrides it
 START_SECONDS = 300.0

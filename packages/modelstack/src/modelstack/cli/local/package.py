@@ -10,8 +10,8 @@ from subprocess import Popen
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from cli.errors import OperatorError
-from pipeline import archive
+from modelstack.cli.errors import OperatorError
+from modelstack.pipeline import archive
 
 
 def serve(path: Path, port: int, workers: int) -> int:
@@ -23,7 +23,7 @@ def serve(path: Path, port: int, workers: int) -> int:
             return _waited(begun(Path(folder) / "model", manifest.sha256, port, workers))
     except archive.ArchiveError as error:
         raise OperatorError(
-            str(error), "`python -m pipeline build` makes a package, and prints where it is."
+            str(error), "`python -m modelstack.pipeline build` makes a package, and prints where it is."
         ) from error
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}", exit_code=2) from error
@@ -39,7 +39,7 @@ def begun(sealed: Path, manifest_sha256: str, port: int, workers: int = 1, log: 
         "SAGEMAKER_MODEL_SERVER_WORKERS": str(workers),
         "BIND_HOST": "127.0.0.1",
     }
-    command = [sys.executable, "-m", "serving", "serve"]
+    command = [sys.executable, "-m", "modelstack.serving", "serve"]
     return Popen(command, env=environment, stdout=log, stderr=log)
 
 

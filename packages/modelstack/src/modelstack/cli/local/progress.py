@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from cli.again import again
-from cli.local.stack import Stack
-from rollout.controller.commands import Commands
-from rollout.controller.notice import waiting
+from modelstack.cli.again import again
+from modelstack.cli.local.stack import Stack
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.notice import waiting
 
 _POLL_S = 0.1
 _DONE = {

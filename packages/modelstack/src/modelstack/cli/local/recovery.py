@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from cli.errors import OperatorError
-from cli.local.stack import Stack
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.stack import Stack
 
 # Types whose create refuses a name that exists, and the input that holds the name, which is their id as well. The
 # creates of all other types may be repeated.
@@ -34,7 +34,10 @@ _NAMED = {
     "aws:scheduler/schedule:Schedule": "name",
 }
 
-_ASK_TWICE = ("cli.local.", "demos.")  # prefixes of the modules that start the engine for a person, and stop it
+_ASK_TWICE = (
+    "modelstack.cli.local.",
+    "demos.",
+)  # prefixes of the modules that start the engine for a person, and stop it
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from cli.errors import UNKNOWN, OperatorError
-from cli.local.yaml_file import Malformed, read
-from cli.signals import terminate
-from cli.target import project_root
+from modelstack.cli.errors import UNKNOWN, OperatorError
+from modelstack.cli.local.yaml_file import Malformed, read
+from modelstack.cli.signals import terminate
+from modelstack.cli.target import project_root
 
 
 @dataclass(frozen=True)

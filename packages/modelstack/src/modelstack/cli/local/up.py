@@ -11,14 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.stack import Stack
-from cli.target import resolve
-from cli.view import render
-from cli.view.snapshot import Snapshot
-from cli.view.watching import Looks
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.target import resolve
+from modelstack.cli.view import render
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.cli.view.watching import Looks
 
 STACK = "local"
 

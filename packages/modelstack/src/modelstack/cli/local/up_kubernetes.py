@@ -7,17 +7,17 @@ import time
 
 from rich.console import Console
 
-from cli.error_handling import run
-from cli.errors import OperatorError
-from cli.local.cloud import Local
-from cli.local.cluster import Cluster
-from cli.local.cluster_image import published
-from cli.local.stack import Stack
-from cli.local.up import UpdateFailed, update
-from cli.target import resolve
-from cli.view import render
-from cli.view.watching import Looks
-from rollout.core.errors import RolloutError
+from modelstack.cli.error_handling import run
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.local.cloud import Local
+from modelstack.cli.local.cluster import Cluster
+from modelstack.cli.local.cluster_image import published
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.local.up import UpdateFailed, update
+from modelstack.cli.target import resolve
+from modelstack.cli.view import render
+from modelstack.cli.view.watching import Looks
+from modelstack.rollout.core.errors import RolloutError
 
 STACK = "local-kubernetes"
 

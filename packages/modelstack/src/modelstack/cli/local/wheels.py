@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cli.errors import OperatorError
 from localcloud.setup import Places
+from modelstack.cli.errors import OperatorError
 
 
 def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:

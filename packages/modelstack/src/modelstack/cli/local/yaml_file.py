@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from cli.errors import WRONG_USE, OperatorError
-from pipeline.project import NoProject, project_root
+from modelstack.cli.errors import WRONG_USE, OperatorError
+from modelstack.pipeline.project import NoProject, project_root
 
 
 class Malformed(OperatorError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cli.errors import UNKNOWN, OperatorError
-from cli.platform.port import Platform
-from cli.target import Target
-from services.platform_registry import DEFAULT, UnknownPlatform, platform
+from modelstack.cli.errors import UNKNOWN, OperatorError
+from modelstack.cli.platform.port import Platform
+from modelstack.cli.target import Target
+from modelstack.services.platform_registry import DEFAULT, UnknownPlatform, platform
 
 
 def platform_of(target: Target) -> Platform:

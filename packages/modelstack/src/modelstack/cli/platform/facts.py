@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from monitoring.alarms.alarm import Said
-from monitoring.labels.reach import Reach
-from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
-from rollout.core.live import Live
-from services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, ROLLBACK, SLOW
-from services.versions import Version
+from modelstack.monitoring.alarms.alarm import Said
+from modelstack.monitoring.labels.reach import Reach
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
+from modelstack.rollout.core.live import Live
+from modelstack.services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, ROLLBACK, SLOW
+from modelstack.services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
 _FEATURES = 5  # of an alarm that are shown
@@ -197,7 +197,7 @@ class QualityView:
 
     @classmethod
     def of(cls, variant: str, told: Mapping[str, Any]) -> QualityView:
-        """Read what `monitoring.labels.standing.shown` made."""
+        """Read what `modelstack.monitoring.labels.standing.shown` made."""
         since, seen, labelled = told["since"], told["reach"], told.get("labelled_at")
         return cls(
             variant,

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from cli.errors import OperatorError, explained
-from cli.platform.facts import PackageVersion, package_of
-from provenance.evidence import Attestation
-from rollout.core.errors import Unreachable
-from rollout.core.state import RolloutState
-from services.package_registry import StackPackageStore, verify_past
-from services.sealed_packages import RegistryError
-from services.versions import Versions
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.facts import PackageVersion, package_of
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.package_registry import StackPackageStore, verify_past
+from modelstack.services.sealed_packages import RegistryError
+from modelstack.services.versions import Versions
 
 
 @dataclass(frozen=True)

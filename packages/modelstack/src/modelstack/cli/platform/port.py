@@ -13,22 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, Series, ServedView, Spent
-from cli.platform.package_store import PackageStore
-from cli.target import Target, unsupported
-from monitoring.objectives.slo import Objective
-from monitoring.predictions import Searched, Window
-from retraining.record import RetrainingRecord
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.approvals import Approvals
-from services.declaration.panels import Panel
-from services.invoke import Invoke
-from services.versions import Versions
+from modelstack.cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, Series, ServedView, Spent
+from modelstack.cli.platform.package_store import PackageStore
+from modelstack.cli.target import Target, unsupported
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.monitoring.predictions import Searched, Window
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.approvals import Approvals
+from modelstack.services.declaration.panels import Panel
+from modelstack.services.invoke import Invoke
+from modelstack.services.versions import Versions
 
 if TYPE_CHECKING:  # they load the judge, which few commands need
-    from rollout.controller.controller import Controller
-    from rollout.controller.ports import Signals
+    from modelstack.rollout.controller.controller import Controller
+    from modelstack.rollout.controller.ports import Signals
 
 
 class Graphs:
@@ -126,7 +126,7 @@ class Platform(ABC):
         return self.target.output("audit_key").encode()
 
     def prediction(self, word: str, window: Window) -> Searched:
-        """Search a prediction by its id or the beginning of one; see `monitoring.predictions`."""
+        """Search a prediction by its id or the beginning of one; see `modelstack.monitoring.predictions`."""
         raise unsupported(self.target)
 
     def graphs(self) -> Graphs:
@@ -134,7 +134,7 @@ class Platform(ABC):
         return Graphs()
 
     def kept_aside(self, names: Iterable[str], seconds: float) -> Mapping[str, float]:
-        """Metric -> amount of unusable data in the last seconds; see `cli.view.kept_aside`."""
+        """Metric -> amount of unusable data in the last seconds; see `modelstack.cli.view.kept_aside`."""
         return {}
 
     def delay(self) -> float:
@@ -154,7 +154,7 @@ class Platform(ABC):
         return RetrainingRecord(), False
 
     def retrain(self, action: str, reason: str) -> str:
-        """Run a retraining action (`cli.retrain.ACTIONS`); returns a sentence with the result."""
+        """Run a retraining action (`modelstack.cli.retrain.ACTIONS`); returns a sentence with the result."""
         raise unsupported(self.target)
 
     def invoke(self, at_once: int = 1) -> Invoke:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.comparison import LEVEL, Comparison, compare
+from modelstack.pipeline.comparison import LEVEL, Comparison, compare
 
 BINS = 10
 _FEWEST = 100  # rows of a segment that is compared
@@ -25,7 +25,7 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True)
 class Answered:
-    """A version's answers, as `pipeline.answered` wrote them."""
+    """A version's answers, as `modelstack.pipeline.answered` wrote them."""
 
     loss: str
     keys: Sequence[str]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from monitoring.drift.shift import divergence, scores
-from monitoring.statistics.profile import Categorical, Column, Numeric, Profile
+from modelstack.monitoring.drift.shift import divergence, scores
+from modelstack.monitoring.statistics.profile import Categorical, Column, Numeric, Profile
 
 
 @dataclass(frozen=True)

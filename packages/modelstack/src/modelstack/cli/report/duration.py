@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from rollout.core.decision import REQUESTS
-from rollout.core.plan import Plan, Step
-from rollout.judge.metrics import Metric, Tally, Window
-from rollout.judge.verdict import judge
+from modelstack.rollout.core.decision import REQUESTS
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
+from modelstack.rollout.judge.verdict import judge
 
 _NORMAL = NormalDist()
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.errors import REFUSED
-from cli.report.compared import Compared
-from cli.report.duration import Foreseen, Traffic
-from cli.report.infrastructure import Prices
-from cli.report.preview import Preview
-from monitoring.statistics.profile import Profile
-from rollout.core.restored import Restored
+from modelstack.cli.errors import REFUSED
+from modelstack.cli.report.compared import Compared
+from modelstack.cli.report.duration import Foreseen, Traffic
+from modelstack.cli.report.infrastructure import Prices
+from modelstack.cli.report.preview import Preview
+from modelstack.monitoring.statistics.profile import Profile
+from modelstack.rollout.core.restored import Restored
 
 
 @dataclass(frozen=True)

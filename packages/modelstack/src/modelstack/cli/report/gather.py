@@ -15,25 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cli.errors import REFUSED, UNKNOWN, OperatorError
-from cli.local.stack import Stack
-from cli.report import preview as previews
-from cli.report.compared import Compared
-from cli.report.duration import Foreseen, Traffic, foreseen
-from cli.report.facts import Facts, Latency, Missing
-from cli.report.infrastructure import Prices
-from cli.report.latency import latencies
-from cli.report.preview import Preview
-from cli.report.versions import REFUSALS, ComparedVersion, Say, bring, built, fetched, on_same_rows
-from cli.target import Target, of_outputs
-from cli.view.releases import journal_state
-from cli.view.served import between
 from localcloud.setup import POLICY_PACK
-from pipeline.project import SOURCES
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.restored import Restored
-from rollout.core.verdict import Verdict
+from modelstack.cli.errors import REFUSED, UNKNOWN, OperatorError
+from modelstack.cli.local.stack import Stack
+from modelstack.cli.report import preview as previews
+from modelstack.cli.report.compared import Compared
+from modelstack.cli.report.duration import Foreseen, Traffic, foreseen
+from modelstack.cli.report.facts import Facts, Latency, Missing
+from modelstack.cli.report.infrastructure import Prices
+from modelstack.cli.report.latency import latencies
+from modelstack.cli.report.preview import Preview
+from modelstack.cli.report.versions import REFUSALS, ComparedVersion, Say, bring, built, fetched, on_same_rows
+from modelstack.cli.target import Target, of_outputs
+from modelstack.cli.view.releases import journal_state
+from modelstack.cli.view.served import between
+from modelstack.pipeline.project import SOURCES
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.verdict import Verdict
 
 _DAY = timedelta(days=1)
 _FIRST = Missing("nothing serves yet, so this is the first release: nothing to compare with")
@@ -64,7 +64,7 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
     return Facts(
         stack=stack.name,
         preview=seen,
-        prices=Prices.from_dict(json.loads((SOURCES / "policy" / "prices.json").read_bytes())),
+        prices=Prices.from_dict(json.loads((SOURCES / "modelstack/policy" / "prices.json").read_bytes())),
         champion=champion.package if isinstance(champion, ComparedVersion) else champion,
         champion_config=live.champion.config_name if live.champion else None,
         challenger=challenger.package if isinstance(challenger, ComparedVersion) else challenger,

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource
-from policy.cluster import rights
-from policy.documents import documents, listed
-from policy.permissions import ATTACHED, excesses, is_of_aws
-from policy.principals import is_open, openings
-from policy.tokens import CONFIG, FUNCTION_PERMISSION, ROLE
+from modelstack.cli.report.preview import ROLLOUT, UNKNOWN, Preview, Resource
+from modelstack.policy.cluster import rights
+from modelstack.policy.documents import documents, listed
+from modelstack.policy.permissions import ATTACHED, excesses, is_of_aws
+from modelstack.policy.principals import is_open, openings
+from modelstack.policy.tokens import CONFIG, FUNCTION_PERMISSION, ROLE
 
 _CLUSTER_ROLES = {f"kubernetes:rbac.authorization.k8s.io/v1:{kind}" for kind in ("Role", "ClusterRole")}
 
@@ -131,7 +131,7 @@ class Prices:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Prices:
-        """Read `policy/prices.json`."""
+        """Read `modelstack/policy/prices.json`."""
         return cls(given["hourly"], given["hours_a_month"], given["priced_on"])
 
 

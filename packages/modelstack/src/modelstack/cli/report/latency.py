@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from cli.errors import OperatorError
-from cli.loadtest import Load, LoadTarget, run
-from cli.local.package import begun
-from cli.report.facts import Latency
-from pipeline import archive
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.loadtest import Load, LoadTarget, run
+from modelstack.cli.local.package import begun
+from modelstack.cli.report.facts import Latency
+from modelstack.pipeline import archive
 
 _TURNS, _TURN = 4, 0.5  # how often each is asked, and for how many seconds
 _PATIENCE = 30.0  # seconds until a server answers

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cli.report.compared import Bin, Calibration, Compared, Decisions, Segment
-from cli.report.data import Drift, Feature, drift
-from cli.report.facts import Facts, Latency, Missing, PackageFacts
-from cli.report.markdown import Section, bar, code, fenced, sided, table, text
-from pipeline.comparison import Comparison
+from modelstack.cli.report.compared import Bin, Calibration, Compared, Decisions, Segment
+from modelstack.cli.report.data import Drift, Feature, drift
+from modelstack.cli.report.facts import Facts, Latency, Missing, PackageFacts
+from modelstack.cli.report.markdown import Section, bar, code, fenced, sided, table, text
+from modelstack.pipeline.comparison import Comparison
 
 _SHOWN = 8  # segments and features that are seen without a click
 _LISTED = 20  # segments that are seen with one

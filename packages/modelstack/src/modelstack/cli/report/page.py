@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cli.errors import UNKNOWN
-from cli.report import model_section, stack_section
-from cli.report.facts import Facts, Missing, PackageFacts
-from cli.report.markdown import code, document, table, text
+from modelstack.cli.errors import UNKNOWN
+from modelstack.cli.report import model_section, stack_section
+from modelstack.cli.report.facts import Facts, Missing, PackageFacts
+from modelstack.cli.report.markdown import code, document, table, text
 
 
 def marker(stack: str) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cli.errors import REFUSED, WRONG_USE
-from cli.errors import UNKNOWN as NOT_KNOWN
-from cli.report.markdown import plain
+from modelstack.cli.errors import REFUSED, WRONG_USE
+from modelstack.cli.errors import UNKNOWN as NOT_KNOWN
+from modelstack.cli.report.markdown import plain
 
 Kind = Literal["create", "update", "replace", "delete", "same"]
 STREAMING = "PULUMI_ENABLE_STREAMING_JSON_PREVIEW"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from cli.report.duration import Traffic
-from cli.report.facts import Facts, Missing
-from cli.report.infrastructure import Cost, Costs, Statement, costs, permissions
-from cli.report.markdown import Section, code, fenced, table, text
-from cli.report.preview import Kind, PolicyViolation, Resource, shown
-from cli.view.times import duration
+from modelstack.cli.report.duration import Traffic
+from modelstack.cli.report.facts import Facts, Missing
+from modelstack.cli.report.infrastructure import Cost, Costs, Statement, costs, permissions
+from modelstack.cli.report.markdown import Section, code, fenced, table, text
+from modelstack.cli.report.preview import Kind, PolicyViolation, Resource, shown
+from modelstack.cli.view.times import duration
 
 _SIGNS: Mapping[Kind, str] = {
     "create": "🟢 create",

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.errors import UNKNOWN, OperatorError, explained
-from cli.platform.choose import platform_of
-from cli.report.compared import Answered, Compared, NotComparable, compared
-from cli.report.facts import Missing, PackageFacts
-from cli.target import Target, project_root
-from monitoring.drift.reference import Reference
-from monitoring.statistics.profile import UnreadableProfile
-from pipeline import archive, step
-from pipeline.build import build, shared
-from pipeline.checkout import lay_out, sealed_elsewhere
-from pipeline.contract import RecipeError, Refusal
-from pipeline.gate import GateError, GateRefused, gate
-from pipeline.origin import OriginError
-from pipeline.recipe import canonical, recipe
-from pipeline.step import StepFailed
-from services.platform_registry import platform
-from services.sealed_packages import RegistryError
+from modelstack.cli.errors import UNKNOWN, OperatorError, explained
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.report.compared import Answered, Compared, NotComparable, compared
+from modelstack.cli.report.facts import Missing, PackageFacts
+from modelstack.cli.target import Target, project_root
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.statistics.profile import UnreadableProfile
+from modelstack.pipeline import archive, step
+from modelstack.pipeline.build import build, shared
+from modelstack.pipeline.checkout import lay_out, sealed_elsewhere
+from modelstack.pipeline.contract import RecipeError, Refusal
+from modelstack.pipeline.gate import GateError, GateRefused, gate
+from modelstack.pipeline.origin import OriginError
+from modelstack.pipeline.recipe import canonical, recipe
+from modelstack.pipeline.step import StepFailed
+from modelstack.services.platform_registry import platform
+from modelstack.services.sealed_packages import RegistryError
 
 REFUSALS = (archive.ArchiveError, GateError, OriginError, RecipeError, Refusal, StepFailed)
 Say = Callable[[str], None]
@@ -143,7 +143,7 @@ def _answered(version: ComparedVersion, rows: list[dict[str, Any]], folder: Path
     for place, parameters in enumerate(rows):
         asked = ["--parameters", canonical(parameters), "--model", str(version.folder), "--out", str(out)]
         try:
-            step.run(folder / "root", "pipeline.answered", ["--evaluated", "--details", *asked], say)
+            step.run(folder / "root", "modelstack.pipeline.answered", ["--evaluated", "--details", *asked], say)
             break
         except StepFailed:
             if place == len(rows) - 1:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from audit.record import moment
-from cli.trace.resolve import Resolved
-from monitoring.predictions import Prediction
-from provenance.facts import Facts
-from records.lineage.graph import Graph, Node, Verb
-from rollout.core.event import Event
+from modelstack.cli.trace.resolve import Resolved
+from modelstack.monitoring.predictions import Prediction
+from modelstack.records.audit.record import moment
+from modelstack.records.lineage.graph import Graph, Node, Verb
+from modelstack.records.provenance.facts import Facts
+from modelstack.rollout.core.event import Event
 
 Role = Literal["champion", "challenger", "copy", ""]
 """The role of its version when it answered; a `copy` was never returned to the caller. Empty when unknown."""
@@ -26,7 +26,9 @@ _RETRAINED = frozenset({"retrained_from", "retrained_through"})
 
 @dataclass(frozen=True)
 class Deed:
-    """What a person or function did: a verb of `records.lineage.graph`, after `training_` for one on a training."""
+    """What a person or function did: a verb of `modelstack.records.lineage.graph`, after `training_` for one
+    on a training.
+    """
 
     did: str
     who: str

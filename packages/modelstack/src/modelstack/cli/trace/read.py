@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.record import AuditRecord
-from cli.errors import OperatorError
-from cli.lineage.read import fetch, records_of
-from cli.platform.choose import platform_of
-from cli.platform.package_store import newest
-from cli.target import Target
-from cli.trace.answer import Trace, release_of, share_of, trace
-from cli.trace.resolve import resolve
-from cli.view.releases import journal_state, known
-from monitoring.predictions import Window
-from records.lineage.package import lineage
-from rollout.core.state import RolloutState
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.lineage.read import fetch, records_of
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.package_store import newest
+from modelstack.cli.target import Target
+from modelstack.cli.trace.answer import Trace, release_of, share_of, trace
+from modelstack.cli.trace.resolve import resolve
+from modelstack.cli.view.releases import journal_state, known
+from modelstack.monitoring.predictions import Window
+from modelstack.records.audit.record import AuditRecord
+from modelstack.records.lineage.package import lineage
+from modelstack.rollout.core.state import RolloutState
 
 _VERSIONS = 100  # searched for a release that neither the audit record nor the journal names
 

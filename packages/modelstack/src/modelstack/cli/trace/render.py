@@ -8,9 +8,9 @@ from contextlib import suppress
 from rich.table import Table
 from rich.text import Text
 
-from cli.trace.answer import TRAINING, Deed, Role, Trace
-from cli.view.times import when
-from records.lineage.graph import DIGITS, Verb
+from modelstack.cli.trace.answer import TRAINING, Deed, Role, Trace
+from modelstack.cli.view.times import when
+from modelstack.records.lineage.graph import DIGITS, Verb
 
 _ROLES: Mapping[Role, str] = {
     "champion": "the champion then",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cli.errors import OperatorError
-from cli.view.times import when
-from monitoring.predictions import LEAST, Prediction, Searched, Window
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.view.times import when
+from modelstack.monitoring.predictions import LEAST, Prediction, Searched, Window
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 from rich.table import Table
 
-from audit.chain import Chain
-from audit.record import AuditRecord, RecordKind, Signed
-from audit.verification import Check, RecordFault, Verified
-from audit.verification import verify as walk
-from cli.errors import OperatorError, explained
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.releases import journal_state
-from cli.view.times import when
-from records.reason import reason_text
-from rollout.core.errors import Conflict
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.releases import journal_state
+from modelstack.cli.view.times import when
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import AuditRecord, RecordKind, Signed
+from modelstack.records.audit.verification import Check, RecordFault, Verified
+from modelstack.records.audit.verification import verify as walk
+from modelstack.records.reason import reason_text
+from modelstack.rollout.core.errors import Conflict
 
 _LOOKS = 5
 _PROBLEMS: Mapping[RecordFault, str] = {

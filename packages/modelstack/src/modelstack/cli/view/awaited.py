@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from cli.view.releases import find, known
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Outcome, Verdict
+from modelstack.cli.view.releases import find, known
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Outcome, Verdict
 
 Stands = Outcome | Literal["running", "waiting"]
 """The outcome; or that it is running, or waits for a person."""

@@ -11,13 +11,13 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from cli.view.render import approve_line, bar
-from cli.view.snapshot import Snapshot, VariantView
-from cli.view.times import duration, stamp, when
-from cli.view.trial import MetricView, Proof, TrialView
-from rollout.controller.commands import Commands
-from rollout.controller.notice import waiting
-from rollout.reason import Reason
+from modelstack.cli.view.render import approve_line, bar
+from modelstack.cli.view.snapshot import Snapshot, VariantView
+from modelstack.cli.view.times import duration, stamp, when
+from modelstack.cli.view.trial import MetricView, Proof, TrialView
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.notice import waiting
+from modelstack.rollout.reason import Reason
 
 _HALF = 7  # characters of one side of an evidence bar
 _EVENTS = 4

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cli.platform.choose import platform_of
-from cli.target import Target
-from monitoring.objectives.slo import Objective, budgets
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.monitoring.objectives.slo import Objective, budgets
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
-from cli.errors import OperatorError
-from cli.view.snapshot import Happened, moment
-from cli.view.times import when
-from cli.view.trial import Bound, MetricView, TrialView, evidence_of, replay_bounds, trial
-from rollout.controller.commands import PLAIN, Commands
-from rollout.controller.notice import next_steps, release_of
-from rollout.core.decision import Decision
-from rollout.core.replay import outcome as replay_outcome
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Outcome, Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.view.snapshot import Happened, moment
+from modelstack.cli.view.times import when
+from modelstack.cli.view.trial import Bound, MetricView, TrialView, evidence_of, replay_bounds, trial
+from modelstack.rollout.controller.commands import PLAIN, Commands
+from modelstack.rollout.controller.notice import next_steps, release_of
+from modelstack.rollout.core.decision import Decision
+from modelstack.rollout.core.replay import outcome as replay_outcome
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Outcome, Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _BEGIN = ("preparing", "moving")
 _WITHOUT_TRIAL = (Kind.FIRST, Kind.MOVED, Kind.TRIAL_SKIPPED)

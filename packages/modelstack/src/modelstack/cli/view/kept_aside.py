@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cli.platform.choose import platform_of
-from cli.target import Target
-from monitoring.published import CAPTURE_UNREADABLE, UNUSABLE
-from platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
-from rollout.core.catalogue import INVALID
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.monitoring.published import CAPTURE_UNREADABLE, UNUSABLE
+from modelstack.platforms.aws.names import CAPTURE_ASIDE, LABELS_ASIDE
+from modelstack.rollout.core.catalogue import INVALID
 
 HOURS = 24
 FOLDERS = {f"{LABELS_ASIDE}/": (*UNUSABLE, INVALID), f"{CAPTURE_ASIDE}/": (CAPTURE_UNREADABLE,)}

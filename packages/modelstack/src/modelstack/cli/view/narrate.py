@@ -9,16 +9,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.view.board import e_value, value
-from cli.view.explain import Story
-from cli.view.render import situation
-from cli.view.situation import Situation
-from cli.view.snapshot import Snapshot
-from cli.view.times import when
-from cli.view.trial import MetricView
-from rollout.controller.notice import release_of
-from rollout.core.catalogue import KNOWN
-from rollout.core.event import latency
+from modelstack.cli.view.board import e_value, value
+from modelstack.cli.view.explain import Story
+from modelstack.cli.view.render import situation
+from modelstack.cli.view.situation import Situation
+from modelstack.cli.view.snapshot import Snapshot
+from modelstack.cli.view.times import when
+from modelstack.cli.view.trial import MetricView
+from modelstack.rollout.controller.notice import release_of
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.event import latency
 
 
 def told(story: Story, seen: Snapshot, found: Situation) -> RenderableType:

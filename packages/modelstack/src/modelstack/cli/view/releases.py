@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.target import Target
-from rollout.core.release import ID_DIGITS
-from rollout.core.state import RolloutState
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.rollout.core.release import ID_DIGITS
+from modelstack.rollout.core.state import RolloutState
 
 
 @dataclass(frozen=True)

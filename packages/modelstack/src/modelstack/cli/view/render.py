@@ -9,17 +9,17 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from cli.platform.facts import QUANTILES, AlarmView, PackageView, QualityView, ServedView
-from cli.view.budget import BudgetView
-from cli.view.kept_aside import HOURS
-from cli.view.kept_aside import line as kept_aside
-from cli.view.situation import Situation
-from cli.view.snapshot import Snapshot, VariantView
-from cli.view.times import when
-from cli.view.trial import TrialView
-from monitoring.labels.reach import in_words
-from monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
-from rollout.controller.commands import Commands
+from modelstack.cli.platform.facts import QUANTILES, AlarmView, PackageView, QualityView, ServedView
+from modelstack.cli.view.budget import BudgetView
+from modelstack.cli.view.kept_aside import HOURS
+from modelstack.cli.view.kept_aside import line as kept_aside
+from modelstack.cli.view.situation import Situation
+from modelstack.cli.view.snapshot import Snapshot, VariantView
+from modelstack.cli.view.times import when
+from modelstack.cli.view.trial import TrialView
+from modelstack.monitoring.labels.reach import in_words
+from modelstack.monitoring.published import ESTIMATED, REALISED, SEGMENT_ERROR
+from modelstack.rollout.controller.commands import Commands
 
 _STATE_STYLE = {"OK": "green", "ALARM": "bold red", "INSUFFICIENT_DATA": "yellow"}
 _APPROVAL_STYLE = {"Approved": "green", "Rejected": "red", "PendingManualApproval": "yellow"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from cli.platform.choose import platform_of
-from cli.platform.facts import ServedView
-from cli.target import Target
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import ServedView
+from modelstack.cli.target import Target
 
 _HOUR = timedelta(hours=1)
 

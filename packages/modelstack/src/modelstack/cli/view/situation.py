@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from cli.errors import OperatorError
-from cli.platform.facts import AlarmView, ServedView, measured
-from cli.target import Target
-from cli.view import served
-from cli.view.snapshot import SERVES, Snapshot, subject
-from cli.view.times import duration, when
-from cli.view.trial import TrialView
-from monitoring.objectives.slo import OBJECTIVE
-from services.declaration.alarm_names import FAILING, FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.facts import AlarmView, ServedView, measured
+from modelstack.cli.target import Target
+from modelstack.cli.view import served
+from modelstack.cli.view.snapshot import SERVES, Snapshot, subject
+from modelstack.cli.view.times import duration, when
+from modelstack.cli.view.trial import TrialView
+from modelstack.monitoring.objectives.slo import OBJECTIVE
+from modelstack.services.declaration.alarm_names import FAILING, FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
 
 _LISTED = 2  # further firing alarms, and names of those without data
 _LONGEST = 200  # characters of an alarm's or a verdict's reason

@@ -8,24 +8,24 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from cli.errors import OperatorError
-from cli.platform.choose import platform_of
-from cli.platform.facts import AlarmView, EndpointState, PackageView, QualityView, ServedView
-from cli.platform.package_store import newest
-from cli.target import Target, commands_of
-from cli.view.budget import BudgetView
-from cli.view.releases import journal_state
-from cli.view.trial import TrialView, trial
-from rollout.controller.commands import Commands
-from rollout.core.event import Event
-from rollout.core.live import Variant
-from rollout.core.restored import Restored
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Verdict
-from services.declaration.alarm_names import answer_alarms
+from modelstack.cli.errors import OperatorError
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.platform.facts import AlarmView, EndpointState, PackageView, QualityView, ServedView
+from modelstack.cli.platform.package_store import newest
+from modelstack.cli.target import Target, commands_of
+from modelstack.cli.view.budget import BudgetView
+from modelstack.cli.view.releases import journal_state
+from modelstack.cli.view.trial import TrialView, trial
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.live import Variant
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.services.declaration.alarm_names import answer_alarms
 
 if TYPE_CHECKING:  # it loads the judge
-    from rollout.core.decision import Decision
+    from modelstack.rollout.core.decision import Decision
 
 _PACKAGES = 5  # that are shown, the newest
 SERVES = ("InService", "Updating")

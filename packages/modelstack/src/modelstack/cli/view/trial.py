@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rollout.controller.notice import Lack, doing, lack
-from rollout.core.decision import REQUESTS, Decision
-from rollout.core.plan import Plan
-from rollout.core.replay import judged_replay, outcome
-from rollout.core.state import ON_TRIAL, Phase, Pivot, Replayed, RolloutState
-from rollout.judge.metrics import Metric
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.notice import Lack, doing, lack
+from modelstack.rollout.core.decision import REQUESTS, Decision
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.replay import judged_replay, outcome
+from modelstack.rollout.core.state import ON_TRIAL, Phase, Pivot, Replayed, RolloutState
+from modelstack.rollout.judge.metrics import Metric
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 Answer = Literal["worse", "not worse", "unknown"]
 _GOES_ON = {

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from cli.view.trial import MetricView, evidence_of
-from rollout.controller.notice import release_of
-from rollout.core.decision import TrialObservations, judged
-from rollout.core.event import Event
-from rollout.core.plan import Plan
-from rollout.core.release import variant
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Outcome
-from rollout.judge.metrics import Window
+from modelstack.cli.view.trial import MetricView, evidence_of
+from modelstack.rollout.controller.notice import release_of
+from modelstack.rollout.core.decision import TrialObservations, judged
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import variant
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Outcome
+from modelstack.rollout.judge.metrics import Window
 
 MOST = 60
 """Times at which a trial is judged again, at most, in addition to those of its decisions."""

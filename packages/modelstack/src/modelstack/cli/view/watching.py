@@ -13,19 +13,19 @@ from typing import get_args
 from rich.console import Console
 from rich.live import Live
 
-from cli.errors import OperatorError, explained
-from cli.page import Page, say
-from cli.platform.choose import platform_of
-from cli.target import Target
-from cli.view.awaited import Stands
-from cli.view.board import Board, news
-from cli.view.snapshot import Snapshot, moment, take
-from cli.view.times import stamp
-from rollout.controller.controller import Controller
-from rollout.controller.ports import Quantile, SignalQuery, Signals
-from rollout.core.decision import Decision, TrialObservations
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Outcome
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.page import Page, say
+from modelstack.cli.platform.choose import platform_of
+from modelstack.cli.target import Target
+from modelstack.cli.view.awaited import Stands
+from modelstack.cli.view.board import Board, news
+from modelstack.cli.view.snapshot import Snapshot, moment, take
+from modelstack.cli.view.times import stamp
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.ports import Quantile, SignalQuery, Signals
+from modelstack.rollout.core.decision import Decision, TrialObservations
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Outcome
 
 PROMOTED, TAKEN_BACK, NEEDS_A_PERSON, ON_TRIAL, NOT_TRIED = 0, 1, 4, 5, 6
 """Exit codes: promoted or no trial; rolled back or failed; waits for a person; on trial; withdrawn or superseded."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 Measure = Literal["errors", "latency"]
 """Which measure of the answers an alarm watches, under the name that the rollout judge uses."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from monitoring.alarms.alarm import Alarm
-from rollout.core.decision import REQUESTS
-from rollout.core.failing import Counted, clearly_worse
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.rollout.core.decision import REQUESTS
+from modelstack.rollout.core.failing import Counted, clearly_worse
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
 
 
 @dataclass(frozen=True)

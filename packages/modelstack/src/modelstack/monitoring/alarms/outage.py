@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitoring.alarms.alarm import Alarm
-from monitoring.alarms.alike import Numbers, fails_alike, judged
-from monitoring.log import log
-from rollout.controller.outbox import Outbox
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.monitoring.alarms.alike import Numbers, fails_alike, judged
+from modelstack.monitoring.log import log
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 LEFT = "left_to_judge"
 Read = Callable[[Alarm, str], Numbers | None]

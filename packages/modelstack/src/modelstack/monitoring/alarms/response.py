@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm, NotAnAlarm
-from monitoring.alarms.outage import Outage
-from monitoring.objectives.slo import OBJECTIVE
-from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
-from rollout.controller.controller import Controller
-from rollout.core.catalogue import OWN
-from rollout.core.endings import Ignored
-from rollout.reason import Reason
+from modelstack.monitoring.alarms.alarm import Alarm, NotAnAlarm
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.monitoring.objectives.slo import OBJECTIVE
+from modelstack.monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.rollout.core.endings import Ignored
+from modelstack.rollout.reason import Reason
 
 _OF_REQUESTS = ("Drift", "Capture", OUT_OF_RANGE, NEW_CODES, MISSING, SCHEMA)
 OF_MEASURING = tuple(f"{OWN}/{subject}" for subject in (*_OF_REQUESTS, "Labels", "Answers", "Concept"))

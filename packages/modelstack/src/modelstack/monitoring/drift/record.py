@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
-from monitoring.measurements import Datum
+from modelstack.monitoring.measurements import Datum
 
 
 @dataclass(frozen=True)

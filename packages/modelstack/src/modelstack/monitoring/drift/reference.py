@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from monitoring.drift.shift import YEAR, DriftMonitor, Null, Promise
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.profile import Profile, an_object
+from modelstack.monitoring.drift.shift import YEAR, DriftMonitor, Null, Promise
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.profile import Profile, an_object
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     monitor = DriftMonitor(profile, null, Promise(alpha=0.05, horizon=365))
     findings = [finding for row, at in rows for finding in monitor.add(row, at)]   # one per completed block
 
-Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of each feature:
+Each block (a day, see `modelstack.monitoring.statistics.blocks`) gives a few scores of each feature:
 
 - `level`, numeric: the mean normal score of the known values' bins (van der Waerden), up or down;
 - `shape`: the square root of the Jensen-Shannon divergence between block and training, with missing values as a bin;
@@ -12,8 +12,8 @@ Each block (a day, see `monitoring.statistics.blocks`) gives a few scores of eac
   months of training cannot estimate how often a block meets its first flight to a summer resort.
 
 The scores of training's own blocks, each against the rest of training, are sealed into the package;
-`monitoring.statistics.conformal` describes the test. The evidence of a feature is the mean wealth of its bets over
-`horizon / alpha`, that of the whole the weighted sum over features. An alarm is at 1.
+`modelstack.monitoring.statistics.conformal` describes the test. The evidence of a feature is the mean wealth of its
+bets over `horizon / alpha`, that of the whole the weighted sum over features. An alarm is at 1.
 
 **Guarantee**: while blocks are like training's (in any order, after removing what follows from the previous day), the
 probability of any alarm within `horizon` blocks is at most alpha, however features depend on each other. False alarms
@@ -32,11 +32,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
-from monitoring.statistics.blocks import Cut, Cutter
-from monitoring.statistics.conformal import FEWEST, Calibration, Detector
-from monitoring.statistics.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
-from monitoring.statistics.statistic import Numbers, Statistic, Tally
+from modelstack.monitoring.published import MISSING, NEW_CODES, OUT_OF_RANGE, SCHEMA
+from modelstack.monitoring.statistics.blocks import Cut, Cutter
+from modelstack.monitoring.statistics.conformal import FEWEST, Calibration, Detector
+from modelstack.monitoring.statistics.profile import Column, Numeric, Profile, UnreadableProfile, a_count, an_object
+from modelstack.monitoring.statistics.statistic import Numbers, Statistic, Tally
 
 Unusual = Counter[tuple[str, str | None]]
 YEAR = 365.25 * 86_400

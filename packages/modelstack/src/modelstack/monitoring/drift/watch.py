@@ -24,15 +24,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from monitoring import captured
-from monitoring.captured import Malformed, Recorded
-from monitoring.drift.record import Record
-from monitoring.drift.reference import Reference
-from monitoring.drift.shift import BlockResult, DriftMonitor, Unusual, unusual
-from monitoring.log import log
-from monitoring.measurements import Datum, Metrics
-from monitoring.published import CAPTURE_ROWS, CAPTURE_UNREADABLE, DRIFT_DISTANCE, DRIFT_EVIDENCE, DRIFT_UNMEASURED
-from monitoring.statistics.statistic import Problem
+from modelstack.monitoring import captured
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.drift.record import Record
+from modelstack.monitoring.drift.reference import Reference
+from modelstack.monitoring.drift.shift import BlockResult, DriftMonitor, Unusual, unusual
+from modelstack.monitoring.log import log
+from modelstack.monitoring.measurements import Datum, Metrics
+from modelstack.monitoring.published import (
+    CAPTURE_ROWS,
+    CAPTURE_UNREADABLE,
+    DRIFT_DISTANCE,
+    DRIFT_EVIDENCE,
+    DRIFT_UNMEASURED,
+)
+from modelstack.monitoring.statistics.statistic import Problem
 
 FILES = 50
 """Files per write; with more, other variants get their turn in between."""

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from monitoring import captured
-from monitoring.captured import Malformed, Recorded, Rows
-from monitoring.labels.lines import LONGEST, is_id
-from monitoring.labels.pairs import CapturedAnswer
-from monitoring.labels.performance import segment_of
-from monitoring.labels.quality import Form, Scored
+from modelstack.monitoring import captured
+from modelstack.monitoring.captured import Malformed, Recorded, Rows
+from modelstack.monitoring.labels.lines import LONGEST, is_id
+from modelstack.monitoring.labels.pairs import CapturedAnswer
+from modelstack.monitoring.labels.performance import segment_of
+from modelstack.monitoring.labels.quality import Form, Scored
 
 FAST, SLOW = 300.0, 3600.0
 """Seconds that an instance's clock may be ahead of ours, and behind its file, which is written later."""

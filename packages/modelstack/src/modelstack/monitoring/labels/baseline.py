@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.labels.concept import Usual
-from monitoring.labels.performance import Performance
-from monitoring.statistics.profile import an_object
+from modelstack.monitoring.labels.concept import Usual
+from modelstack.monitoring.labels.performance import Performance
+from modelstack.monitoring.statistics.profile import an_object
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from monitoring.labels.pairs import Batch, JoinedRow
-from monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
-from monitoring.labels.scores import Scores
-from monitoring.measurements import Datum, Values
-from rollout.core.catalogue import INVALID
+from modelstack.monitoring.labels.pairs import Batch, JoinedRow
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.rollout.core.catalogue import INVALID
 
 _SQUARES = {name: f"{name}Squared" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
 SQUARES = frozenset(_SQUARES.values())

@@ -6,7 +6,7 @@
     seen.evidence(tolerated), seen.since        # 1.0 is an alarm; the estimated start of the change
 
 Losses of one day are dependent, so the test is on mean losses of blocks: days where the evaluation's rows had times
-(`monitoring.labels.settling`). The package seals the mean losses of the evaluation's blocks (`Usual`).
+(`modelstack.monitoring.labels.settling`). The package seals the mean losses of the evaluation's blocks (`Usual`).
 
 **Null hypothesis**: the later block means, less one rise for all between 0 and the tolerated one, are exchangeable with
 those of the evaluation. No distribution is assumed. A release that does better makes evidence smaller.
@@ -48,10 +48,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from monitoring.labels.settling import Block, Labelled, Settling
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.conformal import CELLS, FEWEST, Calibration, dense, payments, sparse
-from monitoring.statistics.profile import a_count, a_list, a_number, an_object
+from modelstack.monitoring.labels.settling import Block, Labelled, Settling
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.conformal import CELLS, FEWEST, Calibration, dense, payments, sparse
+from modelstack.monitoring.statistics.profile import a_count, a_list, a_number, an_object
 
 SHIFTS = (0.5, 1.5)
 """Alternatives that the bets are on: rises in deviations of the evaluation's blocks."""

@@ -21,10 +21,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitoring.labels.performance import AUC
-from monitoring.labels.quality import ACCURACY, LOG_LOSS, WORST_LOG_LOSS
-from monitoring.labels.scores import Scores
-from monitoring.statistics.intervals import Interval, deviations
+from modelstack.monitoring.labels.performance import AUC
+from modelstack.monitoring.labels.quality import ACCURACY, LOG_LOSS, WORST_LOG_LOSS
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.monitoring.statistics.intervals import Interval, deviations
 
 FEWEST = 200  # evaluated rows for an estimate
 

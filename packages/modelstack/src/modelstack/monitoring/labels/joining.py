@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, cast
 
-from monitoring.captured import Malformed, Recorded
-from monitoring.labels.answered import Reader
-from monitoring.labels.lines import parse
-from monitoring.labels.pairs import (
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.labels.answered import Reader
+from modelstack.monitoring.labels.lines import parse
+from modelstack.monitoring.labels.pairs import (
     Aside,
     Batch,
     CapturedAnswer,
@@ -30,10 +30,10 @@ from monitoring.labels.pairs import (
     Rejected,
     captures_once,
 )
-from monitoring.labels.performance import LabelScore
-from monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
-from monitoring.labels.sound import violation
-from monitoring.published import (
+from modelstack.monitoring.labels.performance import LabelScore
+from modelstack.monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from modelstack.monitoring.labels.sound import violation
+from modelstack.monitoring.published import (
     ANSWERS_DUPLICATE,
     ANSWERS_SKEWED,
     ANSWERS_UNREADABLE,
@@ -42,7 +42,7 @@ from monitoring.published import (
     UNKNOWN,
     UNPARSABLE,
 )
-from rollout.core.catalogue import INVALID
+from modelstack.rollout.core.catalogue import INVALID
 
 _CHUNK = 400
 _WHYS = 20  # rejection reasons stored per captured file

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from monitoring.labels.quality import Scalar
+from modelstack.monitoring.labels.quality import Scalar
 
 LONGEST_ID = 64
 LONGEST = 100_000

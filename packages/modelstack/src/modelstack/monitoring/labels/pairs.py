@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from monitoring.captured import Malformed, Recorded
-from monitoring.labels.performance import LabelScore
-from monitoring.labels.quality import Scored
-from monitoring.labels.scores import Scores
-from rollout.core.state import RolloutState
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.labels.performance import LabelScore
+from modelstack.monitoring.labels.quality import Scored
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.rollout.core.state import RolloutState
 
 BEGINNING = 6
 """Characters of an id that `Batch.begins` holds."""

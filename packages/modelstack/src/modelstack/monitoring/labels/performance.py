@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, ERROR, Form, Said, Scalar, Scored
-from monitoring.labels.scores import UNIT, Scores, units
-from monitoring.statistics.intervals import Interval, of_mean, of_rate
-from monitoring.statistics.profile import a_count, a_list, an_object
+from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, ACCURACY, ERROR, Form, Said, Scalar, Scored
+from modelstack.monitoring.labels.scores import UNIT, Scores, units
+from modelstack.monitoring.statistics.intervals import Interval, of_mean, of_rate
+from modelstack.monitoring.statistics.profile import a_count, a_list, an_object
 
 AUC, CALIBRATION_ERROR = "AUC", "CalibrationError"
 SEGMENTS = 30  # values of a column that are counted: the alphabetically first ones

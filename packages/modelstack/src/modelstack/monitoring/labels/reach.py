@@ -16,11 +16,11 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from monitoring.labels.concept import DAY, YEAR, Bets, Tolerated
-from monitoring.labels.scores import UNIT
-from monitoring.labels.settling import Block
-from monitoring.statistics.conformal import BOUNDS, Calibration
-from monitoring.statistics.profile import a_count, an_object
+from modelstack.monitoring.labels.concept import DAY, YEAR, Bets, Tolerated
+from modelstack.monitoring.labels.scores import UNIT
+from modelstack.monitoring.labels.settling import Block
+from modelstack.monitoring.statistics.conformal import BOUNDS, Calibration
+from modelstack.monitoring.statistics.profile import a_count, an_object
 
 RISES = (0.1, 0.15, 0.25, 0.5, 1.0)
 MOST = 400  # blocks; a rise that takes longer counts as not detected

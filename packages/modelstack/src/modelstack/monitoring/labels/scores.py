@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from monitoring.statistics.intervals import LEVEL, Interval, of_rate, of_rate_surely
-from monitoring.statistics.profile import a_count, a_list, an_object
+from modelstack.monitoring.statistics.intervals import LEVEL, Interval, of_rate, of_rate_surely
+from modelstack.monitoring.statistics.profile import a_count, a_list, an_object
 
 BINS, RELIABILITY_BINS = 100, 10
 UNIT = 2.0**40

@@ -2,8 +2,8 @@
 
 A span of time (a day) is settled when a label has come for a request about a time `late` seconds or more after its
 end. Later labels count in the next block, and a span with too few labels is merged into the next. Time is that
-which requests are about (`monitoring.captured.when`), up to the newest labelled answer. A larger step back than late
-labels explain means that a replay of the past restarted.
+which requests are about (`modelstack.monitoring.captured.when`), up to the newest labelled answer. A larger step back
+than late labels explain means that a replay of the past restarted.
 
 Sums are integers, so between two calls of `settled` the order does not matter. With spans of 0 blocks are cut by rows
 as labels come.
@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.labels.scores import UNIT, units
-from monitoring.statistics.blocks import Cut
-from monitoring.statistics.profile import a_count, a_list, a_number, an_object
+from modelstack.monitoring.labels.scores import UNIT, units
+from modelstack.monitoring.statistics.blocks import Cut
+from modelstack.monitoring.statistics.profile import a_count, a_list, a_number, an_object
 
 MOST_OPEN = 400  # spans; beyond that the oldest count as settled
 

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from monitoring import captured
-from monitoring.captured import Malformed, Recorded
-from monitoring.labels.quality import Form, number
-from rollout.core.answers import OTHER, broken, read_json
+from modelstack.monitoring import captured
+from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.labels.quality import Form, number
+from modelstack.rollout.core.answers import OTHER, broken, read_json
 
 
 def violation(form: Form | Malformed, item: Recorded) -> str | None:

@@ -10,17 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.labels.concept import Bets, Tolerated
-from monitoring.labels.estimated import estimated
-from monitoring.labels.pairs import JoinedRow
-from monitoring.labels.performance import Performance
-from monitoring.labels.quality import Form
-from monitoring.labels.reach import reach
-from monitoring.labels.scores import Scores
-from monitoring.labels.settling import Labelled
-from monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
-from monitoring.statistics.intervals import Interval
-from monitoring.statistics.profile import an_object
+from modelstack.monitoring.labels.concept import Bets, Tolerated
+from modelstack.monitoring.labels.estimated import estimated
+from modelstack.monitoring.labels.pairs import JoinedRow
+from modelstack.monitoring.labels.performance import Performance
+from modelstack.monitoring.labels.quality import Form
+from modelstack.monitoring.labels.reach import reach
+from modelstack.monitoring.labels.scores import Scores
+from modelstack.monitoring.labels.settling import Labelled
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
+from modelstack.monitoring.statistics.intervals import Interval
+from modelstack.monitoring.statistics.profile import an_object
 
 BUCKET = 1000  # pairs, or answers
 FEWEST = 30  # pairs for a report: intervals of fewer cover less than their level

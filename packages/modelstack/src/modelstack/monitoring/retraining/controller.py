@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from retraining.decision import RetrainingObservation, Start, Stop, decide
-from retraining.record import RetrainingEvent, RetrainingRecord
-from retraining.rules import Rules
+from modelstack.monitoring.retraining.decision import RetrainingObservation, Start, Stop, decide
+from modelstack.monitoring.retraining.record import RetrainingEvent, RetrainingRecord
+from modelstack.monitoring.retraining.rules import Rules
 
 _ATTEMPTS = 5
 

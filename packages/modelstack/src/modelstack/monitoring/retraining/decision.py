@@ -11,9 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
-from retraining.record import Candidate, Held, Obstacle, Phase, RetrainingEvent, RetrainingRecord, Trigger
-from retraining.rules import Rules
-from rollout.core.release import Release, release_id
+from modelstack.monitoring.retraining.record import (
+    Candidate,
+    Held,
+    Obstacle,
+    Phase,
+    RetrainingEvent,
+    RetrainingRecord,
+    Trigger,
+)
+from modelstack.monitoring.retraining.rules import Rules
+from modelstack.rollout.core.release import Release, release_id
 
 WEEK = 7  # days
 PACKAGE = ("package_digest", "archive_uri", "manifest_sha256", "model_package_arn", "image_uri")

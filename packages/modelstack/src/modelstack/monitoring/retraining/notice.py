@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from retraining.record import RetrainingEvent
-from rollout.controller.commands import Commands
-from rollout.controller.notice import subject_of
+from modelstack.monitoring.retraining.record import RetrainingEvent
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.notice import subject_of
 
 _THEN: Mapping[str, tuple[str, ...]] = {
     "asked": (

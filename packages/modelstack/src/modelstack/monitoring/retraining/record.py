@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal
 
-from audit.record import Entry, RecordKind
-from rollout.stored import read
+from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.rollout.stored import read
 
 Kind = Literal["drift", "concept", "schedule", "person"]
 _STARTS = 32

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rollout import stored
+from modelstack.rollout import stored
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.statistics.profile import Profile, UnreadableProfile, a_count, a_number, an_object
-from monitoring.statistics.statistic import Statistic
+from modelstack.monitoring.statistics.profile import Profile, UnreadableProfile, a_count, a_number, an_object
+from modelstack.monitoring.statistics.statistic import Statistic
 
 _LATE_S = 300.0  # how late a row may arrive
 

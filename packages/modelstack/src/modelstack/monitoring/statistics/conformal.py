@@ -44,7 +44,7 @@ from itertools import pairwise
 from statistics import NormalDist, fmean, median
 from typing import Any
 
-from monitoring.statistics.profile import UnreadableProfile, a_count, a_number, an_object
+from modelstack.monitoring.statistics.profile import UnreadableProfile, a_count, a_number, an_object
 
 SHIFTS = (1.0, 2.0, 3.0)
 FEWEST = 20  # training blocks below which scores are not judged: one block's payout is limited by their number

@@ -1,6 +1,6 @@
 """Profile of the training data by feature: the bins, ranges and codes that later rows are counted over.
 
-`monitoring.bulk` takes it from the training data and seals it into the package as JSON:
+`modelstack.monitoring.bulk` takes it from the training data and seals it into the package as JSON:
 
     {"rows": 49674,
      "features": {

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, an_object
-from monitoring.statistics.summaries import expanded
+from modelstack.monitoring.statistics.profile import Categorical, Column, Numeric, Profile, a_count, a_list, an_object
+from modelstack.monitoring.statistics.summaries import expanded
 
 NAMED = 10  # stored names of new codes and unknown fields
 _LONGEST = 60  # characters of a stored name

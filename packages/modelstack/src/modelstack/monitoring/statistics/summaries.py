@@ -1,7 +1,7 @@
 """Drift of arrays, texts and bytes is measured on their summaries, each a number: feature -> names of its summaries.
 
 A capture of the serving runtime has an object with them in place of the value. SageMaker captures the value itself,
-which is summarised here. `serving.summaries` does the same for columns.
+which is summarised here. `modelstack.serving.summaries` does the same for columns.
 """
 
 from __future__ import annotations

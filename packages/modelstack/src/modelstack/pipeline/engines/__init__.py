@@ -1,1 +1,1 @@
-"""Engines that run the declaration of `pipeline.steps`, each in its own way and with the same outcomes."""
+"""Engines that run the declaration of `modelstack.pipeline.steps`, each in its own way and with the same outcomes."""

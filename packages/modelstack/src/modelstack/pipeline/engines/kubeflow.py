@@ -1,7 +1,7 @@
 """Compiler of the pipeline to Kubeflow Pipelines: IR YAML 2.1.0 from the declaration, the same bytes each time.
 
-Each step is a container of the training image, started by `pipeline.engines.kubeflow_task`. Its outcome is an artifact
-of its name, a folder; output parameters hold its digest and whether a verdict passed.
+Each step is a container of the training image, started by `modelstack.pipeline.engines.kubeflow_task`. Its outcome is
+an artifact of its name, a folder; output parameters hold its digest and whether a verdict passed.
 
 Kubeflow's cache identifies the input artifacts of a task by name only. So each step also takes the digest of each input
 outcome as a parameter: the cache then only hits on the same content, and the step refuses an exchanged outcome. The
@@ -21,13 +21,13 @@ from typing import Any
 
 import yaml
 
-from pipeline.engines.kubeflow_task import DIGEST, PASSED, REFUSED
-from pipeline.forms import Form, not_allowed, one_of
-from pipeline.steps import VERDICT, Input, Pipeline, Resources, Step
-from pipeline.texts import wrong
+from modelstack.pipeline.engines.kubeflow_task import DIGEST, PASSED, REFUSED
+from modelstack.pipeline.forms import Form, not_allowed, one_of
+from modelstack.pipeline.steps import VERDICT, Input, Pipeline, Resources, Step
+from modelstack.pipeline.texts import wrong
 
 SCHEMA = "2.1.0"
-COMMAND = ("python", "-m", "pipeline.engines.kubeflow_task")
+COMMAND = ("python", "-m", "modelstack.pipeline.engines.kubeflow_task")
 IMPORTED = "artifact"
 """The name of an importer's output."""
 BACKOFF = {"backoffDuration": "10s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}

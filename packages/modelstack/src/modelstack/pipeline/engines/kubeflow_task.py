@@ -1,11 +1,12 @@
 """The program in the container of a step in Kubeflow Pipelines.
 
-    python -m pipeline.engines.kubeflow_task '{"inputs": ..., "outputs": ...}' train --in data=FOLDER ... --out FOLDER
-    python -m pipeline.engines.kubeflow_task --refused gate FOLDER
+    python -m modelstack.pipeline.engines.kubeflow_task '{"inputs": ..., "outputs": ...}' train --in data=FOLDER ...
+    --out FOLDER python -m modelstack.pipeline.engines.kubeflow_task --refused gate FOLDER
 
-The first form runs `python -m pipeline.run` with all words but the first, within the step's timeout. It refuses input
-outcomes whose digest differs from that in `inputs`, and writes the outcome's digest, and whether a verdict passed, to
-the file in `outputs`. A cluster finds written artifacts by itself, but `kfp.local` needs them listed there.
+The first form runs `python -m modelstack.pipeline.run` with all words but the first, within the step's timeout. It
+refuses input outcomes whose digest differs from that in `inputs`, and writes the outcome's digest, and whether a
+verdict passed, to the file in `outputs`. A cluster finds written artifacts by itself, but `kfp.local` needs them listed
+there.
 
 The second form prints why a verdict did not pass. Status 4: refused, with step and reason on stderr.
 """
@@ -21,10 +22,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pipeline import outcome, step
-from pipeline.outcome import Spoiled
-from pipeline.step import StepFailed
-from pipeline.steps import PIPELINE, VERDICT, passed
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.outcome import Spoiled
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.steps import PIPELINE, VERDICT, passed
 
 REFUSED = "--refused"
 DIGEST, PASSED = "digest", "passed"
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> int:
         _check_digests(name, words, asked.get("inputs", {}).get("parameterValues", {}))
         step.run(
             Path.cwd(),
-            "pipeline.run",
+            "modelstack.pipeline.run",
             words[1:],
             partial(print, flush=True),
             name=name,

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import outcome, step
-from pipeline.run import finished
-from pipeline.step import StepFailed
-from pipeline.steps import Given, Pipeline, PipelineError, Step, passed
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.run import finished
+from modelstack.pipeline.step import StepFailed
+from modelstack.pipeline.steps import Given, Pipeline, PipelineError, Step, passed
 
 PAUSE_SECONDS = 1.0
 """Wait before the first retry of a step; doubles each time."""
@@ -137,7 +137,7 @@ class _Machine:
         self.progress(f"{one.name}: {one.says}")
         step.run(
             self.root,
-            "pipeline.run",
+            "modelstack.pipeline.run",
             [one.name, *words, "--out", str(out)],
             lambda line: self.progress(f"{one.name}: {line}"),
             name=one.name,

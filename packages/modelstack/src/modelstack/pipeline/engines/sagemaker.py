@@ -1,9 +1,9 @@
 """Compiler of the pipeline to SageMaker Pipelines: the definition's JSON, the same bytes each time.
 
 A job takes minutes to start, so the steps of a group share one, in which they run one after the other
-(`platforms.aws.jobs.group`); outcomes pass to the next job through the bucket. The first group is a training job,
-because SageMaker's model lineage and model card start from one. All others are processing jobs. A group that waits for
-a verdict (`only_if`) becomes a condition on its file: if it did not pass, the execution fails and no further job
+(`modelstack.platforms.aws.jobs.group`); outcomes pass to the next job through the bucket. The first group is a training
+job, because SageMaker's model lineage and model card start from one. All others are processing jobs. A group that waits
+for a verdict (`only_if`) becomes a condition on its file: if it did not pass, the execution fails and no further job
 starts.
 
 The texts that the first job takes are pipeline parameters and become hyperparameters. They determine its outcome, so
@@ -18,13 +18,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.steps import VERDICT, Input, Pipeline, PipelineError, Resources, Step
+from modelstack.pipeline.steps import VERDICT, Input, Pipeline, PipelineError, Resources, Step
 
 VERSION = "2020-12-01"
 CODE, CHAMPION, SETTINGS = "code", "champion", "settings"
 OUTCOMES = "outcomes"
 """The name of a job's outputs, and of the training job's channel in later jobs."""
-ENTRYPOINT = ("python", "-m", "platforms.aws.jobs.group")
+ENTRYPOINT = ("python", "-m", "modelstack.platforms.aws.jobs.group")
 """The program of a job; its arguments are the group, and where it writes why it refuses."""
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 """Where a processing job finds its inputs, by name, and puts the outcomes of its steps."""

@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
-from monitoring.alarms.alarm import Alarm, Measure, NotAnAlarm, Said
-from platforms.aws.metrics import FAILED, LATENCY, SAGEMAKER
+from modelstack.monitoring.alarms.alarm import Alarm, Measure, NotAnAlarm, Said
+from modelstack.platforms.aws.metrics import FAILED, LATENCY, SAGEMAKER
 
 Json = Mapping[str, Any]
 _ADDRESS = re.compile(r"arn:aws[\w-]*:cloudwatch:[\w-]*:\d*:alarm:")

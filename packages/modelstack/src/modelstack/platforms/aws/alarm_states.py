@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm
-from platforms.aws.alarm_events import reason
-from platforms.aws.clients import Clients, calling
-from services.alarms import MEASURES
-from services.counters import FiringAlarm, ShareRule
-from services.declaration.alarm_names import alarm_name
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.platforms.aws.alarm_events import reason
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.services.alarms import MEASURES
+from modelstack.services.counters import FiringAlarm, ShareRule
+from modelstack.services.declaration.alarm_names import alarm_name
 
 _MINUTE, _OFTEN = 60, 10  # seconds between two evaluations, at periods from a minute, and at shorter ones
 _OLDER = 2  # periods beyond those of an alarm: it evaluates those when the newest are still missing

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients
-from platforms.aws.identity import caller
-from platforms.s3.errors import code_of
-from rollout.core.errors import RolloutError
-from services.approvals import BlobApprovals
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.identity import caller
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.approvals import BlobApprovals
 
 
 class BucketApprovals(BlobApprovals):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from audit.record import AuditRecord, Signer
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients, calling
-from platforms.aws.names import AUDIT
-from services.audit_records import BlobRecords
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.names import AUDIT
+from modelstack.records.audit.record import AuditRecord, Signer
+from modelstack.services.audit_records import BlobRecords
 
 
 class S3Records(BlobRecords):

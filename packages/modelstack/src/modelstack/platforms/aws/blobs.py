@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from mimetypes import guess_type
 from typing import Any
 
-from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
-from rollout.core.errors import Busy, Conflict, RolloutError
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError
 
 _CHUNK = 1 << 20
 _TAKEN, _RACE = "PreconditionFailed", "ConditionalRequestConflict"

@@ -11,10 +11,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from platforms.aws.metrics import EVENT, datum, place, put
-from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
-from rollout.core.catalogue import EVENTS
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.aws.metrics import EVENT, datum, place, put
+from modelstack.platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
+from modelstack.rollout.core.catalogue import EVENTS
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 DENIED = {"AccessDenied", "AccessDeniedException"}
 Clients = Callable[[str], Any]

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from platforms.aws import metrics
-from platforms.aws.clients import Clients, calling
-from platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
-from platforms.aws.pages import pages
-from rollout.controller.ports import Quantile
-from rollout.core.catalogue import INVALID, OWN
-from rollout.core.decision import REQUESTS
-from rollout.core.errors import Unreachable
-from rollout.core.failing import FAILED
-from rollout.judge.metrics import Kind, Metric, Tally
-from services.counters import COUNTED, CountedWindow, Counters, CountQuery
+from modelstack.platforms.aws import metrics
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.metrics import INVOCATIONS, LATENCY, REFUSED, SAGEMAKER
+from modelstack.platforms.aws.pages import pages
+from modelstack.rollout.controller.ports import Quantile
+from modelstack.rollout.core.catalogue import INVALID, OWN
+from modelstack.rollout.core.decision import REQUESTS
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.failing import FAILED
+from modelstack.rollout.judge.metrics import Kind, Metric, Tally
+from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 _COUNTS = {
     REQUESTS: (INVOCATIONS, REFUSED, metrics.FAILED),

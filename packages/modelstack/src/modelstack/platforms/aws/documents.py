@@ -22,12 +22,12 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling
-from platforms.aws.names import INDEX
-from platforms.s3.errors import code_of
-from rollout.core.errors import Busy
-from services.documents import KEPT_SECONDS, LASTING, packed, text, unpacked
-from services.ports import MOST, Document
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.names import INDEX
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import Busy
+from modelstack.services.documents import KEPT_SECONDS, LASTING, packed, text, unpacked
+from modelstack.services.ports import MOST, Document
 
 _ATTEMPTS = 6
 _SMALL = 1024  # bytes, which DynamoDB charges as one write

@@ -12,27 +12,27 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from platforms.aws.alarm_states import CloudWatchAlarms
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients, calling, clients, count_event
-from platforms.aws.counters import CloudWatchCounters
-from platforms.aws.identity import caller_if_told
-from platforms.aws.invoke import SageMakerInvoke
-from platforms.aws.journal import copied_journal
-from platforms.aws.traffic import SageMakerTraffic, one_line
-from platforms.clock import SystemClock
-from rollout.controller.commands import PLAIN, Commands
-from rollout.controller.controller import Controller
-from rollout.controller.notice import notice
-from rollout.controller.ports import Signals
-from rollout.core.event import Event
-from rollout.core.live import Approval
-from rollout.core.replay import NONE
-from rollout.core.state import Replayed
-from services.alarms import JudgedAlarms
-from services.captures import CaptureFiles
-from services.replay import Exchange, replay
-from services.signals import CountedSignals
+from modelstack.platforms.aws.alarm_states import CloudWatchAlarms
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients, calling, clients, count_event
+from modelstack.platforms.aws.counters import CloudWatchCounters
+from modelstack.platforms.aws.identity import caller_if_told
+from modelstack.platforms.aws.invoke import SageMakerInvoke
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.traffic import SageMakerTraffic, one_line
+from modelstack.platforms.clock import SystemClock
+from modelstack.rollout.controller.commands import PLAIN, Commands
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.notice import notice
+from modelstack.rollout.controller.ports import Signals
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.live import Approval
+from modelstack.rollout.core.replay import NONE
+from modelstack.rollout.core.state import Replayed
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.captures import CaptureFiles
+from modelstack.services.replay import Exchange, replay
+from modelstack.services.signals import CountedSignals
 
 _PACKAGE_WHY = 1024  # SageMaker's longest description
 

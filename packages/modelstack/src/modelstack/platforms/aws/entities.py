@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.pages import pages
-from platforms.s3.errors import code_of
+from modelstack.platforms.aws.pages import pages
+from modelstack.platforms.s3.errors import code_of
 
 Association = Literal["ContributedTo", "AssociatedWith", "DerivedFrom", "Produced"]
 LONGEST_VALUE, LONGEST_URI = 2500, 2048

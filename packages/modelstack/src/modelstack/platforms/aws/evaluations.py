@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from services.declaration.alarm_thresholds import bound
+from modelstack.services.declaration.alarm_thresholds import bound
 
 _MINUTE, _DAY, _HOUR = 60, 86400, 3600
 _OFTEN = 10  # seconds between two evaluations at periods shorter than a minute

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients, calling
-from platforms.aws.names import NOTHING, REFUSED, SETTINGS
-from platforms.aws.pages import pages
-from platforms.s3.errors import code_of
-from rollout.core.errors import RolloutError
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.names import NOTHING, REFUSED, SETTINGS
+from modelstack.platforms.aws.pages import pages
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import RolloutError
 
 UNDER_WAY = ("Executing", "Stopping")
 LONGEST_VALUE = 1024

@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients, calling
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
-from services.captures import CaptureFiles
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS_ASIDE
+from modelstack.services.captures import CaptureFiles
 
 _CHUNK = 1 << 20
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.s3.errors import code_of
 
 SCHEDULED = "SCHEDULED"
 """The variable of the advance function: the handlers of the scheduled functions, separated by commas."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 
 def caller(clients: Clients) -> str:

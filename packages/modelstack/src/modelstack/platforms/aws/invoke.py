@@ -12,9 +12,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
-from services.invoke import NoSuchVariant, Request, Response, TooLarge
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.s3.errors import code_of
+from modelstack.services.invoke import NoSuchVariant, Request, Response, TooLarge
 
 MOST_BYTES = 25 * 1024 * 1024
 """Of one request to a real-time endpoint. botocore's model still says 6 MB, which SageMaker has stopped enforcing.

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platforms.aws.clients import Clients, acting_as, clients
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.names import documents
-from platforms.aws.revisions import Revisions
-from platforms.s3.errors import code_of
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.journal import CopiedJournal, DocumentJournal
+from modelstack.platforms.aws.clients import Clients, acting_as, clients
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.names import documents
+from modelstack.platforms.aws.revisions import Revisions
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.journal import CopiedJournal, DocumentJournal
 
 
 def copied_journal(
@@ -43,7 +43,7 @@ class DynamoJournal:
         return RolloutState.from_json(item["state"]["S"]) if item else RolloutState(self.endpoint)
 
     def put(self, state: RolloutState) -> None:
-        """See `services.journal.StateStore`."""
+        """See `modelstack.services.journal.StateStore`."""
         content = {
             "rollout_id": {"S": state.rollout_id},
             "phase": {"S": state.phase.value},

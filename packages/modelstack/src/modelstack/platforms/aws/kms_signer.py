@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 ALGORITHM = "ECDSA_SHA_256"
 
@@ -26,7 +26,7 @@ class KmsSigner:
     @cached_property
     def public_key(self) -> bytes:
         """The public key, PEM."""
-        from provenance.envelope import pem_of  # noqa: PLC0415  a function signs, and has not what verifies
+        from modelstack.records.provenance.envelope import pem_of  # noqa: PLC0415  a function signs, and has not what verifies
 
         return pem_of(self.clients("kms").get_public_key(KeyId=self.key)["PublicKey"])
 

@@ -1,4 +1,4 @@
-"""Writes SageMaker's entities of a lineage, as one view of its graph (`records.lineage.graph`).
+"""Writes SageMaker's entities of a lineage, as one view of its graph (`modelstack.records.lineage.graph`).
 
     data, code ─ContributedTo─> training ─Produced─> package ─ContributedTo─> registration ─Produced─> version
     version ─ContributedTo─> rollout ─AssociatedWith─> endpoint
@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from platforms.aws.entities import Entities, registration, rollout, training
-from records.lineage.graph import Graph, Node, Verb
+from modelstack.platforms.aws.entities import Entities, registration, rollout, training
+from modelstack.records.lineage.graph import Graph, Node, Verb
 
 if TYPE_CHECKING:
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 MOST_FILES = 20
 """With more data files, one artifact with the digest of all is written: each costs calls that an update waits for."""

@@ -1,4 +1,4 @@
-"""AWS's own metrics, and metrics as CloudWatch takes them. The project's metrics: `monitoring.published`.
+"""AWS's own metrics, and metrics as CloudWatch takes them. The project's metrics: `modelstack.monitoring.published`.
 
 Source: Amazon SageMaker Developer Guide, "Metrics for monitoring with CloudWatch", endpoint invocation metrics.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rollout.core.catalogue import OWN
+from modelstack.rollout.core.catalogue import OWN
 
 SAGEMAKER = "AWS/SageMaker"
 """SageMaker's namespace, with the dimensions `ENDPOINT` and `VARIANT`."""

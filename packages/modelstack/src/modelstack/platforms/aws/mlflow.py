@@ -19,12 +19,12 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tracking.api import Api, opened
-from tracking.connection import CALL_SECONDS, Authorize, HttpRequest, MlflowError, bearer
-from tracking.variables import KEYS
+from modelstack.records.tracking.api import Api, opened
+from modelstack.records.tracking.connection import CALL_SECONDS, Authorize, HttpRequest, MlflowError, bearer
+from modelstack.records.tracking.variables import KEYS
 
 if TYPE_CHECKING:  # slow to load
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 CUSTOM_ENDPOINT = "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT"
 """That plugin's variable for another address."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollout.core.release import PROCESS
-from services.declaration.alarm_names import alarm_name
-from services.release_names import ReleaseNames
+from modelstack.rollout.core.release import PROCESS
+from modelstack.services.declaration.alarm_names import alarm_name
+from modelstack.services.release_names import ReleaseNames
 
 CAPTURE, LABELS, RETRAINING, AUDIT = "capture", "labels", "retraining", "audit"
 MLFLOW, PIPELINE = "mlflow", "pipeline"
@@ -18,7 +18,7 @@ MLFLOW, PIPELINE = "mlflow", "pipeline"
 SETTINGS, NOTHING, REFUSED = "settings", "nothing", "refused"
 """Folders of the pipeline: texts of executions, the stand-in for an input that is not given, refusals of jobs."""
 MONITORING = "MONITORING"
-"""The variable of the functions that measure: `services.measuring.Measuring` as JSON."""
+"""The variable of the functions that measure: `modelstack.services.measuring.Measuring` as JSON."""
 INDEX = "queue"
 """The index of the table of documents, and its key."""
 CAPTURE_ASIDE, LABELS_ASIDE = "capture-rejected", "labels-rejected"
@@ -100,7 +100,7 @@ class Names(ReleaseNames):
         return documents(self.prefix)
 
     def function(self, handler: str) -> str:
-        """The Lambda function, and its role, of a handler in `platforms.aws.handlers`; or a shared role."""
+        """The Lambda function, and its role, of a handler in `modelstack.platforms.aws.handlers`; or a shared role."""
         return f"{self.prefix}-{handler}"
 
     def alarm(self, subject: str, measure: str) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.versions import GroupVersions
-from platforms.s3.package_store import BucketPackageStore
-from provenance.envelope import Signer
-from services.package_registry import Origin, PackageRegistry
+from modelstack.platforms.aws.kms_signer import KmsSigner
+from modelstack.platforms.aws.versions import GroupVersions
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.records.provenance.envelope import Signer
+from modelstack.services.package_registry import Origin, PackageRegistry
 
 if TYPE_CHECKING:  # a training job has no rollout, which that needs
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 
 def registry(bucket: str, group: str, image: str, clients: Clients, signer: Signer) -> PackageRegistry:
@@ -43,7 +43,7 @@ def origin(clients: Clients) -> Origin:
 def clients_of(region: str, role: str | None = None) -> Clients:
     """Clients with the SDK's own retries, with an assumed role if one is named."""
     if role:
-        from platforms.aws.clients import acting_as  # noqa: PLC0415  a training job has no rollout, which that needs
+        from modelstack.platforms.aws.clients import acting_as  # noqa: PLC0415  a training job has no rollout, which that needs
 
         session: Any = acting_as(role, region)
     else:

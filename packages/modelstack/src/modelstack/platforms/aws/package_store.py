@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from platforms.aws.clients import Clients
-from platforms.aws.names import VERSIONS
-from platforms.s3.errors import code_of
-from platforms.s3.package_store import BucketPackageStore
-from rollout.core.release import PROCESS
-from services.sealed_packages import Gone
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.names import VERSIONS
+from modelstack.platforms.s3.errors import code_of
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.rollout.core.release import PROCESS
+from modelstack.services.sealed_packages import Gone
 
 _FIELD = "modelstack:retention.versions_days"
 _NO_IMAGE = {"ImageNotFoundException", "RepositoryNotFoundException"}

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from services.sealed_packages import Sealed, manifest_of, member_of, member_uri
+from modelstack.services.sealed_packages import Sealed, manifest_of, member_of, member_uri
 
 if TYPE_CHECKING:  # the program takes only names from here, and needs no boto3
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 
 def member(clients: Clients, release: Sealed, name: str) -> bytes | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from monitoring import published
-from monitoring.objectives.slo import SLIS, Objective
-from platforms.aws import metrics
-from platforms.aws.metrics import dimensions, place
-from rollout.core.catalogue import OWN
-from services.declaration import panels as declared
-from services.declaration.alarm_thresholds import plain
-from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
+from modelstack.monitoring import published
+from modelstack.monitoring.objectives.slo import SLIS, Objective
+from modelstack.platforms.aws import metrics
+from modelstack.platforms.aws.metrics import dimensions, place
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.declaration import panels as declared
+from modelstack.services.declaration.alarm_thresholds import plain
+from modelstack.services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
 
 HANDLERS = ("rollback", "advance", "drift", "labels", "retrain")
 """All functions that a stack may have."""

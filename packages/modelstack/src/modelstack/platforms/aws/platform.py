@@ -1,16 +1,16 @@
-"""AWS, as `services.platform_registry` finds it."""
+"""AWS, as `modelstack.services.platform_registry` finds it."""
 
 from __future__ import annotations
 
-from services.platform_registry import Platform
+from modelstack.services.platform_registry import Platform
 
 PLATFORM = Platform(
     name="aws",
-    declare="infra.aws.program:declare",
-    problems="infra.aws.config_checks:problems",
-    champion="infra.aws.source:champion",
-    origin="platforms.aws.package_registry:origin_of",
-    provider_problems="infra.aws.target:provider_problems",
-    begin="infra.aws.caller:request_caller",
-    operator="cli.platform.aws.platform:Aws",
+    declare="modelstack.program.aws.program:declare",
+    problems="modelstack.program.aws.config_checks:problems",
+    champion="modelstack.program.aws.source:champion",
+    origin="modelstack.platforms.aws.package_registry:origin_of",
+    provider_problems="modelstack.program.aws.target:provider_problems",
+    begin="modelstack.program.aws.caller:request_caller",
+    operator="modelstack.cli.platform.aws.platform:Aws",
 )

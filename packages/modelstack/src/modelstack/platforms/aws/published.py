@@ -8,12 +8,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from monitoring import measurements
-from monitoring.measurements import Values
-from platforms.aws.clients import calling
-from platforms.aws.metrics import FEATURE, ROLLOUT, SEGMENT, Datum, datum, parts, place, put
-from platforms.s3.errors import AWS_DOWN, status_of
-from rollout.core.errors import Unreachable
+from modelstack.monitoring import measurements
+from modelstack.monitoring.measurements import Values
+from modelstack.platforms.aws.clients import calling
+from modelstack.platforms.aws.metrics import FEATURE, ROLLOUT, SEGMENT, Datum, datum, parts, place, put
+from modelstack.platforms.s3.errors import AWS_DOWN, status_of
+from modelstack.rollout.core.errors import Unreachable
 
 _VALUES = 150  # of one datum
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.aws import executions
-from platforms.aws.clients import Clients
-from platforms.aws.executions import UNDER_WAY, ExecutionRequest, ExecutionStatus
-from retraining.decision import JobSeen, Start
-from retraining.record import RetrainingRecord
-from retraining.rules import JobSettings
+from modelstack.monitoring.retraining.decision import JobSeen, Start
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.monitoring.retraining.rules import JobSettings
+from modelstack.platforms.aws import executions
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.executions import UNDER_WAY, ExecutionRequest, ExecutionStatus
 
 _STOPPED = "it was stopped"
 
@@ -51,7 +51,7 @@ class Executions:
         return JobSeen("failed", told or (failed.why if failed else "") or seen.why)
 
     def _report(self, seen: ExecutionStatus, through: str) -> Mapping[str, Any] | None:
-        """A report like a training job's, see `pipeline.candidate.Report`; None without outputs."""
+        """A report like a training job's, see `modelstack.pipeline.candidate.Report`; None without outputs."""
         folder, failed = self.settings.folder, seen.failed
         if refused := executions.refusal(self.clients, folder, failed) if failed else None:
             return {"outcome": "refused", "why": refused.why, "through": through}

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
-from rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
 
 Item = Mapping[str, Mapping[str, str]]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.aws.clients import Clients, calling
-from platforms.s3.errors import code_of
-from rollout.core.errors import Busy, RolloutError
-from rollout.core.live import Live, Status, Variant
-from rollout.core.plan import Guard
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.rollout.core.live import Live, Status, Variant
+from modelstack.rollout.core.plan import Guard
 
 _READY = frozenset({"InService"})
 _FAILED = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})

@@ -1,6 +1,6 @@
 """The retraining record in DynamoDB, training jobs of SageMaker, and the observations of an endpoint on AWS.
 
-A stack with its own pipeline trains by its executions instead, see `platforms.aws.retraining_executions`.
+A stack with its own pipeline trains by its executions instead, see `modelstack.platforms.aws.retraining_executions`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from platforms.aws.alarm_events import reason
-from platforms.aws.blobs import S3Blobs
-from platforms.aws.clients import Clients, calling
-from platforms.aws.names import RETRAINING
-from platforms.aws.revisions import Revisions
-from platforms.s3.errors import code_of
-from retraining.decision import JobSeen, RetrainingObservation, Start
-from retraining.record import Kind, RetrainingRecord, Trigger
-from retraining.rules import JobSettings
-from rollout.controller.ports import Journal
-from rollout.core.errors import Conflict, RolloutError
-from rollout.core.release import Release
+from modelstack.monitoring.retraining.decision import JobSeen, RetrainingObservation, Start
+from modelstack.monitoring.retraining.record import Kind, RetrainingRecord, Trigger
+from modelstack.monitoring.retraining.rules import JobSettings
+from modelstack.platforms.aws.alarm_events import reason
+from modelstack.platforms.aws.blobs import S3Blobs
+from modelstack.platforms.aws.clients import Clients, calling
+from modelstack.platforms.aws.names import RETRAINING
+from modelstack.platforms.aws.revisions import Revisions
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.controller.ports import Journal
+from modelstack.rollout.core.errors import Conflict, RolloutError
+from modelstack.rollout.core.release import Release
 
 VOLUME_GB = 30
 _LONGEST_WHY = 300

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from platforms.aws.identity import caller
-from platforms.aws.pages import pages
-from platforms.s3.errors import code_of
-from services.principals import as_metadata
-from services.sealed_packages import METRICS, REFERENCE, REGISTERED_BY, member_uri
-from services.versions import PENDING, Version, find
+from modelstack.platforms.aws.identity import caller
+from modelstack.platforms.aws.pages import pages
+from modelstack.platforms.s3.errors import code_of
+from modelstack.services.principals import as_metadata
+from modelstack.services.sealed_packages import METRICS, REFERENCE, REGISTERED_BY, member_uri
+from modelstack.services.versions import PENDING, Version, find
 
 if TYPE_CHECKING:  # a function reads versions and has no pipeline; a training job adds one and has no rollout
-    from pipeline.pack import Registered
-    from platforms.aws.clients import Clients
-    from provenance.evidence import Attestation
+    from modelstack.pipeline.pack import Registered
+    from modelstack.platforms.aws.clients import Clients
+    from modelstack.records.provenance.evidence import Attestation
 
 MANIFEST_VARIABLE = "MODELSTACK_MANIFEST_SHA256"
 _JSON = "application/json"
@@ -130,7 +130,7 @@ class GroupVersions:
 
 def _card(evidence: Attestation) -> dict[str, Any]:
     """The signed model card of a version; none if another version of modelstack has made none."""
-    from provenance.evidence import SAGEMAKER_CARD  # noqa: PLC0415  see above
+    from modelstack.records.provenance.evidence import SAGEMAKER_CARD  # noqa: PLC0415  see above
 
     content = evidence.documents.get(SAGEMAKER_CARD)
     return {"ModelCard": {"ModelCardContent": content.decode(), "ModelCardStatus": "Draft"}} if content else {}

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import yaml
 
-from rollout.core.errors import Unavailable, Unreachable
+from modelstack.rollout.core.errors import Unavailable, Unreachable
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _EXEC = frozenset({"client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"})

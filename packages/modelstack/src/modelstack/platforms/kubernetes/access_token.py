@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import Exists, NotFound
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import SECRET
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import Exists, NotFound
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.kinds import SECRET
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 
 HEADER, BEARER = "x-modelstack-token", "Bearer "
 """The header with the token, and the prefix of it in `Authorization`, which the API server's proxy does not forward."""

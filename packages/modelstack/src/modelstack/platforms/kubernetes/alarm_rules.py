@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from platforms.kubernetes import metrics
-from platforms.kubernetes.metrics import any_of, edge_at_or_above, edge_pattern, matched, series
-from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import MOVED, PERCENT, Rule, Watched, alert, group_names, record
-from platforms.kubernetes.system_rules import controller_rules, gateway_rules
-from services.declaration.alarm_names import DRIFT
-from services.declaration.alarm_thresholds import bound, plain
-from services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, EvidenceRule, variant_alarms
+from modelstack.platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes.metrics import any_of, edge_at_or_above, edge_pattern, matched, series
+from modelstack.platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
+from modelstack.platforms.kubernetes.rule import MOVED, PERCENT, Rule, Watched, alert, group_names, record
+from modelstack.platforms.kubernetes.system_rules import controller_rules, gateway_rules
+from modelstack.services.declaration.alarm_names import DRIFT
+from modelstack.services.declaration.alarm_thresholds import bound, plain
+from modelstack.services.declaration.alarms import MAY_BE_SLOW, AlarmSpec, BadShare, EvidenceRule, variant_alarms
 
 PERIOD, PERIODS, SLOWER_THAN = "period_seconds", "periods", "slower_than_ms"
 """Annotations of an alert: its period, the number of periods it looks at, and its latency limit."""

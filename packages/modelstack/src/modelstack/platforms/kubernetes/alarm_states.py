@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm, Said
-from platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
-from platforms.kubernetes.metrics import ANSWERS, LATENCY, VARIANT, whose
-from platforms.kubernetes.prometheus import Prometheus, epoch, number
-from platforms.kubernetes.rule import MEASURE, group_names
-from rollout.core.errors import Unreachable
-from services.alarms import MEASURES
-from services.counters import FiringAlarm, ShareRule
-from services.declaration.alarm_names import FAILS, SLOW
+from modelstack.monitoring.alarms.alarm import Alarm, Said
+from modelstack.platforms.kubernetes.alarm_rules import PERIOD, PERIODS, SLOWER_THAN
+from modelstack.platforms.kubernetes.metrics import ANSWERS, LATENCY, VARIANT, whose
+from modelstack.platforms.kubernetes.prometheus import Prometheus, epoch, number
+from modelstack.platforms.kubernetes.rule import MEASURE, group_names
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.alarms import MEASURES
+from modelstack.services.counters import FiringAlarm, ShareRule
+from modelstack.services.declaration.alarm_names import FAILS, SLOW
 
 _SERIES: Mapping[str, str] = {FAILS: ANSWERS, SLOW: LATENCY}
 _MINUTE, _OFTEN = 60, 10

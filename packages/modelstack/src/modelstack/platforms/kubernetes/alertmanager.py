@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.access_token import BEARER, KEY, secret_name
-from platforms.kubernetes.metrics import whose
-from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
-from platforms.kubernetes.rule import SEVERITY, WAKE
-from services.measuring import camel
+from modelstack.platforms.kubernetes.access_token import BEARER, KEY, secret_name
+from modelstack.platforms.kubernetes.metrics import whose
+from modelstack.platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from modelstack.platforms.kubernetes.rule import SEVERITY, WAKE
+from modelstack.services.measuring import camel
 
 _NOBODY, _CONTROLLER = "nobody", "controller"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 
 
 class NotFound(Unavailable):

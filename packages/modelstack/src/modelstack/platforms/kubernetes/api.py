@@ -19,11 +19,11 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes.access import Access, found
-from platforms.kubernetes.answers import NotFound, refused
-from platforms.kubernetes.api_requests import Labels, Object, event, selector, service_path, whole
-from platforms.kubernetes.kinds import DEPLOYMENT, WHO, ResourceKind
-from rollout.core.errors import Unreachable
+from modelstack.platforms.kubernetes.access import Access, found
+from modelstack.platforms.kubernetes.answers import NotFound, refused
+from modelstack.platforms.kubernetes.api_requests import Labels, Object, event, selector, service_path, whole
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, WHO, ResourceKind
+from modelstack.rollout.core.errors import Unreachable
 
 Objects = list[Object]
 Counted = Callable[[str, str, int], None]

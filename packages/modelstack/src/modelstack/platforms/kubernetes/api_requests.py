@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from platforms.kubernetes.kinds import ResourceKind
-from rollout.core.errors import Conflict, RolloutError
+from modelstack.platforms.kubernetes.kinds import ResourceKind
+from modelstack.rollout.core.errors import Conflict, RolloutError
 
 Object = dict[str, Any]
 Labels = Mapping[str, str | tuple[str, ...]]  # label -> value, or the allowed values

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.crds import AGREED
-from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.names import ENDPOINT
-from platforms.kubernetes.versions import change_status, version_of
-from services.approvals import Approval, ApprovalRefused, Approvals
-from services.principals import person
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.crds import AGREED
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.platforms.kubernetes.names import ENDPOINT
+from modelstack.platforms.kubernetes.versions import change_status, version_of
+from modelstack.services.approvals import Approval, ApprovalRefused, Approvals
+from modelstack.services.principals import person
 
 
 @dataclass(frozen=True)

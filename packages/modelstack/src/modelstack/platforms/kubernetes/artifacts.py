@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from platforms.kubernetes.oci import MANIFEST_TYPE, Manifest, canonical, sha256
-from provenance.envelope import key_id
+from modelstack.platforms.kubernetes.oci import MANIFEST_TYPE, Manifest, canonical, sha256
+from modelstack.records.provenance.envelope import key_id
 
 PACKAGE_TYPE = "application/vnd.modelstack.package.v1"
 EVIDENCE_TYPE = "application/vnd.modelstack.evidence.v1"

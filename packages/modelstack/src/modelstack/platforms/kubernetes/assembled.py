@@ -10,32 +10,32 @@ from functools import partial
 
 import httpx
 
-from monitoring.alarms.outage import Outage
-from platforms.kubernetes.alarm_states import PrometheusAlarms
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.captures import Captures
-from platforms.kubernetes.counters import PrometheusCounters
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.gateway import entrance
-from platforms.kubernetes.guarded import GuardedMoves
-from platforms.kubernetes.invoke import GatewayInvoke
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.metrics import cluster, copies
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from platforms.kubernetes.workloads import happened
-from rollout.controller.controller import Controller
-from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Clock, Journal, Notify, Signals
-from rollout.core.errors import Busy
-from rollout.core.replay import NONE
-from rollout.core.state import Replayed, RolloutState
-from services.alarms import JudgedAlarms
-from services.replay import replay
-from services.signals import CountedSignals
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.captures import Captures
+from modelstack.platforms.kubernetes.counters import PrometheusCounters
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.gateway import entrance
+from modelstack.platforms.kubernetes.guarded import GuardedMoves
+from modelstack.platforms.kubernetes.invoke import GatewayInvoke
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.metrics import cluster, copies
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.platforms.kubernetes.workloads import happened
+from modelstack.rollout.controller.controller import Controller
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.controller.ports import Clock, Journal, Notify, Signals
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.replay import NONE
+from modelstack.rollout.core.state import Replayed, RolloutState
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.replay import replay
+from modelstack.services.signals import CountedSignals
 
 _FRESH = 2.0  # seconds for which it is known which workloads serve a variant
 _REPLAY_TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a model on SageMaker has 60 s

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from platforms.kubernetes.kinds import BACKEND_POLICY, ROUTE
+from modelstack.platforms.kubernetes.kinds import BACKEND_POLICY, ROUTE
 
 _AGAIN = 5  # Envoy skips pods that it has tried. More tries are for the moment when it knows of no live pod
 _PAUSE = {"baseInterval": "50ms", "maxInterval": "500ms"}

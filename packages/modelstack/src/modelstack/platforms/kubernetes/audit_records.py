@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from audit.record import AuditRecord, Signer
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import ROLLOUT
-from services.audit_records import put_signed
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.records.audit.record import AuditRecord, Signer
+from modelstack.services.audit_records import put_signed
 
 FIRST = -(2**63)  # less than the number of any record
 _TOGETHER = 500
@@ -37,7 +37,7 @@ class PostgresRecords:
     signer: Signer | None = None
 
     def put(self, record: AuditRecord) -> None:
-        """Sign and insert a record unless it exists; raises as `services.audit_records.put_signed`."""
+        """Sign and insert a record unless it exists; raises as `modelstack.services.audit_records.put_signed`."""
         place = f"audit record {record.number} of {self.endpoint} in {self.database.place}"
         put_signed(record, self.signer, partial(self._put_new, record.number), place)
 

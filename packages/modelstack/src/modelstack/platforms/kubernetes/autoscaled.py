@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import AUTOSCALER
-from platforms.kubernetes.serving_config import ServingConfig
-from rollout.core.errors import Conflict
-from rollout.core.plan import EVERYTHING
-from rollout.core.state import StateError
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import AUTOSCALER
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.plan import EVERYTHING
+from modelstack.rollout.core.state import StateError
 
 LEAST = f"{names.GROUP}/least-instances"  # annotation of an autoscaler: the minReplicas of the stack's config
 HELD = f"{names.GROUP}/held-until"

@@ -14,10 +14,10 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
-from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
-from platforms.s3.package_store import BucketPackageStore
-from rollout.core.errors import Unreachable
-from services.sealed_packages import RegistryError
+from modelstack.platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
+from modelstack.platforms.s3.package_store import BucketPackageStore
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.sealed_packages import RegistryError
 
 Settings = Mapping[str, Any]  # `name`, `endpoint` and `region` of `modelstack:kubernetes.bucket`
 _FIELD = "modelstack:kubernetes.bucket"

@@ -18,14 +18,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.captured import Malformed, Recorded, Side
-from monitoring.exchanges import read, traffic
-from monitoring.published import CAPTURE_UNREADABLE, CAPTURED
-from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.measured import add, counter
-from platforms.kubernetes.schema import kept
-from rollout.core.errors import RolloutError
-from services.replay import HOURS, newest
+from modelstack.monitoring.captured import Malformed, Recorded, Side
+from modelstack.monitoring.exchanges import read, traffic
+from modelstack.monitoring.published import CAPTURE_UNREADABLE, CAPTURED
+from modelstack.platforms.kubernetes.database import Database, Run
+from modelstack.platforms.kubernetes.measured import add, counter
+from modelstack.platforms.kubernetes.schema import kept
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.replay import HOURS, newest
 
 MOST = 16 * 1024 * 1024  # the maximum size of a post, bytes
 _LONGEST_ID = 100
@@ -126,7 +126,7 @@ def put_aside(run: Run, endpoint: str, kind: str, name: str, lines: Sequence[str
 
 @dataclass(frozen=True)
 class Captures:
-    """The files of an endpoint; `monitoring.drift.watch.Captures`. A key is `<variant>/<number>`."""
+    """The files of an endpoint; `modelstack.monitoring.drift.watch.Captures`. A key is `<variant>/<number>`."""
 
     database: Database
     endpoint: str

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import before_taking_over
-from platforms.kubernetes.guarded import pods_of
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.route import PendingConfig, Route
-from platforms.kubernetes.route_store import RouteStore
-from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
-from rollout.core.errors import Busy
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.autoscaled import before_taking_over
+from modelstack.platforms.kubernetes.guarded import pods_of
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.route import PendingConfig, Route
+from modelstack.platforms.kubernetes.route_store import RouteStore
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes.workloads import Lacking, deadline_of, lacking, ready_endpoints
+from modelstack.rollout.core.errors import Busy
+from modelstack.rollout.core.state import Phase, RolloutState
 
 _MARGIN = 30.0  # seconds beyond a Deployment's own deadline
 _PARTS = 5  # in which that time is waited; a rollout gives a config up that it asked for six times

@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes import access_token
-from platforms.kubernetes.answers import Forbidden
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
-from platforms.kubernetes.prediction_query import PredictionQuery
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT
+from modelstack.platforms.kubernetes.prediction_query import PredictionQuery
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 _AGAIN = frozenset({408, 429, 503})
 _DOWN = frozenset({500, 502, 504})
@@ -51,7 +51,7 @@ class ControllerClient:
         return f"http://{self.place}:{CONTROLLER_PORT}/{path}"
 
     def standings(self, endpoint: str, variants: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The quality of the variants that have labels, see `monitoring.labels.standing.shown`."""
+        """The quality of the variants that have labels, see `modelstack.monitoring.labels.standing.shown`."""
         asked = {"variant": list(variants)}
         doing = f"ask {self.place} how the variants of {endpoint} stand"
         return self._read(f"standings/{endpoint}", doing, endpoint, asked)

@@ -10,17 +10,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
-from platforms.kubernetes.increments import Key
-from platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, matched, nearest_edge
-from platforms.kubernetes.own import Observed, OwnCounts
-from platforms.kubernetes.prometheus import Prometheus
-from rollout.controller.ports import Quantile
-from rollout.core.decision import REQUESTS
-from rollout.core.errors import Unanswered
-from rollout.core.failing import FAILED, UNANSWERED
-from rollout.judge.metrics import Tally
-from services.counters import CountedWindow, CountQuery
+from modelstack.platforms.kubernetes.envoy import ALL, Counted, EnvoyCounts
+from modelstack.platforms.kubernetes.increments import Key
+from modelstack.platforms.kubernetes.metrics import CLUSTER, EDGE, LATENCY, any_of, matched, nearest_edge
+from modelstack.platforms.kubernetes.own import Observed, OwnCounts
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.rollout.controller.ports import Quantile
+from modelstack.rollout.core.decision import REQUESTS
+from modelstack.rollout.core.errors import Unanswered
+from modelstack.rollout.core.failing import FAILED, UNANSWERED
+from modelstack.rollout.judge.metrics import Tally
+from modelstack.services.counters import CountedWindow, CountQuery
 
 _MICROSECONDS = 1000  # in a millisecond: Envoy counts in these
 _PART = 3600  # seconds whose samples are held at once

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from platforms.kubernetes import names
-from platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ResourceKind
-from rollout.core.live import Approval
-from services.measuring import BOUNDS, KEYS, WHOLE
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.kinds import PACKAGE, ROLLOUT, ResourceKind
+from modelstack.rollout.core.live import Approval
+from modelstack.services.measuring import BOUNDS, KEYS, WHOLE
 
 CATEGORY = "modelstack"  # `kubectl get modelstack` lists both
 AGREED = "agreed"  # the field of a ModelPackage's status with its approvals

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, PreparedStatement
 
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 SCHEMA = "modelstack"
 _CONNECT_S, _ANSWER_S = 3.0, 10.0

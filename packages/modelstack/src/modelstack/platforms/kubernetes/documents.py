@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.schema import kept, told
-from services.documents import text
-from services.ports import Document
+from modelstack.platforms.kubernetes.database import Database, Run
+from modelstack.platforms.kubernetes.schema import kept, told
+from modelstack.services.documents import text
+from modelstack.services.ports import Document
 
 _PAGE = 500
 _GIVEN = "json_to_recordset(:given::json) AS g (key text, revision bigint, body text, queue text, since float8)"

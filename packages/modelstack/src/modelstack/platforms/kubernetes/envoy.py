@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from platforms.kubernetes import metrics
-from platforms.kubernetes.increments import Attributed, Key, Points, ScrapeTarget, attribute, surplus
-from platforms.kubernetes.metrics import any_of, edge_pattern, matched
-from platforms.kubernetes.prometheus import Prometheus, Samples
-from rollout.core.errors import Unreachable
+from modelstack.platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes.increments import Attributed, Key, Points, ScrapeTarget, attribute, surplus
+from modelstack.platforms.kubernetes.metrics import any_of, edge_pattern, matched
+from modelstack.platforms.kubernetes.prometheus import Prometheus, Samples
+from modelstack.rollout.core.errors import Unreachable
 
 Clusters = Mapping[str, tuple[str, ...]]  # variant -> the names of its Envoy clusters
 ALL = float("inf")  # the bound of the bucket that counts all responses

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, GATEWAY
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 
 AUTHORITY = "ca.crt"  # the key of a ConfigMap with a custom CA, as in a BackendTLSPolicy of the Gateway API
 _PORTS = {"HTTP": 80, "HTTPS": 443}

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from platforms.kubernetes.panels import Panels
-from rollout.core.catalogue import OWN
-from services.declaration.panels import Panel, PanelSettings, Query
-from services.release_names import digest
+from modelstack.platforms.kubernetes.panels import Panels
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.declaration.panels import Panel, PanelSettings, Query
+from modelstack.services.release_names import digest
 
 LABEL = {"grafana_dashboard": "1"}  # the label by which Grafana's sidecar finds it
 _WIDTH, _HEIGHT = 12, 8

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from platforms.kubernetes.kinds import DEPLOYMENT
-from platforms.kubernetes.moving import Move, MoveStatus, decided
-from platforms.kubernetes.route import Route
-from platforms.kubernetes.route_store import RouteStore
-from platforms.kubernetes.rules import Split, lingering, rules
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.workloads import lacking, ready_endpoints
-from rollout.controller.ports import Alarms, Journal
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.plan import EVERYTHING
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT
+from modelstack.platforms.kubernetes.moving import Move, MoveStatus, decided
+from modelstack.platforms.kubernetes.route import Route
+from modelstack.platforms.kubernetes.route_store import RouteStore
+from modelstack.platforms.kubernetes.rules import Split, lingering, rules
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.workloads import lacking, ready_endpoints
+from modelstack.rollout.controller.ports import Alarms, Journal
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.plan import EVERYTHING
+from modelstack.rollout.core.state import Phase, RolloutState
 
 
 @dataclass(frozen=True)

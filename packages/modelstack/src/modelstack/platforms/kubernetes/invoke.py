@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 import httpx
 
-from platforms.kubernetes.names import ATTRIBUTES, INFERENCE_ID, INVOCATIONS, TARGET_HEADER, VARIANT_HEADER
-from rollout.core.errors import Unreachable
-from services.invoke import Request, Response, TimedOut
+from modelstack.platforms.kubernetes.names import ATTRIBUTES, INFERENCE_ID, INVOCATIONS, TARGET_HEADER, VARIANT_HEADER
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.services.invoke import Request, Response, TimedOut
 
 _REACHED = "x-envoy-upstream-service-time"  # on the answers of a pod, and not on the gateway's own
 
 
 @dataclass(frozen=True)
 class GatewayInvoke:
-    """`Invoke` of the endpoint behind one route, by the client of `platforms.kubernetes.gateway.Entrance`."""
+    """`Invoke` of the endpoint behind one route, by the client of
+    `modelstack.platforms.kubernetes.gateway.Entrance`.
+    """
 
     client: httpx.Client
 

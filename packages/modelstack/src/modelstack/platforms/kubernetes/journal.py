@@ -12,16 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.api_requests import event_object
-from platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROLLOUT
-from platforms.kubernetes.names import API_VERSION, MANAGER, journal_copy
-from platforms.kubernetes.rollout_status import rollout_status
-from rollout.core.errors import Conflict, RolloutError, Unreachable
-from rollout.core.state import RolloutState
-from services.documents import packed, unpacked
-from services.journal import CopiedJournal
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.api_requests import event_object
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROLLOUT
+from modelstack.platforms.kubernetes.names import API_VERSION, MANAGER, journal_copy
+from modelstack.platforms.kubernetes.rollout_status import rollout_status
+from modelstack.rollout.core.errors import Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.documents import packed, unpacked
+from modelstack.services.journal import CopiedJournal
 
 LARGEST = 1_400_000  # maximum bytes of a Rollout. etcd allows 1.5 MiB, and the API server adds managed fields
 _ATTEMPTS = 4
@@ -45,7 +45,7 @@ class KubernetesJournal:
         return state_of(rollout or {}, self.endpoint)
 
     def put(self, state: RolloutState) -> None:
-        """See `services.journal.StateStore`.
+        """See `modelstack.services.journal.StateStore`.
 
         A write to another part of the object is no conflict. After a lost response it checks whether the write landed.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platforms.kubernetes import names
+from modelstack.platforms.kubernetes import names
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Labels in the cluster: stored when they are posted, and joined with captured predictions by the leader.
 
-Every function may be called twice, concurrently, or be killed: each pair counts once (`services.ledger`).
+Every function may be called twice, concurrently, or be killed: each pair counts once (`modelstack.services.ledger`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from monitoring.log import log
-from platforms.kubernetes.captures import Captures, key_of, number_of, put_aside
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.measured import PostgresMetrics
-from platforms.kubernetes.schema import kept, told
-from rollout.core.errors import RolloutError
-from services.labels import Labels
-from services.ledger import was_taken
-from services.promises import Promises
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.captures import Captures, key_of, number_of, put_aside
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.platforms.kubernetes.measured import PostgresMetrics
+from modelstack.platforms.kubernetes.schema import kept, told
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.labels import Labels
+from modelstack.services.ledger import was_taken
+from modelstack.services.promises import Promises
 
 MOST = 16 * 1024 * 1024  # the maximum size of a post, bytes
 _FILES = 50  # of each variant that one run takes in

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from monitoring.labels.claimed import SQUARES
-from monitoring.measurements import Datum, Values
-from monitoring.published import DELAY
-from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.metrics import exposed, series, whose
-from platforms.kubernetes.schema import kept
+from modelstack.monitoring.labels.claimed import SQUARES
+from modelstack.monitoring.measurements import Datum, Values
+from modelstack.monitoring.published import DELAY
+from modelstack.platforms.kubernetes.database import Database, Run
+from modelstack.platforms.kubernetes.metrics import exposed, series, whose
+from modelstack.platforms.kubernetes.schema import kept
 
 Series = tuple[str, str]  # the name of a metric, and its labels but the endpoint, as JSON with sorted keys
 _DELAY = series(f"{DELAY}_seconds")
@@ -46,7 +46,7 @@ computed here, so that it grows while no controller works."""
 
 
 def counter(name: str, part: str = "total", **labels: str) -> Series:
-    """A counter by its name in `monitoring.published` or the catalogue, such as `LogLoss`.
+    """A counter by its name in `modelstack.monitoring.published` or the catalogue, such as `LogLoss`.
 
     `part` is `total` for a count; `sum`, `count` or `squared_sum` for values.
     """

@@ -1,4 +1,4 @@
-"""Names of Prometheus metrics: Envoy's, and this project's by the names of `monitoring.published`.
+"""Names of Prometheus metrics: Envoy's, and this project's by the names of `modelstack.monitoring.published`.
 
     series("LogLoss")                              # modelstack_log_loss, with _count, _sum, _squared_sum
     cluster("models", "flight-delay-prod-3f0c")    # service/models/flight-delay-prod-3f0c/8080/http
@@ -16,8 +16,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping
 
-from platforms.kubernetes.names import PORT
-from rollout.core.catalogue import OWN
+from modelstack.platforms.kubernetes.names import PORT
+from modelstack.rollout.core.catalogue import OWN
 
 REQUESTS = "envoy_cluster_upstream_rq_xx"
 """Requests to a cluster by status class, including those that the gateway answers as no pod does: no healthy pod, a

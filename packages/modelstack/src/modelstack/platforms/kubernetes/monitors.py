@@ -12,23 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from monitoring.drift.watch import DriftWatch, Measured
-from monitoring.log import log
-from platforms.kubernetes.captures import Captures
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.labels import join, labels_of
-from platforms.kubernetes.measured import PostgresMetrics
-from platforms.kubernetes.rounds import Rounds
-from platforms.kubernetes.schema import forget, keep, prepare
-from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
-from services.batches import UNFINISHED
-from services.drift import measure_drift
-from services.drift_record import DriftRecord
-from services.measuring import Measuring
-from services.promises import Member, Promises
-from services.sealed_packages import Sealed
+from modelstack.monitoring.drift.watch import DriftWatch, Measured
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.captures import Captures
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.platforms.kubernetes.labels import join, labels_of
+from modelstack.platforms.kubernetes.measured import PostgresMetrics
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.platforms.kubernetes.schema import forget, keep, prepare
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.batches import UNFINISHED
+from modelstack.services.drift import measure_drift
+from modelstack.services.drift_record import DriftRecord
+from modelstack.services.measuring import Measuring
+from modelstack.services.promises import Member, Promises
+from modelstack.services.sealed_packages import Sealed
 
 PAUSE = 5.0  # seconds between two iterations
 _SWEEP_S, _FORGET_S = 60.0, 600.0

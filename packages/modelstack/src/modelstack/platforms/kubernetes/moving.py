@@ -1,7 +1,7 @@
 """Guarded move of a champion to other pods: its traffic steps, and the decision at each look. Pure.
 
-The steps and waits are those of a SageMaker deployment (`services.guardrails`): traffic moves in parts, and the alarms
-are watched after each, also after the last one before the old pods are removed.
+The steps and waits are those of a SageMaker deployment (`modelstack.services.guardrails`): traffic moves in parts, and
+the alarms are watched after each, also after the last one before the old pods are removed.
 
 The move is stored in an annotation of the route, written together with the rules. So a write succeeds only on the route
 that was read, and another controller continues after a crash.
@@ -13,10 +13,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from platforms.kubernetes import names
-from rollout.core.plan import EVERYTHING, Guard
-from rollout.stored import read
-from services.guardrails import steps_of
+from modelstack.platforms.kubernetes import names
+from modelstack.rollout.core.plan import EVERYTHING, Guard
+from modelstack.rollout.stored import read
+from modelstack.services.guardrails import steps_of
 
 MOVE = f"{names.GROUP}/move"  # the annotation of a route with its move, or with the failure of the last one
 _STANDING_BY = -1  # the step before the first: the gateway knows the new pods, and gives them nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.release_names import ReleaseNames
+from modelstack.services.release_names import ReleaseNames
 
 GROUP, VERSION = "modelstack.dev", "v1"
 API_VERSION = f"{GROUP}/{VERSION}"

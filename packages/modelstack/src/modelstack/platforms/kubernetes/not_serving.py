@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.journal import state_of
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.rollout_status import NOT_SERVING, READY, conditions_of, rollout_status
-from platforms.kubernetes.serving_config import Backend
-from platforms.kubernetes.workloads import lacking
-from rollout.controller.agreement import change
-from rollout.controller.outbox import Outbox
-from rollout.core.live import Live
-from rollout.core.state import RolloutState
-from rollout.reason import Reason
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.journal import state_of
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.rollout_status import NOT_SERVING, READY, conditions_of, rollout_status
+from modelstack.platforms.kubernetes.serving_config import Backend
+from modelstack.platforms.kubernetes.workloads import lacking
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.reason import Reason
 
 EVENT = "not_serving"
 _AGAIN = 600.0  # seconds without another event: pods may come and go

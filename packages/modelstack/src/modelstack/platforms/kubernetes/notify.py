@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.api_requests import event_object
-from platforms.kubernetes.kinds import EVENT, ROLLOUT
-from platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT
-from rollout.controller.commands import PLAIN, Commands
-from rollout.controller.notice import Notice, notice
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.event import Event
-from services.release_names import digest
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.api_requests import event_object
+from modelstack.platforms.kubernetes.kinds import EVENT, ROLLOUT
+from modelstack.platforms.kubernetes.names import API_VERSION, CONTROLLER, ENDPOINT
+from modelstack.rollout.controller.commands import PLAIN, Commands
+from modelstack.rollout.controller.notice import Notice, notice
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.services.release_names import digest
 
 MESSAGE = 1024  # maximum bytes of an Event's message
 _SECONDS = 5.0  # that a webhook has to answer
@@ -37,7 +37,7 @@ _TROUBLE = frozenset(
 
 @dataclass(frozen=True)
 class Webhook:
-    """An HTTP endpoint that accepts the document of `rollout.controller.notice` as JSON."""
+    """An HTTP endpoint that accepts the document of `modelstack.rollout.controller.notice` as JSON."""
 
     url: str = field(repr=False)
 

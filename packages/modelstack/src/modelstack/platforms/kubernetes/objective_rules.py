@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, Sli, rules, still
-from platforms.kubernetes.alarm_rules import counts, risen
-from platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, matched
-from platforms.kubernetes.promql import over
-from platforms.kubernetes.rule import Rule, Watched, alert, group_names, record
-from rollout.core.catalogue import OWN
-from services.declaration.alarm_thresholds import bound, plain
-from services.declaration.alarms import AlarmSpec, Burn, objective_alarms
+from modelstack.monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule, Objective, Sli, rules, still
+from modelstack.platforms.kubernetes.alarm_rules import counts, risen
+from modelstack.platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, matched
+from modelstack.platforms.kubernetes.promql import over
+from modelstack.platforms.kubernetes.rule import Rule, Watched, alert, group_names, record
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.declaration.alarm_thresholds import bound, plain
+from modelstack.services.declaration.alarms import AlarmSpec, Burn, objective_alarms
 
 COUNTS: dict[Sli, tuple[str, str]] = {"availability": ("failed", "requests"), "latency": ("slow", "timed")}
 

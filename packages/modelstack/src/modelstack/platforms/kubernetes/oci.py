@@ -1,7 +1,7 @@
 """Blobs and manifests of an OCI registry, with every digest verified.
 
-Blobs and manifests are addressed by digest, so every call is idempotent. Requests are those of `serving.registry`.
-Source: OCI distribution specification v1.1.
+Blobs and manifests are addressed by digest, so every call is idempotent. Requests are those of
+`modelstack.serving.registry`. Source: OCI distribution specification v1.1.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from urllib.parse import urljoin
 
 import httpx
 
-from rollout.core.errors import RolloutError, Unreachable
-from services.sealed_packages import RegistryError
-from serving.download import DownloadError, Refused, RegistrySource, download, failure, is_temporary, refusal
-from serving.registry import Repository
-from serving.registry_protocol import DIGEST, ProtocolError, place_of
-from serving.unpacking import MAX_BYTES
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.services.sealed_packages import RegistryError
+from modelstack.serving.download import DownloadError, Refused, RegistrySource, download, failure, is_temporary, refusal
+from modelstack.serving.registry import Repository
+from modelstack.serving.registry_protocol import DIGEST, ProtocolError, place_of
+from modelstack.serving.unpacking import MAX_BYTES
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series, whose
-from platforms.kubernetes.prometheus import Prometheus
-from rollout.core.catalogue import INVALID, OWN
-from rollout.judge.metrics import Metric, Tally
-from services.counters import COUNTED, CountQuery
+from modelstack.platforms.kubernetes.metrics import ENDPOINT, ROLLOUT, VARIANT, any_of, matched, series, whose
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.rollout.core.catalogue import INVALID, OWN
+from modelstack.rollout.judge.metrics import Metric, Tally
+from modelstack.services.counters import COUNTED, CountQuery
 
 _COUNT, _SUM, _SQUARES = "_count", "_sum", "_squared_sum"
 _CAPTURED = f"{series(INVALID)}{_COUNT}"  # each captured answer, whatever it says

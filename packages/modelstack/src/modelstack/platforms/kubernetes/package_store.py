@@ -9,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline.pack import SealedPackage
-from platforms.kubernetes import access_token
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.names import PACKAGES, labels_of
-from platforms.kubernetes.oci import OciError, OciRepository
-from platforms.kubernetes.registry_store import store_of
-from platforms.kubernetes.signing import key_pair, secret_name
-from platforms.kubernetes.versions import ModelPackages
-from provenance.evidence import Attestation
-from services.package_registry import Origin, PackageRegistry, PackageStore, StackPackageStore
-from services.sealed_packages import Gone
-from serving.registry_protocol import SCHEME
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.names import PACKAGES, labels_of
+from modelstack.platforms.kubernetes.oci import OciError, OciRepository
+from modelstack.platforms.kubernetes.registry_store import store_of
+from modelstack.platforms.kubernetes.signing import key_pair, secret_name
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.services.package_registry import Origin, PackageRegistry, PackageStore, StackPackageStore
+from modelstack.services.sealed_packages import Gone
+from modelstack.serving.registry_protocol import SCHEME
 
 
 def registry_of(given: Mapping[str, Any]) -> PackageRegistry:
@@ -57,7 +57,7 @@ class ClusterPackageStore(StackPackageStore):
             if not self.registry:
                 raise OciError("the registry of this endpoint is not known: give --stack, not --endpoint")
             return f"{SCHEME}{self.registry}/{PACKAGES}@{package_digest}"
-        from platforms.s3.package_store import BucketPackageStore  # noqa: PLC0415 - of a stack with a bucket alone
+        from modelstack.platforms.s3.package_store import BucketPackageStore  # noqa: PLC0415 - of a stack with a bucket alone
 
         return BucketPackageStore(self.bucket["name"], None).uri(package_digest)
 
@@ -114,13 +114,13 @@ class ClusterPackageStore(StackPackageStore):
         if archive_uri.startswith(SCHEME):
             yield store_of(archive_uri)
             return
-        from platforms.kubernetes.buckets import explained  # noqa: PLC0415 - see uri
+        from modelstack.platforms.kubernetes.buckets import explained  # noqa: PLC0415 - see uri
 
         with explained(self.bucket, archive_uri):
             yield self._bucket
 
     @cached_property
     def _bucket(self) -> PackageStore:
-        from platforms.kubernetes.buckets import connected  # noqa: PLC0415 - see uri
+        from modelstack.platforms.kubernetes.buckets import connected  # noqa: PLC0415 - see uri
 
         return connected(self.bucket)

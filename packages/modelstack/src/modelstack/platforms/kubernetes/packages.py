@@ -10,11 +10,11 @@ import io
 import os
 from collections.abc import Callable
 
-from platforms.kubernetes.oci import OciRepository
-from rollout.core.errors import RolloutError, Unreachable
-from services.sealed_packages import Sealed, manifest_of, member_of, member_uri
-from serving.download import PAUSES, BucketSource, DownloadError, download
-from serving.registry_protocol import SCHEME, Blob, ProtocolError
+from modelstack.platforms.kubernetes.oci import OciRepository
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.services.sealed_packages import Sealed, manifest_of, member_of, member_uri
+from modelstack.serving.download import PAUSES, BucketSource, DownloadError, download
+from modelstack.serving.registry_protocol import SCHEME, Blob, ProtocolError
 
 _MOST_BYTES = 256 << 20
 
@@ -44,7 +44,7 @@ def _reader(release: Sealed) -> Callable[[str, str], bytes]:
 
 
 def _in_bucket(uri: str) -> bytes:
-    """An object, by the credentials of this process's environment, see `serving.fetch`."""
+    """An object, by the credentials of this process's environment, see `modelstack.serving.fetch`."""
     content = io.BytesIO()
     try:
         # The caller tries again later, so nothing waits here.

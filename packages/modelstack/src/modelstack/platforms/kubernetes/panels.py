@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from monitoring import published
-from monitoring.objectives.slo import OBJECTIVE, SLIS, Objective
-from platforms.kubernetes import metrics
-from platforms.kubernetes.alarm_rules import risen
-from platforms.kubernetes.metrics import any_of, matched, series, whose
-from platforms.kubernetes.objective_rules import COUNTS
-from platforms.kubernetes.promql import over
-from rollout.core.catalogue import INVALID, OWN
-from services.declaration import panels as declared
-from services.declaration.alarm_thresholds import plain
-from services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
+from modelstack.monitoring import published
+from modelstack.monitoring.objectives.slo import OBJECTIVE, SLIS, Objective
+from modelstack.platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes.alarm_rules import risen
+from modelstack.platforms.kubernetes.metrics import any_of, matched, series, whose
+from modelstack.platforms.kubernetes.objective_rules import COUNTS
+from modelstack.platforms.kubernetes.promql import over
+from modelstack.rollout.core.catalogue import INVALID, OWN
+from modelstack.services.declaration import panels as declared
+from modelstack.services.declaration.alarm_thresholds import plain
+from modelstack.services.declaration.panels import CurveSpec, Panel, PanelSettings, PanelSpec, Query
 
 WORKLOAD = "workload"  # the label of curves from Envoy: the workload, extracted from its cluster's name
 GATEWAY = PanelSpec("Errors of the gateway itself", "answers")

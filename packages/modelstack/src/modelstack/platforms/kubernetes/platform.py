@@ -1,14 +1,14 @@
-"""The Kubernetes platform for `services.platform_registry`."""
+"""The Kubernetes platform for `modelstack.services.platform_registry`."""
 
 from __future__ import annotations
 
-from services.platform_registry import Platform
+from modelstack.services.platform_registry import Platform
 
 PLATFORM = Platform(
     name="kubernetes",
-    declare="infra.kubernetes.program:declare",
-    problems="infra.kubernetes.config_checks:problems",
-    champion="infra.kubernetes.source:champion",
-    origin="platforms.kubernetes.package_store:origin_of",
-    operator="cli.platform.kubernetes.platform:Kubernetes",
+    declare="modelstack.program.kubernetes.program:declare",
+    problems="modelstack.program.kubernetes.config_checks:problems",
+    champion="modelstack.program.kubernetes.source:champion",
+    origin="modelstack.platforms.kubernetes.package_store:origin_of",
+    operator="modelstack.cli.platform.kubernetes.platform:Kubernetes",
 )

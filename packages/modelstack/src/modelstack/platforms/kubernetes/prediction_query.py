@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monitoring.predictions import EVER, LONGEST, MOST, Window
-from rollout.core.errors import RolloutError
+from modelstack.monitoring.predictions import EVER, LONGEST, MOST, Window
+from modelstack.rollout.core.errors import RolloutError
 
 FOREVER = 4_102_444_800.0  # epoch seconds, in 2100
 _TOGETHER = 120.0  # seconds within which what several variants answered to one request has come

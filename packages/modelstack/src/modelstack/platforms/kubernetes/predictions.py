@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitoring.predictions import Prediction, Search, of_entry
-from platforms.kubernetes.captures import known_by
-from platforms.kubernetes.database import Database, Run
-from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.prediction_query import FOREVER, PredictionQuery
-from services.ledger import entry_of
+from modelstack.monitoring.predictions import Prediction, Search, of_entry
+from modelstack.platforms.kubernetes.captures import known_by
+from modelstack.platforms.kubernetes.database import Database, Run
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.platforms.kubernetes.prediction_query import FOREVER, PredictionQuery
+from modelstack.services.ledger import entry_of
 
 _BYTES, _FILES = 64 * 1024 * 1024, 5_000  # that one page looks through
 _HITS = 20  # files with the id that come from the database at once
@@ -33,8 +33,8 @@ def page(database: Database, endpoint: str, wanted: PredictionQuery) -> dict[str
     """One page of a search, newest first.
 
     Returns:
-        `exact` and `begun`, as in `monitoring.predictions.Search`; `files`, the number of searched files; `oldest`, on
-        the first page, the time of the oldest capture; and `before` for the next page, None at the end.
+        `exact` and `begun`, as in `modelstack.monitoring.predictions.Search`; `files`, the number of searched files;
+        `oldest`, on the first page, the time of the oldest capture; and `before` for the next page, None at the end.
     """
     search, oldest = Search(wanted.word, wanted.whole), None
     if wanted.before is None:

@@ -1,4 +1,4 @@
-"""Probes each endpoint when it is due, in a thread of the controller; see `services.probe`."""
+"""Probes each endpoint when it is due, in a thread of the controller; see `modelstack.services.probe`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from monitoring.log import log
-from monitoring.measurements import Datum
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.gateway import Entrance, entrance
-from platforms.kubernetes.invoke import GatewayInvoke
-from platforms.kubernetes.rounds import Rounds
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.release import Release
-from services import probe
-from services.invoke import Invoke, Request, Response
-from services.promises import Member
+from modelstack.monitoring.log import log
+from modelstack.monitoring.measurements import Datum
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.gateway import Entrance, entrance
+from modelstack.platforms.kubernetes.invoke import GatewayInvoke
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.release import Release
+from modelstack.services import probe
+from modelstack.services.invoke import Invoke, Request, Response
+from modelstack.services.promises import Member
 
 LOOK = 1.0  # seconds between two looks at the due probes
 _AT_ONCE = 8  # endpoints that are asked at the same time

@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import httpx
 
-from platforms.kubernetes.answers import Forbidden
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 _TOO_MANY = 429
 _DOWN = frozenset({502, 503, 504})

@@ -12,8 +12,8 @@ Source: Prometheus documentation, "Querying basics" (offset, staleness) and "Ope
 
 from __future__ import annotations
 
-from platforms.kubernetes.metrics import INSTANCE, UP, UPTIME
-from services.declaration.alarm_thresholds import bound
+from modelstack.platforms.kubernetes.metrics import INSTANCE, UP, UPTIME
+from modelstack.services.declaration.alarm_thresholds import bound
 
 YOUNG = 120  # seconds of uptime within which a process is new: the first values of its counters are recent
 _TARGET = f"job, {INSTANCE}"

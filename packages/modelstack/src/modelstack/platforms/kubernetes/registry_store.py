@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive
-from pipeline.pack import SealedPackage
-from platforms.kubernetes import artifacts
-from platforms.kubernetes.oci import (
+from modelstack.pipeline import archive
+from modelstack.pipeline.pack import SealedPackage
+from modelstack.platforms.kubernetes import artifacts
+from modelstack.platforms.kubernetes.oci import (
     INDEX_TYPE,
     MANIFEST_TYPE,
     Manifest,
@@ -27,10 +27,10 @@ from platforms.kubernetes.oci import (
     manifests_in,
     sha256,
 )
-from provenance.envelope import SignatureError, key_id
-from provenance.evidence import Attestation
-from services.sealed_packages import RegistryError, Unsigned
-from serving.registry_protocol import Blob, ProtocolError
+from modelstack.records.provenance.envelope import SignatureError, key_id
+from modelstack.records.provenance.evidence import Attestation
+from modelstack.services.sealed_packages import RegistryError, Unsigned
+from modelstack.serving.registry_protocol import Blob, ProtocolError
 
 _KEY_DIGITS, _TRIES = 12, 5
 MOST_SIGNATURES = 32

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
 
 READY, PROGRESSING, DEGRADED = "Ready", "Progressing", "Degraded"
 NOT_SERVING = "NotServing"  # the reason of both conditions while the champion has no ready pod

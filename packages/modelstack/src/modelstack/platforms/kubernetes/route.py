@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Object
-from platforms.kubernetes.moving import MOVE, Move
-from rollout.core.state import RolloutState
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Object
+from modelstack.platforms.kubernetes.moving import MOVE, Move
+from modelstack.rollout.core.state import RolloutState
 
 ASKED = f"{names.GROUP}/asked"  # the annotation of a route with a requested config that cannot serve yet
 _LOOKED_AT_OURSELVES = "BackendNotFound"  # by the endpoints; and a rule that lingers may have lost its Service

@@ -8,17 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from platforms.clock import SystemClock
-from platforms.kubernetes import names
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.api_requests import event_object
-from platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROUTE, SERVICE
-from platforms.kubernetes.moving import MOVE, Move
-from platforms.kubernetes.route import ASKED, PendingConfig, Route, written_by
-from platforms.kubernetes.rules import Split, config_of
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.controller.ports import Clock
-from rollout.core.errors import Busy, Conflict, RolloutError
+from modelstack.platforms.clock import SystemClock
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.api_requests import event_object
+from modelstack.platforms.kubernetes.kinds import CONFIG_MAP, EVENT, ROUTE, SERVICE
+from modelstack.platforms.kubernetes.moving import MOVE, Move
+from modelstack.platforms.kubernetes.route import ASKED, PendingConfig, Route, written_by
+from modelstack.platforms.kubernetes.rules import Split, config_of
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.rollout.controller.ports import Clock
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError
 
 _ATTEMPTS = 4  # of a write, each after somebody else's
 

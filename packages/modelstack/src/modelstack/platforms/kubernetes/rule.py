@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, whose
-from services.declaration.alarm_names import alarm_name
-from services.declaration.alarm_thresholds import plain
-from services.declaration.alarms import AlarmSpec, Watch
+from modelstack.platforms.kubernetes.metrics import ENDPOINT, edge_at_or_above, whose
+from modelstack.services.declaration.alarm_names import alarm_name
+from modelstack.services.declaration.alarm_thresholds import plain
+from modelstack.services.declaration.alarms import AlarmSpec, Watch
 
 Rule = dict[str, Any]
 WAKE = "modelstack_wake"  # the label of alerts that wake the controller

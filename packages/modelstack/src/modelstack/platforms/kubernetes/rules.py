@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from platforms.kubernetes.names import PORT, TARGET_HEADER
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.plan import EVERYTHING
+from modelstack.platforms.kubernetes.names import PORT, TARGET_HEADER
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.rollout.core.plan import EVERYTHING
 
 Rule = dict[str, Any]
 PREDICTIONS: tuple[Mapping[str, str], ...] = (

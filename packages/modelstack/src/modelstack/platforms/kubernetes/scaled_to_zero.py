@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import DEPLOYMENT
-from platforms.kubernetes.serving_config import ServingConfig
-from platforms.kubernetes.workloads import failed_before
-from rollout.core.errors import Busy, Conflict
-from rollout.core.release import variant
-from rollout.core.state import Phase, RolloutState, StateError
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT
+from modelstack.platforms.kubernetes.serving_config import ServingConfig
+from modelstack.platforms.kubernetes.workloads import failed_before
+from modelstack.rollout.core.errors import Busy, Conflict
+from modelstack.rollout.core.release import variant
+from modelstack.rollout.core.state import Phase, RolloutState, StateError
 
 _PART_OF = "app.kubernetes.io/part-of"
 _LOOKED_AT = 3600.0  # seconds in which the pods of the last one that was taken back can be looked at

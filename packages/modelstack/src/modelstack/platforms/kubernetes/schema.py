@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from platforms.kubernetes.database import SCHEMA, Database, Run
-from rollout.core.errors import RolloutError
-from services.documents import LASTING
+from modelstack.platforms.kubernetes.database import SCHEMA, Database, Run
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.documents import LASTING
 
 _LOCK = 0x6D6F64656C  # "model": the advisory lock of who changes the schema
 LEDGER_DAYS = 45  # days for which a label or prediction waits for its counterpart, and is known to have counted

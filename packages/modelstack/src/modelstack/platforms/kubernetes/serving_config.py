@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from rollout.stored import read
+from modelstack.rollout.stored import read
 
 
 @dataclass(frozen=True)

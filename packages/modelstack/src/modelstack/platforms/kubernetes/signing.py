@@ -13,10 +13,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from platforms.kubernetes.access_token import immutable_secret
-from platforms.kubernetes.api import Api
-from provenance.key_pair import KeyPair
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.access_token import immutable_secret
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.records.provenance.key_pair import KeyPair
+from modelstack.rollout.core.errors import RolloutError
 
 PRIVATE, PUBLIC = "key.pem", "key.pub"
 """Keys in the Secret: the private key, PEM without a password, and the public one, for people."""

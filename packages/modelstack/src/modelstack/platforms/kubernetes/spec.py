@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from rollout.core.errors import RolloutError
-from services.measuring import Measuring, camel
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.measuring import Measuring, camel
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from platforms.kubernetes.kinds import GATEWAY, PATCH_POLICY
+from modelstack.platforms.kubernetes.kinds import GATEWAY, PATCH_POLICY
 
 _CONFIGURATION = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _STRUCT = "envoy-gateway"

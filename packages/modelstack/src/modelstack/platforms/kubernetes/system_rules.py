@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitoring.published import DRIFT_UNMEASURED, PROBE_SUCCESS
-from platforms.kubernetes import metrics
-from platforms.kubernetes.metrics import any_of, matched, series
-from platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
-from platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, record
-from services.declaration.alarm_names import FAILING, LATE_MINUTES
-from services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
+from modelstack.monitoring.published import DRIFT_UNMEASURED, PROBE_SUCCESS
+from modelstack.platforms.kubernetes import metrics
+from modelstack.platforms.kubernetes.metrics import any_of, matched, series
+from modelstack.platforms.kubernetes.promql import YOUNG, beyond, offset, over, rise, scraped
+from modelstack.platforms.kubernetes.rule import PERCENT, Rule, Watched, alert, record
+from modelstack.services.declaration.alarm_names import FAILING, LATE_MINUTES
+from modelstack.services.declaration.alarms import PROBES, AlarmSpec, Missing, Silence, probe_alarm
 
 GATEWAY_ERRORS = 0.01  # tolerated share of requests with a 5XX of the gateway itself
 STOPPED_SECONDS = 180  # seconds after which an inactive controller has stopped

@@ -14,7 +14,8 @@ All objects are declared before a config is requested, so a change is one write 
   Event on the route names their author.
 
 A move of the champion to other pods alone proceeds in steps (`guard`), stored on the route: `read` returns `changing`,
-and `platforms.kubernetes.guarded` continues it. A failed move is a `failure` until the next config is requested.
+and `modelstack.platforms.kubernetes.guarded` continues it. A failed move is a `failure` until the next config is
+requested.
 """
 
 from __future__ import annotations
@@ -26,25 +27,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from platforms.clock import SystemClock
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import before_more
-from platforms.kubernetes.coming import Coming, asked_now, coming_up, pods_to_take_over, still_waited
-from platforms.kubernetes.guarded import pods_of
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import PATCH_POLICY
-from platforms.kubernetes.moving import Move
-from platforms.kubernetes.route import Route, written_by
-from platforms.kubernetes.route_store import RouteStore
-from platforms.kubernetes.rules import Split, lingering, rules, weights
-from platforms.kubernetes.scaled_to_zero import bring_back
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from platforms.kubernetes.sticky import unsettled
-from platforms.kubernetes.workloads import Lacking, lacking, ready_endpoints
-from rollout.controller.ports import Clock
-from rollout.core.errors import Busy, RolloutError
-from rollout.core.live import Live, Status, Variant
-from rollout.core.plan import EVERYTHING, Guard
+from modelstack.platforms.clock import SystemClock
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.autoscaled import before_more
+from modelstack.platforms.kubernetes.coming import Coming, asked_now, coming_up, pods_to_take_over, still_waited
+from modelstack.platforms.kubernetes.guarded import pods_of
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import PATCH_POLICY
+from modelstack.platforms.kubernetes.moving import Move
+from modelstack.platforms.kubernetes.route import Route, written_by
+from modelstack.platforms.kubernetes.route_store import RouteStore
+from modelstack.platforms.kubernetes.rules import Split, lingering, rules, weights
+from modelstack.platforms.kubernetes.scaled_to_zero import bring_back
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.platforms.kubernetes.sticky import unsettled
+from modelstack.platforms.kubernetes.workloads import Lacking, lacking, ready_endpoints
+from modelstack.rollout.controller.ports import Clock
+from modelstack.rollout.core.errors import Busy, RolloutError
+from modelstack.rollout.core.live import Live, Status, Variant
+from modelstack.rollout.core.plan import EVERYTHING, Guard
 
 _LOST_SECONDS = 30.0  # without a ready endpoint, after which a challenger counts as failed
 

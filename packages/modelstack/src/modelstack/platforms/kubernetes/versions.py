@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from platforms.clock import SystemClock
-from platforms.kubernetes import names
-from platforms.kubernetes.answers import Exists
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.api_requests import timestamp
-from platforms.kubernetes.kinds import PACKAGE
-from rollout.core.errors import Busy, Conflict, RolloutError
-from rollout.core.live import Approval
-from services.sealed_packages import REGISTERED_BY, RegistryError
-from services.versions import PENDING, Version, Versions
+from modelstack.platforms.clock import SystemClock
+from modelstack.platforms.kubernetes import names
+from modelstack.platforms.kubernetes.answers import Exists
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.api_requests import timestamp
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError
+from modelstack.rollout.core.live import Approval
+from modelstack.services.sealed_packages import REGISTERED_BY, RegistryError
+from modelstack.services.versions import PENDING, Version, Versions
 
 if TYPE_CHECKING:  # the controller decides about versions, and has no pipeline; a training job has no rollout
-    from pipeline.pack import Registered
-    from provenance.evidence import Attestation
-    from rollout.controller.ports import Clock
+    from modelstack.pipeline.pack import Registered
+    from modelstack.records.provenance.evidence import Attestation
+    from modelstack.rollout.controller.ports import Clock
 
 _GROUP = f"{names.GROUP}/"
 _ATTEMPTS = 8

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from platforms.kubernetes.api import Api, Object
-from platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
-from platforms.kubernetes.serving_config import Backend
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.api import Api, Object
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
+from modelstack.platforms.kubernetes.serving_config import Backend
+from modelstack.rollout.core.errors import RolloutError
 
 SERVICE_NAME = "kubernetes.io/service-name"  # the label of an EndpointSlice with its Service
 DEADLINE = 600.0  # the default of a Deployment's progressDeadlineSeconds
@@ -23,7 +23,7 @@ _ENDED, _CRASHES = "CrashLoopBackOff", 3
 """The reason of a container that crashes repeatedly, and the number of crashes that count as final."""
 _UNREADY = "NotReady"  # our own word for a container that fails its health check
 _UNFETCHED = "Unfetched"  # our own word for a package that cannot be had now
-_MAY_PASS = 4  # the exit status of `python -m serving fetch` when the package cannot be had now
+_MAY_PASS = 4  # the exit status of `python -m modelstack.serving fetch` when the package cannot be had now
 _REFUSED = frozenset(
     {
         "CreateContainerConfigError",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from platforms.s3.errors import code_of
-from services.package_store import FilePackageStore
-from services.sealed_packages import RegistryError
+from modelstack.platforms.s3.errors import code_of
+from modelstack.services.package_store import FilePackageStore
+from modelstack.services.sealed_packages import RegistryError
 
 _CHUNK = 1 << 20
 _MISSING = {"NoSuchKey", "AccessDenied"}

@@ -11,12 +11,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.site import Site
-from monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule
-from monitoring.published import DELAY, DRIFT_UNMEASURED, PROBE_SUCCESS
-from platforms.aws.descriptions import Description
-from platforms.aws.evaluations import ratio
-from platforms.aws.metrics import (
+from modelstack.monitoring.objectives.slo import OBJECTIVE, SLIS, BurnRule
+from modelstack.monitoring.published import DELAY, DRIFT_UNMEASURED, PROBE_SUCCESS
+from modelstack.platforms.aws.descriptions import Description
+from modelstack.platforms.aws.evaluations import ratio
+from modelstack.platforms.aws.metrics import (
     DEPTH,
     ERRORS,
     FAILED,
@@ -30,10 +29,11 @@ from platforms.aws.metrics import (
     place,
     slower_than,
 )
-from rollout.core.catalogue import OWN
-from services.declaration.alarm_names import BURN, FAILING, LATE_MINUTES, PROBE
-from services.declaration.alarm_thresholds import bound, plain
-from services.declaration.alarms import (
+from modelstack.program.aws.site import Site
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.declaration.alarm_names import BURN, FAILING, LATE_MINUTES, PROBE
+from modelstack.services.declaration.alarm_thresholds import bound, plain
+from modelstack.services.declaration.alarms import (
     PROBES,
     AlarmSpec,
     BadShare,

@@ -7,9 +7,9 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.function import Function, dead_letters
-from platforms.aws.names import CAPTURE, Names
+from modelstack.platforms.aws.names import CAPTURE, Names
+from modelstack.program.aws import policies
+from modelstack.program.aws.function import Function, dead_letters
 
 WINDOW_SECONDS = 5
 """How long files are batched before a call."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.config import checkout
-from infra.config.problems import Problem
-from infra.config.promotion_settings import ACCOUNT
-from infra.config.slo_settings import LEAST_DAYS, MOST_DAYS
-from infra.config.target import is_local
-from infra.config.whole_numbers import whole
+from modelstack.program.config import checkout
+from modelstack.program.config.problems import Problem
+from modelstack.program.config.promotion_settings import ACCOUNT
+from modelstack.program.config.slo_settings import LEAST_DAYS, MOST_DAYS
+from modelstack.program.config.target import is_local
+from modelstack.program.config.whole_numbers import whole
 
 if TYPE_CHECKING:  # Settings imports this module through the platform
-    from infra.config.settings import Settings
+    from modelstack.program.config.settings import Settings
 
 
 def problems(settings: Settings, stack: str) -> list[Problem]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from platforms.aws.names import Names
-from platforms.aws.panels import panels
-from services.declaration.panels import Panel, PanelSettings
+from modelstack.platforms.aws.names import Names
+from modelstack.platforms.aws.panels import panels
+from modelstack.services.declaration.panels import Panel, PanelSettings
 
 WIDTH, HEIGHT = 12, 6
 Widget = dict[str, Any]

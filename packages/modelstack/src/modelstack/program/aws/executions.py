@@ -7,13 +7,13 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import training_policies as may
-from infra.aws.registry import Registry
-from infra.aws.statements import Statement, document, trust
-from infra.config.settings import Settings
-from pipeline.engines import sagemaker
-from pipeline.steps import PIPELINE
-from platforms.aws.names import REFUSED, Names
+from modelstack.pipeline.engines import sagemaker
+from modelstack.pipeline.steps import PIPELINE
+from modelstack.platforms.aws.names import REFUSED, Names
+from modelstack.program.aws import training_policies as may
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.statements import Statement, document, trust
+from modelstack.program.config.settings import Settings
 
 RELEASES = "release"
 """The steps that sign and register; only their job's role may do so."""
@@ -23,8 +23,9 @@ class Executions(pulumi.ComponentResource):
     """The stack's SageMaker pipeline.
 
     Creates:
-        The pipeline defined by `pipeline.steps`; the role of its executions, which may only run pipeline jobs; a role
-        for jobs that run the model's code, which may neither sign nor register; a role for the job that does.
+        The pipeline defined by `modelstack.pipeline.steps`; the role of its executions, which may only run pipeline
+        jobs; a role for jobs that run the model's code, which may neither sign nor register; a role for the job that
+        does.
 
     Executions are no resources: an update or the retrain function starts one for a new recipe.
     """
@@ -56,7 +57,7 @@ class Executions(pulumi.ComponentResource):
         self.register_outputs({"pipeline": self.pipeline.pipeline_name})
 
     def begun_with(self) -> dict[str, Any]:
-        """The inputs to start an execution; see `platforms.aws.executions.ExecutionRequest`."""
+        """The inputs to start an execution; see `modelstack.platforms.aws.executions.ExecutionRequest`."""
         return {"pipeline": self.pipeline.pipeline_name, **begun_with(self._names)}
 
     def _role(self, name: str, full: str, statements: pulumi.Input[list[Statement]]) -> aws.iam.RolePolicy:

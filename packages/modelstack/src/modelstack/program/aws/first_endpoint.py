@@ -15,11 +15,11 @@ from typing import Any
 import pulumi
 from botocore.exceptions import ClientError
 
-from platforms.aws.clients import Clients, calling, clients
-from platforms.aws.names import Names
-from platforms.aws.traffic import why_failed
-from platforms.s3.errors import code_of
-from rollout.core.errors import RolloutError
+from modelstack.platforms.aws.clients import Clients, calling, clients
+from modelstack.platforms.aws.names import Names
+from modelstack.platforms.aws.traffic import why_failed
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import RolloutError
 
 MOST_SECONDS = 3600
 """The provider's own timeout."""

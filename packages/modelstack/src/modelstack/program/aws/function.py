@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.site import Site
-from infra.aws.statements import Statement, document, trust
+from modelstack.program.aws import policies
+from modelstack.program.aws.site import Site
+from modelstack.program.aws.statements import Statement, document, trust
 
 RUNTIME = "python3.13"
 """The newest Python that both Lambda and the SageMaker SDK support. Containers use their base image's."""
@@ -66,7 +66,7 @@ class Function:
         """Declare the function.
 
         Args:
-            handler: The module in `platforms.aws.handlers` whose `handler` runs.
+            handler: The module in `modelstack.platforms.aws.handlers` whose `handler` runs.
             site: The context of all functions.
             does: Its description.
             may: The statements of its own role, or a shared role.
@@ -84,7 +84,7 @@ class Function:
             description=does,
             role=role.role.arn,
             runtime=RUNTIME,
-            handler=f"platforms.aws.handlers.{handler}.handler",
+            handler=f"modelstack.platforms.aws.handlers.{handler}.handler",
             code=pulumi.FileArchive(str(code.path)),
             source_code_hash=code.sha256_base64,
             timeout=timeout,
@@ -143,7 +143,7 @@ class Function:
 
 
 def dead_letters(logical: str, name: str, opts: pulumi.ResourceOptions, policy: str) -> aws.sqs.Queue:
-    """Declare an encrypted dead-letter queue; `infra.aws.alarms` has the alarms on queue depth."""
+    """Declare an encrypted dead-letter queue; `modelstack.program.aws.alarms` has the alarms on queue depth."""
     return aws.sqs.Queue(
         logical,
         name=name,

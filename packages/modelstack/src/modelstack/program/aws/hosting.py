@@ -8,14 +8,14 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.registry import Registry
-from infra.aws.statements import trust
-from infra.config.serving_settings import ServingSettings
-from infra.config.target import is_local
-from infra.package import Package
-from infra.plan.releases import Declared, Pair, ServingPlan
-from platforms.aws.names import CAPTURE, Names
+from modelstack.platforms.aws.names import CAPTURE, Names
+from modelstack.program.aws import policies
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.statements import trust
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.target import is_local
+from modelstack.program.package import Package
+from modelstack.program.plan.releases import Declared, Pair, ServingPlan
 
 # A name is a digest of its content, so the content never changes. A live release keeps the settings of its release.
 UNCHANGING = ["*"]

@@ -7,12 +7,12 @@ import os
 import pulumi
 import pulumi_aws as aws
 
-from infra.live_state import state_and_live
-from platforms.aws.names import INDEX, Names, journal
-from retraining.record import RetrainingRecord
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.live import Live
-from rollout.core.state import RolloutState, StateError
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.platforms.aws.names import INDEX, Names, journal
+from modelstack.program.live_state import state_and_live
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.state import RolloutState, StateError
 
 
 def recorded(endpoint: str, region: str) -> tuple[RolloutState, Live | None, RetrainingRecord]:
@@ -20,10 +20,10 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, Live | None, Ret
 
     A journal that does not exist is empty; what serves is None without an endpoint.
     """
-    from platforms.aws.clients import clients  # noqa: PLC0415
-    from platforms.aws.journal import copied_journal  # noqa: PLC0415
-    from platforms.aws.traffic import find_live  # noqa: PLC0415
-    from platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
+    from modelstack.platforms.aws.clients import clients  # noqa: PLC0415
+    from modelstack.platforms.aws.journal import copied_journal  # noqa: PLC0415
+    from modelstack.platforms.aws.traffic import find_live  # noqa: PLC0415
+    from modelstack.platforms.aws.training import DynamoBook  # noqa: PLC0415  the adapters load boto3, which only this call needs
 
     try:
         table = journal(endpoint), endpoint
@@ -56,7 +56,7 @@ def journal_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Ta
 
 
 def documents_table(names: Names, opts: pulumi.ResourceOptions) -> aws.dynamodb.Table:
-    """Declare the table of `platforms.aws.documents`: pending labels and answers, and drift counts."""
+    """Declare the table of `modelstack.platforms.aws.documents`: pending labels and answers, and drift counts."""
     return aws.dynamodb.Table(
         "documents",
         name=names.documents,

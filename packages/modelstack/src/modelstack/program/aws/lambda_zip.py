@@ -10,26 +10,27 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOMS = ("audit", "monitoring", "platforms", "records", "retraining", "rollout", "services", "tracking")
+ROOMS = ("monitoring", "platforms", "records", "rollout", "services")
 LARGEST = 1_024_000
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest in a zip
 _MODE = 0o100644 << 16
 # Not used by handlers: numpy code, job programs, package registration and restoring, the other platform.
 _LEFT_OUT = (
-    "monitoring/bulk.py",
-    "platforms/aws/jobs/",
-    "platforms/addresses.py",
-    "platforms/package_locations.py",
-    "platforms/steps.py",
-    "platforms/s3/package_store.py",
-    "platforms/aws/package_registry.py",
-    "platforms/aws/package_store.py",
-    "platforms/kubernetes/",
-    "records/lineage/openlineage.py",
-    "records/lineage/package.py",
-    "services/package_registry.py",
-    "services/package_store.py",
-    "services/publish_steps.py",
+    "modelstack/monitoring/bulk.py",
+    "modelstack/platforms/aws/jobs/",
+    "modelstack/platforms/addresses.py",
+    "modelstack/platforms/package_locations.py",
+    "modelstack/platforms/steps.py",
+    "modelstack/platforms/s3/package_store.py",
+    "modelstack/platforms/aws/package_registry.py",
+    "modelstack/platforms/aws/package_store.py",
+    "modelstack/platforms/kubernetes/",
+    "modelstack/records/lineage/openlineage.py",
+    "modelstack/records/lineage/package.py",
+    "modelstack/records/provenance/",
+    "modelstack/services/package_registry.py",
+    "modelstack/services/package_store.py",
+    "modelstack/services/publish_steps.py",
 )
 
 
@@ -43,7 +44,10 @@ class Bundle:
 
 def seal(root: Path, folder: Path) -> Bundle:
     """Write the archive to a folder; ValueError if a package has no code or the archive exceeds 1,024 kB."""
-    sources = [path for room in ROOMS for path in _sources(root, room)]
+    sources = [
+        root / "modelstack" / "__init__.py",
+        *(path for room in ROOMS for path in _sources(root / "modelstack", room)),
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, suffix=".zip.part")
     os.close(handle)
@@ -65,7 +69,7 @@ def seal(root: Path, folder: Path) -> Bundle:
 
 def _sources(root: Path, room: str) -> list[Path]:
     every = (root / room).rglob("*.py")
-    found = [path for path in every if not path.relative_to(root).as_posix().startswith(_LEFT_OUT)]
+    found = [path for path in every if not path.relative_to(root.parent).as_posix().startswith(_LEFT_OUT)]
     if not found:
         raise ValueError(f"{root / room}: no Python files, expected the room {room}/ of this repository")
     return found

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.registry import Registry
-from infra.aws.statements import (
+from modelstack.platforms.aws.names import MLFLOW, Names
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.statements import (
     Statement,
     allow,
     allow_service,
@@ -18,9 +19,8 @@ from infra.aws.statements import (
     members,
     of_account,
 )
-from infra.config.mlflow_settings import MlflowSettings
-from platforms.aws.names import MLFLOW, Names
-from tracking.variables import EXPERIMENT, SECRET, SERVER
+from modelstack.program.config.mlflow_settings import MlflowSettings
+from modelstack.records.tracking.variables import EXPERIMENT, SECRET, SERVER
 
 _ACTIONS = (
     *("CreateExperiment", "CreateModelVersion", "CreateRegisteredModel", "CreateRun", "DeleteRegisteredModelAlias"),

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.alarms import budget_alarms, functions_alarm, silence_alarm, variant_alarm
-from infra.aws.arrivals import arrivals
-from infra.aws.dashboard import dashboard
-from infra.aws.function import Function, dead_letters
-from infra.aws.site import Site
-from infra.config.settings import Settings
-from infra.plan.releases import ServingPlan
-from monitoring.objectives.slo import BurnRule, Objective, rules, still
-from platforms.aws.evaluations import evaluations
-from platforms.aws.names import CAPTURE, LABELS, MONITORING
-from services.declaration.alarm_thresholds import evidence
-from services.declaration.alarms import advance_alarm, objective_alarms, probe_alarm, variant_alarms
+from modelstack.monitoring.objectives.slo import BurnRule, Objective, rules, still
+from modelstack.platforms.aws.evaluations import evaluations
+from modelstack.platforms.aws.names import CAPTURE, LABELS, MONITORING
+from modelstack.program.aws import policies
+from modelstack.program.aws.alarms import budget_alarms, functions_alarm, silence_alarm, variant_alarm
+from modelstack.program.aws.arrivals import arrivals
+from modelstack.program.aws.dashboard import dashboard
+from modelstack.program.aws.function import Function, dead_letters
+from modelstack.program.aws.site import Site
+from modelstack.program.config.settings import Settings
+from modelstack.program.plan.releases import ServingPlan
+from modelstack.services.declaration.alarm_thresholds import evidence
+from modelstack.services.declaration.alarms import advance_alarm, objective_alarms, probe_alarm, variant_alarms
 
 TIMEOUT = 300
 """Seconds of a drift function call."""

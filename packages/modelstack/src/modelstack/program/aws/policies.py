@@ -1,6 +1,7 @@
 """IAM permissions of serving, monitoring and storage, as data.
 
-Those of training are in `infra.aws.training_policies`, those of MLflow in `infra.aws.managed_mlflow`.
+Those of training are in `modelstack.program.aws.training_policies`, those of MLflow in
+`modelstack.program.aws.managed_mlflow`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from infra.aws.statements import (
+from modelstack.platforms.aws.metrics import SAGEMAKER
+from modelstack.platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, Names
+from modelstack.program.aws.statements import (
     PULL,
     Statement,
     allow,
@@ -25,11 +28,9 @@ from infra.aws.statements import (
     tls_only,
     watched_alarms,
 )
-from platforms.aws.metrics import SAGEMAKER
-from platforms.aws.names import AUDIT, CAPTURE, CAPTURE_ASIDE, INDEX, LABELS, LABELS_ASIDE, Names
-from rollout.core.catalogue import OWN
-from services.probe import SAMPLE
-from services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.probe import SAMPLE
+from modelstack.services.sealed_packages import BASELINE, FORM, PACKAGES, REFERENCE
 
 
 def accounts_trust(names: Names, accounts: Iterable[str]) -> str:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from infra import outputs as exported
-from infra.aws.executions import Executions
-from infra.aws.hosting import Serving
-from infra.aws.lambda_zip import seal
-from infra.aws.managed_mlflow import ToldMlflow, told_mlflow
-from infra.aws.monitors import Monitoring
-from infra.aws.promotion import Promotion
-from infra.aws.registry import Registry
-from infra.aws.retrainer import Retraining
-from infra.aws.rollback import Rollback
-from infra.aws.stack_now import StackNow, ask_for_image, read_stack, tell_quota
-from infra.aws.target import check_target
-from infra.config.settings import Settings
-from infra.mlflow import Mlflow
-from infra.package import Package
-from infra.providers.package import PackageProvider
-from infra.providers.trial import RolloutProvider
-from infra.release_request import ReleaseRequest, asked
-from infra.trial import Rollout
-from pipeline.project import SOURCES, project_root
-from platforms.aws.names import Names
+from modelstack.pipeline.project import SOURCES, project_root
+from modelstack.platforms.aws.names import Names
+from modelstack.program import outputs as exported
+from modelstack.program.aws.executions import Executions
+from modelstack.program.aws.hosting import Serving
+from modelstack.program.aws.lambda_zip import seal
+from modelstack.program.aws.managed_mlflow import ToldMlflow, told_mlflow
+from modelstack.program.aws.monitors import Monitoring
+from modelstack.program.aws.promotion import Promotion
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.retrainer import Retraining
+from modelstack.program.aws.rollback import Rollback
+from modelstack.program.aws.stack_now import StackNow, ask_for_image, read_stack, tell_quota
+from modelstack.program.aws.target import check_target
+from modelstack.program.config.settings import Settings
+from modelstack.program.mlflow import Mlflow
+from modelstack.program.package import Package
+from modelstack.program.providers.package import PackageProvider
+from modelstack.program.providers.trial import RolloutProvider
+from modelstack.program.release_request import ReleaseRequest, asked
+from modelstack.program.trial import Rollout
 
 NAMES = (
     "endpoint_name",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.registry import Registry
-from platforms.aws.names import Names
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws import policies
+from modelstack.program.aws.registry import Registry
 
 
 class Promotion(pulumi.ComponentResource):

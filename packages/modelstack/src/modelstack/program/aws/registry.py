@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.config.retention_settings import RetentionSettings
-from platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
+from modelstack.platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
+from modelstack.program.aws import policies
+from modelstack.program.config.retention_settings import RetentionSettings
 
 PIPELINE_DAYS = 45
 """Retention of pipeline outputs; longer than SageMaker may reuse one for a new execution."""
@@ -68,7 +68,7 @@ class Registry(pulumi.ComponentResource):
         )
 
     def place(self, region: str) -> dict[str, Any]:
-        """The inputs of `infra.providers.package` for location and signer."""
+        """The inputs of `modelstack.program.providers.package` for location and signer."""
         return {
             "bucket": self.bucket.bucket,
             "group": self.group.model_package_group_name,

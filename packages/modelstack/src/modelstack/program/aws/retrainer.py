@@ -7,15 +7,15 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import training_policies
-from infra.aws.executions import begun_with, image_of
-from infra.aws.function import Function
-from infra.aws.site import Site
-from infra.aws.statements import document, trust
-from infra.config.settings import Settings
-from platforms.aws.names import Names
-from retraining.rules import JobSettings, written
-from services.declaration.alarm_names import RETRAIN
+from modelstack.monitoring.retraining.rules import JobSettings, written
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws import training_policies
+from modelstack.program.aws.executions import begun_with, image_of
+from modelstack.program.aws.function import Function
+from modelstack.program.aws.site import Site
+from modelstack.program.aws.statements import document, trust
+from modelstack.program.config.settings import Settings
+from modelstack.services.declaration.alarm_names import RETRAIN
 
 SECONDS = 60
 

@@ -8,16 +8,16 @@ from datetime import datetime
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws import policies
-from infra.aws.alarms import rollback_alarm
-from infra.aws.function import Function, FunctionRole, dead_letters
-from infra.aws.journal import documents_table, journal_table
-from infra.aws.lambda_zip import Bundle
-from infra.aws.managed_mlflow import ToldMlflow
-from infra.aws.registry import Registry
-from infra.aws.site import Site
-from platforms.aws.functions import SCHEDULED
-from platforms.aws.names import Names
+from modelstack.platforms.aws.functions import SCHEDULED
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws import policies
+from modelstack.program.aws.alarms import rollback_alarm
+from modelstack.program.aws.function import Function, FunctionRole, dead_letters
+from modelstack.program.aws.journal import documents_table, journal_table
+from modelstack.program.aws.lambda_zip import Bundle
+from modelstack.program.aws.managed_mlflow import ToldMlflow
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.site import Site
 
 # 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
 _ADVANCE_SECONDS = 240

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.aws.lambda_zip import Bundle
-from infra.aws.registry import Registry
-from infra.aws.statements import Statement
-from platforms.aws.names import Names
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws.lambda_zip import Bundle
+from modelstack.program.aws.registry import Registry
+from modelstack.program.aws.statements import Statement
 
 Allowed = Callable[[Names, str], list[Statement]]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pulumi
 
-from infra.source import not_known
-from rollout.core.errors import RolloutError
-from rollout.core.state import StateError
+from modelstack.program.source import not_known
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import StateError
 
 
 def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> dict[str, Any] | None:
@@ -18,10 +18,10 @@ def champion(source: str, outputs: Mapping[str, Any], account: str | None) -> di
     Raises:
         pulumi.RunError: It cannot be read, or the stack does not give this account access.
     """
-    from platforms.aws.clients import calling, clients  # noqa: PLC0415  slow to load, and most stacks train
-    from platforms.aws.identity import caller  # noqa: PLC0415
-    from platforms.aws.journal import champion as read  # noqa: PLC0415
-    from platforms.aws.journal import role_for  # noqa: PLC0415
+    from modelstack.platforms.aws.clients import calling, clients  # noqa: PLC0415  slow to load, and most stacks train
+    from modelstack.platforms.aws.identity import caller  # noqa: PLC0415
+    from modelstack.platforms.aws.journal import champion as read  # noqa: PLC0415
+    from modelstack.platforms.aws.journal import role_for  # noqa: PLC0415
 
     region, table, endpoint = (outputs.get(name) for name in ("region", "journal_table", "endpoint_name"))
     if account is not None:

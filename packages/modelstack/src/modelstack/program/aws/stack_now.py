@@ -12,22 +12,22 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.caller import caller
-from infra.aws.hosting import shape_of
-from infra.aws.journal import recorded
-from infra.aws.statements import ECR
-from infra.config.serving_settings import ServingSettings
-from infra.config.settings import Settings
-from infra.config.target import is_local
-from infra.live_state import LiveState
-from infra.plan.releases import DesiredRelease
-from infra.source import champion_of
-from platforms.aws.names import Names
-from retraining.record import RetrainingRecord, standing
-from rollout.core.errors import RolloutError
-from rollout.core.live import Live
-from rollout.core.state import RolloutState
-from services.release_names import ReleaseNames
+from modelstack.monitoring.retraining.record import RetrainingRecord, standing
+from modelstack.platforms.aws.names import Names
+from modelstack.program.aws.caller import caller
+from modelstack.program.aws.hosting import shape_of
+from modelstack.program.aws.journal import recorded
+from modelstack.program.aws.statements import ECR
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.config.target import is_local
+from modelstack.program.live_state import LiveState
+from modelstack.program.plan.releases import DesiredRelease
+from modelstack.program.source import champion_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.release_names import ReleaseNames
 
 SERVICES = ("cloudwatch", "dynamodb", "ecr", "iam", "kms", "lambda_", "s3", "sagemaker", "scheduler", "sns", "sqs")
 
@@ -45,8 +45,8 @@ class StackNow(LiveState):
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """Approvals in the bucket."""
-        from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
-        from platforms.aws.clients import clients  # noqa: PLC0415
+        from modelstack.platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  most stacks ask nobody
+        from modelstack.platforms.aws.clients import clients  # noqa: PLC0415
 
         return BucketApprovals.of(clients(self.names.region), self.names.bucket).count(wanted.id)
 
@@ -66,7 +66,7 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     candidate = None if source or restored else standing(record, state.rejected, serves)
     adopted = None
     if image and state.champion is None:
-        from infra.aws.first_endpoint import standing_endpoint  # noqa: PLC0415  it loads boto3, which has its own time
+        from modelstack.program.aws.first_endpoint import standing_endpoint  # noqa: PLC0415  it loads boto3, which has its own time
 
         adopted = standing_endpoint(names)
     return StackNow(
@@ -174,7 +174,7 @@ def _of_releases(state: RolloutState) -> str:
 
 def own_account(region: str) -> str:
     """The account of the program's own calls."""
-    from platforms.aws.clients import calling, clients  # noqa: PLC0415  it loads boto3, which a later update does not need
+    from modelstack.platforms.aws.clients import calling, clients  # noqa: PLC0415  it loads boto3, which a later update does not need
 
     try:
         with calling("ask whose the credentials are"):

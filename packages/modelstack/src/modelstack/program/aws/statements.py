@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from platforms.aws.names import Names
-from rollout.core.catalogue import OWN
-from services.sealed_packages import MANIFEST, PACKAGES
+from modelstack.platforms.aws.names import Names
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.services.sealed_packages import MANIFEST, PACKAGES
 
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+/([^:@]+)")

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.config.problems import Problem
-from infra.config.target import LOCAL, LOOPBACK, is_local
-from pipeline.forms import one_of
+from modelstack.pipeline.forms import one_of
+from modelstack.program.config.problems import Problem
+from modelstack.program.config.target import LOCAL, LOOPBACK, is_local
 
 _OF_ENVIRONMENT = {
     "accessKey": "AWS_ACCESS_KEY_ID",

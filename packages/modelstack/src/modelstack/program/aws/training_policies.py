@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra.aws.statements import (
+from modelstack.pipeline.steps import VERDICT
+from modelstack.platforms.aws.names import PIPELINE, REFUSED, RETRAINING, SETTINGS, Names
+from modelstack.program.aws.statements import (
     Statement,
     allow,
     bucket_arn,
@@ -15,9 +17,7 @@ from infra.aws.statements import (
     tells,
     watched_alarms,
 )
-from pipeline.steps import VERDICT
-from platforms.aws.names import PIPELINE, REFUSED, RETRAINING, SETTINGS, Names
-from services.sealed_packages import PACKAGES
+from modelstack.services.sealed_packages import PACKAGES
 
 _TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pulumi
 
-from infra.config.problems import Problem
-from monitoring.labels.quality import Form, UnreadableForm
-from pipeline.contract import ContractBroken, RecipeError
-from pipeline.declared import check_parameters, retrained
-from pipeline.gate import GateError, reported
-from pipeline.outline import broken, unreadable
-from pipeline.project import project_root
-from pipeline.recipe import recipe
+from modelstack.monitoring.labels.quality import Form, UnreadableForm
+from modelstack.pipeline.contract import ContractBroken, RecipeError
+from modelstack.pipeline.declared import check_parameters, retrained
+from modelstack.pipeline.gate import GateError, reported
+from modelstack.pipeline.outline import broken, unreadable
+from modelstack.pipeline.project import project_root
+from modelstack.pipeline.recipe import recipe
+from modelstack.program.config.problems import Problem
 
 
 def check_model() -> None:

@@ -7,13 +7,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config.problems import Problem, Wrong
-from infra.config.section import Section
-from infra.config.whole_numbers import whole
-from pipeline.forms import meant
-from rollout.core import catalogue
-from rollout.core.plan import Plan, PlanError, Step
-from rollout.judge.metrics import Metric, MetricError, PromoteWhen
+from modelstack.pipeline.forms import meant
+from modelstack.program.config.problems import Problem, Wrong
+from modelstack.program.config.section import Section
+from modelstack.program.config.whole_numbers import whole
+from modelstack.rollout.core import catalogue
+from modelstack.rollout.core.plan import Plan, PlanError, Step
+from modelstack.rollout.judge.metrics import Metric, MetricError, PromoteWhen
 
 CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.namespace == catalogue.OWN)
 """The metrics that captured answers give, with or without a label."""
@@ -22,7 +22,7 @@ LABELLED = CAPTURED - {"invalid_answers"}
 
 
 class MetricSettings(Section):
-    """What is given of a metric; what is left out is taken from `rollout.core.catalogue`."""
+    """What is given of a metric; what is left out is taken from `modelstack.rollout.core.catalogue`."""
 
     margin: float | None = Field(
         default=None,

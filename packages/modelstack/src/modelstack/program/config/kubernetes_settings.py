@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from infra.config.problems import Allowed, NotAllowed
-from infra.config.section import Image, Section
-from platforms.addresses import BUCKET, OBJECT, REPOSITORY, URL
+from modelstack.platforms.addresses import BUCKET, OBJECT, REPOSITORY, URL
+from modelstack.program.config.problems import Allowed, NotAllowed
+from modelstack.program.config.section import Image, Section
 
 Name = Annotated[str, Allowed(OBJECT.words), Field(pattern=f"^({OBJECT.pattern})$")]
 Url = Annotated[str, Allowed(URL.words), Field(pattern=f"^({URL.pattern})$")]

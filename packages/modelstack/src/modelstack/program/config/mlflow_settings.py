@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from infra.config.problems import Allowed, Problem, Wrong
-from infra.config.section import Section, stack_of
-from infra.config.target import is_local
+from modelstack.program.config.problems import Allowed, Problem, Wrong
+from modelstack.program.config.section import Section, stack_of
+from modelstack.program.config.target import is_local
 
 _SERVER = (
     r"^(https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._/-]*)?"

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from infra.config import checkout
-from infra.config.problems import Allowed, Wrong
-from infra.config.section import Section, stack_of
-from pipeline.gate import BOUNDS, no_value_passes, unknown_metrics
+from modelstack.pipeline.gate import BOUNDS, no_value_passes, unknown_metrics
+from modelstack.program.config import checkout
+from modelstack.program.config.problems import Allowed, Wrong
+from modelstack.program.config.section import Section, stack_of
 
 LONGEST_NAME, LONGEST_PREFIX = 30, 40
 

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from infra.config.problems import Allowed, NotAllowed
-from infra.config.section import Section
-from monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
-from monitoring.objectives.slo import Objective
-from services.declaration.panels import PanelSettings
+from modelstack.monitoring.labels.concept import FALSE_ALARMS, LOSS_RISE
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.program.config.problems import Allowed, NotAllowed
+from modelstack.program.config.section import Section
+from modelstack.services.declaration.panels import PanelSettings
 
 MOST_SEGMENTS = 3
 LONGEST_PERIOD = 3600

@@ -6,17 +6,17 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from infra.config.problems import TAG, Location, kinds_of, section_of, what_is_allowed
-from infra.config.settings import Settings
-from infra.config.whole_numbers import whole
+from modelstack.pipeline.project import project_root
+from modelstack.program.config.problems import TAG, Location, kinds_of, section_of, what_is_allowed
+from modelstack.program.config.settings import Settings
+from modelstack.program.config.whole_numbers import whole
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "config.md"
+PAGE = project_root() / "docs" / "reference" / "config.md"
 _HEAD = """# A stack's config
 
 Everything that may stand under `config:` in a stack's file, `stacks/Pulumi.<stack>.yaml`. This page is made from the

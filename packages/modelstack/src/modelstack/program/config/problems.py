@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import BaseModel, ValidationError
 
-from pipeline.forms import LONGEST, one_of
+from modelstack.pipeline.forms import LONGEST, one_of
 
 Location = tuple[str | int, ...]
 BOUNDS = {Ge: "ge", Gt: "gt", Le: "le", MinLen: "min_length", MaxLen: "max_length"}

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from infra.config.problems import Allowed, NotAllowed
-from infra.config.section import Section, stack_of
-from infra.config.target import is_local
+from modelstack.program.config.problems import Allowed, NotAllowed
+from modelstack.program.config.section import Section, stack_of
+from modelstack.program.config.target import is_local
 
 MOST_TAKERS = 10
 ACCOUNT, _GROUP = re.compile(r"\d{12}"), re.compile(r"[A-Za-z0-9][\w.:@/+-]{0,252}")

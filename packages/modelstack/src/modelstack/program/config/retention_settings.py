@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from infra.config.problems import Allowed, NotAllowed
-from infra.config.section import Section
+from modelstack.program.config.problems import Allowed, NotAllowed
+from modelstack.program.config.section import Section
 
 # Source: `retentionInDays` of PutRetentionPolicy, Amazon CloudWatch Logs API Reference.
 LOG_DAYS = (*(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),)

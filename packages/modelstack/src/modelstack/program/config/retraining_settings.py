@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from infra.config.problems import Allowed, NotAllowed, Problem, Wrong
-from infra.config.section import Image, InstanceType, Section
-from retraining.rules import Rules
+from modelstack.monitoring.retraining.rules import Rules
+from modelstack.program.config.problems import Allowed, NotAllowed, Problem, Wrong
+from modelstack.program.config.section import Image, InstanceType, Section
 
 
 class RetrainingSettings(Section):

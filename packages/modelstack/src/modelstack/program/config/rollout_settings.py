@@ -3,8 +3,8 @@
     strategy: {kind: shadow, percent: 50, bake_seconds: 600, then: {kind: canary, weight: 10, bake_seconds: 300}}
     judge: {min_requests: 500, metrics: {errors: {margin: 0.01}, log_loss: {margin: 0.05}}}
 
-The rules themselves are in `rollout/core`; here their errors get the field's path. A trial that could never end in a
-verdict is refused too.
+The rules themselves are in `modelstack/rollout/core`; here their errors get the field's path. A trial that could never
+end in a verdict is refused too.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from infra.config.judge_settings import JudgeSettings, in_shadow
-from infra.config.problems import Problem, Wrong
-from infra.config.section import Section
-from infra.config.strategy_settings import AB, Percent, Shadow, Steps, StepSettings, Strategy
-from infra.config.whole_numbers import whole
-from rollout.core.plan import (
+from modelstack.program.config.judge_settings import JudgeSettings, in_shadow
+from modelstack.program.config.problems import Problem, Wrong
+from modelstack.program.config.section import Section
+from modelstack.program.config.strategy_settings import AB, Percent, Shadow, Steps, StepSettings, Strategy
+from modelstack.program.config.whole_numbers import whole
+from modelstack.rollout.core.plan import (
     LONGEST,
     Guard,
     GuardKind,
@@ -29,8 +29,8 @@ from rollout.core.plan import (
     PlanError,
     ReplayGate,
 )
-from rollout.core.warm_up import PER_INSTANCE
-from services.guardrails import FEWEST_TO_ROLL, guardrail
+from modelstack.rollout.core.warm_up import PER_INSTANCE
+from modelstack.services.guardrails import FEWEST_TO_ROLL, guardrail
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Requests = Annotated[int, Field(ge=1, le=10_000)]

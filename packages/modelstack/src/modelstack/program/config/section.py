@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
-from infra.config.problems import Allowed
-from pipeline.forms import IMAGE
+from modelstack.pipeline.forms import IMAGE
+from modelstack.program.config.problems import Allowed
 
 InstanceType = Annotated[
     str,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from infra.config.problems import NotAllowed
-from infra.config.section import Cores, Image, InstanceType, Memory, Section, bytes_of
+from modelstack.program.config.problems import NotAllowed
+from modelstack.program.config.section import Cores, Image, InstanceType, Memory, Section, bytes_of
 
 _LEAST_MEMORY = 64 * 2**20
 """Bytes of a pod; the serving runtime alone needs more. `Memory` repeats the number."""

@@ -11,25 +11,25 @@ from typing import Annotated, Any, Literal, Self
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from infra.config import checkout
-from infra.config.judge_settings import CAPTURED, MetricSettings, unanswered, without_capture
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.config.mlflow_settings import MlflowSettings
-from infra.config.model_settings import ModelSettings
-from infra.config.monitoring_settings import MonitoringSettings
-from infra.config.problems import Allowed, Problem, Wrong, problems, unknown
-from infra.config.promotion_settings import ApprovalSettings, PromotionSettings
-from infra.config.retention_settings import RetentionSettings
-from infra.config.retraining_settings import RetrainingSettings
-from infra.config.rollout_settings import RolloutSettings
-from infra.config.section import Section, stack_of
-from infra.config.serving_settings import ServingSettings
-from infra.config.slo_settings import SloSettings
-from infra.config.target import is_local
-from infra.config.whole_numbers import whole
-from services.declaration.alarms import Watch
-from services.measuring import Measuring
-from services.platform_registry import DEFAULT, UnknownPlatform, names, platform
+from modelstack.program.config import checkout
+from modelstack.program.config.judge_settings import CAPTURED, MetricSettings, unanswered, without_capture
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.config.mlflow_settings import MlflowSettings
+from modelstack.program.config.model_settings import ModelSettings
+from modelstack.program.config.monitoring_settings import MonitoringSettings
+from modelstack.program.config.problems import Allowed, Problem, Wrong, problems, unknown
+from modelstack.program.config.promotion_settings import ApprovalSettings, PromotionSettings
+from modelstack.program.config.retention_settings import RetentionSettings
+from modelstack.program.config.retraining_settings import RetrainingSettings
+from modelstack.program.config.rollout_settings import RolloutSettings
+from modelstack.program.config.section import Section, stack_of
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.slo_settings import SloSettings
+from modelstack.program.config.target import is_local
+from modelstack.program.config.whole_numbers import whole
+from modelstack.services.declaration.alarms import Watch
+from modelstack.services.measuring import Measuring
+from modelstack.services.platform_registry import DEFAULT, UnknownPlatform, names, platform
 
 NAMESPACE = "modelstack"
 _METRICS = "rollout.judge.metrics"

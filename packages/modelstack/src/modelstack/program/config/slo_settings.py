@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from infra.config.section import Section
-from infra.config.target import is_local
-from monitoring.objectives.slo import Objective
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.program.config.section import Section
+from modelstack.program.config.target import is_local
 
 DAY = 86400
 LOCAL_DAYS, DAYS = 0.25, 30.0

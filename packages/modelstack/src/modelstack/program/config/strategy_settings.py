@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from infra.config.problems import Allowed
-from infra.config.section import Section
-from rollout.core.plan import EVERYTHING, LONGEST, Step
+from modelstack.program.config.problems import Allowed
+from modelstack.program.config.section import Section
+from modelstack.rollout.core.plan import EVERYTHING, LONGEST, Step
 
 Weight = Annotated[int, Field(ge=1, le=99)]
 Percent = Annotated[int, Field(ge=1, le=100)]

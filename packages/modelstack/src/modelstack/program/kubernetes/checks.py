@@ -10,12 +10,10 @@ from urllib.parse import urlsplit
 import pulumi
 import yaml
 
-from infra.config.kubernetes_settings import KubernetesSettings
-from infra.config.target import LOOPBACK, is_local
-from platforms.kubernetes.answers import Forbidden
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.gateway import AUTHORITY, is_tls
-from platforms.kubernetes.kinds import (
+from modelstack.platforms.kubernetes.answers import Forbidden
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.gateway import AUTHORITY, is_tls
+from modelstack.platforms.kubernetes.kinds import (
     CONFIG_MAP,
     CRD,
     DEPLOYMENT,
@@ -26,11 +24,13 @@ from platforms.kubernetes.kinds import (
     PATCH_POLICY,
     SECRET,
 )
-from platforms.kubernetes.metrics import EDGES
-from platforms.kubernetes.names import CONTROLLER, GROUP, Names
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.sticky import refused
-from rollout.core.errors import RolloutError
+from modelstack.platforms.kubernetes.metrics import EDGES
+from modelstack.platforms.kubernetes.names import CONTROLLER, GROUP, Names
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.sticky import refused
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.config.target import LOOPBACK, is_local
+from modelstack.rollout.core.errors import RolloutError
 
 LOCAL_NODE = "10.99.0.1"
 """The API server of `make cluster`."""

@@ -11,25 +11,25 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes
 
-from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
-from infra.config.serving_settings import ServingSettings
-from infra.config.settings import Settings
-from infra.kubernetes import checks, kept_bucket
-from infra.kubernetes.workloads import shape_of
-from infra.live_state import LiveState, state_and_live
-from infra.plan.releases import DesiredRelease
-from infra.source import champion_of
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.gateway import taking
-from platforms.kubernetes.journal import newest
-from platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
-from platforms.kubernetes.names import Names
-from platforms.kubernetes.oci import OciUnreachable, pinned
-from platforms.kubernetes.traffic import RouteTraffic
-from rollout.core.errors import RolloutError
-from rollout.core.live import Live
-from rollout.core.state import RolloutState, StateError
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.gateway import taking
+from modelstack.platforms.kubernetes.journal import newest
+from modelstack.platforms.kubernetes.kinds import GATEWAY, NAMESPACE, ROLLOUT
+from modelstack.platforms.kubernetes.names import Names
+from modelstack.platforms.kubernetes.oci import OciUnreachable, pinned
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.program.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes import checks, kept_bucket
+from modelstack.program.kubernetes.workloads import shape_of
+from modelstack.program.live_state import LiveState, state_and_live
+from modelstack.program.plan.releases import DesiredRelease
+from modelstack.program.source import champion_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.state import RolloutState, StateError
 
 CONTROLLER, SERVING, NEWEST = "controller", "serving", "latest"
 """Image repositories below the registry's path, and the tag."""
@@ -82,7 +82,7 @@ class ClusterNow(LiveState):
 
     def agreed(self, settings: Settings, wanted: DesiredRelease) -> int:
         """Approvals in the release's ModelPackage."""
-        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
+        from modelstack.platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  most stacks ask nobody
 
         api = Api.of(settings.kubernetes.context, self.names.namespace)
         return PackageApprovals(api, self.names.prefix, wanted.model_name).count(wanted.id)
@@ -181,7 +181,7 @@ def _check_bucket(bucket: BucketSettings | None) -> None:
     """Check write access before an update trains a model."""
     if bucket is None:
         return
-    from platforms.kubernetes import buckets  # noqa: PLC0415 - loads boto3, which stacks without a bucket do not need
+    from modelstack.platforms.kubernetes import buckets  # noqa: PLC0415 - loads boto3, which stacks without a bucket do not need
 
     try:
         buckets.check(bucket.model_dump())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.config.problems import Problem
-from infra.config.promotion_settings import ACCOUNT
-from infra.config.whole_numbers import whole
-from platforms.kubernetes.metrics import EDGES_APART
+from modelstack.platforms.kubernetes.metrics import EDGES_APART
+from modelstack.program.config.problems import Problem
+from modelstack.program.config.promotion_settings import ACCOUNT
+from modelstack.program.config.whole_numbers import whole
 
 if TYPE_CHECKING:  # Settings imports this module through the platform
-    from infra.config.settings import Settings
+    from modelstack.program.config.settings import Settings
 
 _EVERYBODY = {"system:authenticated", "system:unauthenticated"}
 _AWS_RETENTION = {

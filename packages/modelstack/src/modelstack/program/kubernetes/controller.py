@@ -7,10 +7,11 @@ from typing import Any
 
 import pulumi
 
-from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
-from infra.config.mlflow_settings import MlflowSettings
-from infra.kubernetes.network import MODELS, ingress
-from infra.kubernetes.pod import (
+from modelstack.platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
+from modelstack.program.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from modelstack.program.config.mlflow_settings import MlflowSettings
+from modelstack.program.kubernetes.network import MODELS, ingress
+from modelstack.program.kubernetes.pod import (
     CONTAINER_SECURITY,
     POD_SECURITY,
     RegistryLogin,
@@ -21,10 +22,9 @@ from infra.kubernetes.pod import (
     of_bucket,
     secret_value,
 )
-from infra.kubernetes.rights import granted, rule
-from infra.kubernetes.site import Site
-from platforms.kubernetes.names import CONTROLLER, CONTROLLER_PORT, GROUP
-from tracking.variables import KEYS, SERVER
+from modelstack.program.kubernetes.rights import granted, rule
+from modelstack.program.kubernetes.site import Site
+from modelstack.records.tracking.variables import KEYS, SERVER
 
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
 _PORTS = [{"name": "http", "port": CONTROLLER_PORT, "targetPort": "http"}]
@@ -162,7 +162,7 @@ def _deployment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    """`infra.kubernetes.rights` adds permissions on single objects.
+    """`modelstack.program.kubernetes.rights` adds permissions on single objects.
 
     A rule cannot name objects to list, to watch or to create; those are bounded by the namespace.
     """

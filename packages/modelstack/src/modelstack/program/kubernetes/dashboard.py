@@ -6,10 +6,10 @@ import json
 
 import pulumi
 
-from infra.config.settings import Settings
-from infra.kubernetes.site import Site
-from monitoring.objectives.slo import Objective
-from platforms.kubernetes import grafana
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.kubernetes import grafana
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes.site import Site
 
 
 class Dashboard(pulumi.ComponentResource):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.kubernetes.site import Site
-from platforms.kubernetes.crds import definitions
+from modelstack.platforms.kubernetes.crds import definitions
+from modelstack.program.kubernetes.site import Site
 
 
 class Definitions(pulumi.ComponentResource):

@@ -7,13 +7,13 @@ from typing import Any
 
 import pulumi
 
-from infra.config.kubernetes_settings import GatewaySettings
-from infra.kubernetes.rights import own_rights
-from infra.kubernetes.site import Site
-from platforms.kubernetes import attempts
-from platforms.kubernetes.names import API_VERSION, ROLLOUT, journal_copy
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.sticky import policy
+from modelstack.platforms.kubernetes import attempts
+from modelstack.platforms.kubernetes.names import API_VERSION, ROLLOUT, journal_copy
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.sticky import policy
+from modelstack.program.config.kubernetes_settings import GatewaySettings
+from modelstack.program.kubernetes.rights import own_rights
+from modelstack.program.kubernetes.site import Site
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _HTTP, _HTTPS = 80, 443

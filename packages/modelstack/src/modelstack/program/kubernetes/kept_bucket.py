@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
-from infra.kubernetes.pod import FETCHES, bucket_of
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import DEPLOYMENT, SECRET
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, SECRET
+from modelstack.program.config.kubernetes_settings import BucketSettings, KubernetesSettings
+from modelstack.program.kubernetes.pod import FETCHES, bucket_of
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
 
 SCHEME = "s3://"
 

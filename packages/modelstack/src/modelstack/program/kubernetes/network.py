@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from infra.config.kubernetes_settings import KubernetesSettings
-from platforms.kubernetes.api_requests import service_path
-from platforms.kubernetes.names import WORKLOAD
+from modelstack.platforms.kubernetes.api_requests import service_path
+from modelstack.platforms.kubernetes.names import WORKLOAD
+from modelstack.program.config.kubernetes_settings import KubernetesSettings
 
 MODELS: dict[str, Any] = {"matchExpressions": [{"key": WORKLOAD, "operator": "Exists"}]}
 """Selects the pods of all releases."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.config.kubernetes_settings import BucketSettings
+from modelstack.program.config.kubernetes_settings import BucketSettings
 
 FETCHES = "package"
 """The init container that fetches a model's package."""
@@ -55,7 +55,7 @@ def environment(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def of_bucket(bucket: BucketSettings | None) -> dict[str, str]:
-    """Variables of a container that reads a bucket, see `serving.fetch`."""
+    """Variables of a container that reads a bucket, see `modelstack.serving.fetch`."""
     if bucket is None:
         return {}
     return {_REGION: bucket.region, **({_ENDPOINT: bucket.endpoint} if bucket.endpoint else {})}

@@ -7,25 +7,25 @@ from typing import Any
 
 import pulumi
 
-from infra import outputs as exported
-from infra.config.settings import Settings
-from infra.kubernetes import kept_bucket
-from infra.kubernetes.cluster_now import ClusterNow, read_cluster
-from infra.kubernetes.controller import Controller
-from infra.kubernetes.dashboard import Dashboard
-from infra.kubernetes.definitions import Definitions
-from infra.kubernetes.endpoint import Endpoint
-from infra.kubernetes.promotion import Promotion
-from infra.kubernetes.rules import Rules
-from infra.kubernetes.site import Site
-from infra.kubernetes.workloads import Serving
-from infra.mlflow import Mlflow
-from infra.package import Package
-from infra.providers.kubernetes_package import KubernetesPackageProvider
-from infra.providers.kubernetes_trial import KubernetesRolloutProvider
-from infra.release_request import ReleaseRequest, asked
-from infra.trial import Rollout
-from platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.program import outputs as exported
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes import kept_bucket
+from modelstack.program.kubernetes.cluster_now import ClusterNow, read_cluster
+from modelstack.program.kubernetes.controller import Controller
+from modelstack.program.kubernetes.dashboard import Dashboard
+from modelstack.program.kubernetes.definitions import Definitions
+from modelstack.program.kubernetes.endpoint import Endpoint
+from modelstack.program.kubernetes.promotion import Promotion
+from modelstack.program.kubernetes.rules import Rules
+from modelstack.program.kubernetes.site import Site
+from modelstack.program.kubernetes.workloads import Serving
+from modelstack.program.mlflow import Mlflow
+from modelstack.program.package import Package
+from modelstack.program.providers.kubernetes_package import KubernetesPackageProvider
+from modelstack.program.providers.kubernetes_trial import KubernetesRolloutProvider
+from modelstack.program.release_request import ReleaseRequest, asked
+from modelstack.program.trial import Rollout
 
 Opts = pulumi.ResourceOptions
 OUTPUTS = (

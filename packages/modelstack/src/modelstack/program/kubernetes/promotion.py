@@ -7,9 +7,9 @@ from typing import Any
 
 import pulumi
 
-from infra.kubernetes.rights import RBAC
-from infra.kubernetes.site import Site
-from platforms.kubernetes.names import GROUP
+from modelstack.platforms.kubernetes.names import GROUP
+from modelstack.program.kubernetes.rights import RBAC
+from modelstack.program.kubernetes.site import Site
 
 
 class Promotion(pulumi.ComponentResource):

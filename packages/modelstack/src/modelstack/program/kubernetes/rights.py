@@ -1,6 +1,7 @@
 """Permissions of the rollout controller on single objects of a stack.
 
-The Role of `infra.kubernetes.controller` reads a whole namespace. These Roles name what the controller writes.
+The Role of `modelstack.program.kubernetes.controller` reads a whole namespace. These Roles name what the controller
+writes.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from platforms.kubernetes import access_token
-from platforms.kubernetes.names import CONTROLLER, Names, journal_copy
-from platforms.kubernetes.signing import audit_secret_name
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.names import CONTROLLER, Names, journal_copy
+from modelstack.platforms.kubernetes.signing import audit_secret_name
 
 RBAC = "rbac.authorization.k8s.io"
 

@@ -8,17 +8,17 @@ from typing import Any
 import pulumi
 import yaml
 
-from infra.config.kubernetes_settings import ReceiverSettings
-from infra.config.settings import Settings
-from infra.kubernetes.site import Site
-from infra.plan.releases import ServingPlan
-from monitoring.objectives.slo import Objective, rules
-from platforms.kubernetes import alarm_rules, alertmanager, objective_rules
-from platforms.kubernetes.alertmanager import Receiver
-from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.names import Names
-from platforms.kubernetes.rule import Watched, rule_file
-from services.declaration.alarm_thresholds import evidence
+from modelstack.monitoring.objectives.slo import Objective, rules
+from modelstack.platforms.kubernetes import alarm_rules, alertmanager, objective_rules
+from modelstack.platforms.kubernetes.alertmanager import Receiver
+from modelstack.platforms.kubernetes.metrics import cluster
+from modelstack.platforms.kubernetes.names import Names
+from modelstack.platforms.kubernetes.rule import Watched, rule_file
+from modelstack.program.config.kubernetes_settings import ReceiverSettings
+from modelstack.program.config.settings import Settings
+from modelstack.program.kubernetes.site import Site
+from modelstack.program.plan.releases import ServingPlan
+from modelstack.services.declaration.alarm_thresholds import evidence
 
 EVERY = 2
 """Seconds between two evaluations of a variant's alarms."""

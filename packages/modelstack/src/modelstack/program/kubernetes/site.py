@@ -15,9 +15,9 @@ from typing import Any
 
 import pulumi
 
-from infra.config.kubernetes_settings import BucketSettings, KubernetesSettings
-from platforms.kubernetes.names import Names
-from platforms.kubernetes.signing import audit_secret_name, secret_name
+from modelstack.platforms.kubernetes.names import Names
+from modelstack.platforms.kubernetes.signing import audit_secret_name, secret_name
+from modelstack.program.config.kubernetes_settings import BucketSettings, KubernetesSettings
 
 VERSION = metadata.version("pulumi-kubernetes")
 """Version of the SDK and of the plugin."""
@@ -46,7 +46,7 @@ class Site:
     bucket: BucketSettings | None = None
 
     def place(self, name: str) -> dict[str, Any]:
-        """The inputs of `infra.providers.kubernetes_package`; `name` is the ModelPackage's."""
+        """The inputs of `modelstack.program.providers.kubernetes_package`; `name` is the ModelPackage's."""
         bucket = self.settings.bucket
         return {
             "context": self.settings.context or "",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.source import not_known
-from rollout.core.errors import RolloutError
-from rollout.core.state import StateError
+from modelstack.program.source import not_known
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import StateError
 
 
 def champion(source: str, outputs: Mapping[str, Any], _account: str | None) -> dict[str, Any] | None:
     """The champion of a stack, or None; with the `context` of its cluster and the `bucket` of its packages."""
-    from platforms.kubernetes.answers import Forbidden  # noqa: PLC0415  slow to load, and most stacks train
-    from platforms.kubernetes.api import Api  # noqa: PLC0415
-    from platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
+    from modelstack.platforms.kubernetes.answers import Forbidden  # noqa: PLC0415  slow to load, and most stacks train
+    from modelstack.platforms.kubernetes.api import Api  # noqa: PLC0415
+    from modelstack.platforms.kubernetes.journal import KubernetesJournal  # noqa: PLC0415
 
     if not (outputs.get("endpoint_name") and outputs.get("namespace")):
         return None

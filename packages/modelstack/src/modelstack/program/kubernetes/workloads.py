@@ -8,11 +8,22 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from infra.config.kubernetes_settings import BucketSettings
-from infra.config.serving_settings import ServingSettings
-from infra.kubernetes.kept_bucket import SCHEME
-from infra.kubernetes.network import MODELS, PROXIES, ingress
-from infra.kubernetes.pod import (
+from modelstack.platforms.kubernetes import access_token
+from modelstack.platforms.kubernetes.autoscaled import manifest
+from modelstack.platforms.kubernetes.names import (
+    CONTENT,
+    CONTROLLER,
+    CONTROLLER_PORT,
+    PORT,
+    VARIANT,
+    WORKLOAD,
+)
+from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
+from modelstack.program.config.kubernetes_settings import BucketSettings
+from modelstack.program.config.serving_settings import ServingSettings
+from modelstack.program.kubernetes.kept_bucket import SCHEME
+from modelstack.program.kubernetes.network import MODELS, PROXIES, ingress
+from modelstack.program.kubernetes.pod import (
     CONTAINER_SECURITY,
     FETCHES,
     POD_SECURITY,
@@ -24,23 +35,12 @@ from infra.kubernetes.pod import (
     of_bucket,
     secret_value,
 )
-from infra.kubernetes.rights import workload_rights
-from infra.kubernetes.site import Object, Site
-from infra.package import Package
-from infra.plan.releases import Declared, ServingPlan
-from platforms.kubernetes import access_token
-from platforms.kubernetes.autoscaled import manifest
-from platforms.kubernetes.names import (
-    CONTENT,
-    CONTROLLER,
-    CONTROLLER_PORT,
-    PORT,
-    VARIANT,
-    WORKLOAD,
-)
-from platforms.kubernetes.serving_config import Backend, ServingConfig
-from rollout.core.release import Release
-from serving.unpacking import MAX_BYTES
+from modelstack.program.kubernetes.rights import workload_rights
+from modelstack.program.kubernetes.site import Object, Site
+from modelstack.program.package import Package
+from modelstack.program.plan.releases import Declared, ServingPlan
+from modelstack.rollout.core.release import Release
+from modelstack.serving.unpacking import MAX_BYTES
 
 UNCHANGING = ["spec", "metadata", "data", "rules", "roleRef", "subjects"]
 """A name is a digest of its content, so the content never changes. A live release keeps the settings of its release."""

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.core.release import Release, release_id, variant
-from rollout.core.state import Phase, RolloutState
-from rollout.core.verdict import Verdict
-from services.release_names import ReleaseNames
+from modelstack.rollout.core.release import Release, release_id, variant
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.services.release_names import ReleaseNames
 
 PairName = Callable[[str, str, int | None], str]
 

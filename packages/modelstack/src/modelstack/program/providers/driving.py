@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from infra.config.whole_numbers import whole
-from infra.providers.progress import Progress
-from rollout.controller.commands import PLAIN, Commands
-from rollout.core.errors import RolloutError
+from modelstack.program.config.whole_numbers import whole
+from modelstack.program.providers.progress import Progress
+from modelstack.rollout.controller.commands import PLAIN, Commands
+from modelstack.rollout.core.errors import RolloutError
 
 OPENING_SECONDS = 1800.0  # a release that takes over at once: so long SageMaker may take to start its instances
 ENDING_SECONDS = 900.0  # beyond a trial's time: the last endpoint update and the record
@@ -49,7 +49,7 @@ class DrivingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def approvals(self, props: Values) -> Any:
-        """The approvals of the stack's releases, see `services.approvals.Approvals`."""
+        """The approvals of the stack's releases, see `modelstack.services.approvals.Approvals`."""
 
     @abstractmethod
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
@@ -109,7 +109,7 @@ class DrivingProvider(ResourceProvider, ABC):
         return {**props, **self._standing(state, props), **ending(state, props)}
 
     def _record_approvals(self, props: Values) -> None:
-        from services.approvals import record  # noqa: PLC0415  slow to load, and diff needs none
+        from modelstack.services.approvals import record  # noqa: PLC0415  slow to load, and diff needs none
 
         record(self.approvals(props).given(props["desired_release"]["id"]), self.journal(props, signed=True))
 
@@ -126,10 +126,10 @@ class DrivingProvider(ResourceProvider, ABC):
 
 def follow(controller: Any, props: Values, progress: Progress) -> Any:
     """Release the target and follow its rollout, reporting each event; returns the last state of the journal."""
-    from rollout.controller.notice import doing  # noqa: PLC0415  see RolloutProvider.read
-    from rollout.core.plan import Plan  # noqa: PLC0415
-    from rollout.core.release import Release  # noqa: PLC0415
-    from rollout.core.state import Phase  # noqa: PLC0415
+    from modelstack.rollout.controller.notice import doing  # noqa: PLC0415  see RolloutProvider.read
+    from modelstack.rollout.core.plan import Plan  # noqa: PLC0415
+    from modelstack.rollout.core.release import Release  # noqa: PLC0415
+    from modelstack.rollout.core.state import Phase  # noqa: PLC0415
 
     plan = Plan.from_dict(whole(props["plan"]))
     told = {event_key(event) for event in controller.status().state.history}

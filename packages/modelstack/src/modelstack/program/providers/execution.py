@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.providers.progress import Progress
-from infra.providers.stopping import stopping
-from pipeline.gate import refusal
-from pipeline.origin import source
-from pipeline.recipe import Recipe, canonical, model_files
-from platforms.aws import executions
-from platforms.aws.clients import Clients
-from platforms.aws.executions import ExecutionRequest, ExecutionStatus, StepSeen
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.pipeline.gate import refusal
+from modelstack.pipeline.origin import source
+from modelstack.pipeline.recipe import Recipe, canonical, model_files
+from modelstack.platforms.aws import executions
+from modelstack.platforms.aws.clients import Clients
+from modelstack.platforms.aws.executions import ExecutionRequest, ExecutionStatus, StepSeen
+from modelstack.program.providers.progress import Progress
+from modelstack.program.providers.stopping import stopping
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
@@ -78,7 +78,7 @@ def asked(props: Values, root: Path, recipe: Recipe, clients: Clients, *, instea
 
 
 def made(ask: Callable[[str], ExecutionRequest], clients: Clients, progress: Progress) -> dict[str, Any]:
-    """Build the package by an execution, and return what it registered; see `pipeline.pack.Registered`.
+    """Build the package by an execution, and return what it registered; see `modelstack.pipeline.pack.Registered`.
 
     `ask` makes the request, given the id of the execution to replace; empty at first.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from infra.providers.driving import DrivingProvider, Values, commands_of
-from infra.providers.kubernetes_package import api_of
+from modelstack.program.providers.driving import DrivingProvider, Values, commands_of
+from modelstack.program.providers.kubernetes_package import api_of
 
 
 class KubernetesRolloutProvider(DrivingProvider):
@@ -15,19 +15,19 @@ class KubernetesRolloutProvider(DrivingProvider):
 
     def journal(self, props: Values, *, signed: bool = False) -> Any:
         """The status of the Rollout, and its copy."""
-        from platforms.kubernetes.journal import copied_journal  # noqa: PLC0415  slow to load, and diff needs none
+        from modelstack.platforms.kubernetes.journal import copied_journal  # noqa: PLC0415  slow to load, and diff needs none
 
         api = api_of(props)
         return copied_journal(api, props["endpoint"], api.user() if signed else "")
 
     def state(self, props: Values) -> Any:
         """Also of a Rollout that was deleted, by its copy: the refresh before that is made again must not fail."""
-        from platforms.kubernetes.journal import newest  # noqa: PLC0415  see journal
+        from modelstack.platforms.kubernetes.journal import newest  # noqa: PLC0415  see journal
 
         return newest(api_of(props), props["endpoint"])
 
     def _drive(self, props: Values) -> dict[str, Any]:
-        from platforms.kubernetes.kinds import ROLLOUT  # noqa: PLC0415  see journal
+        from modelstack.platforms.kubernetes.kinds import ROLLOUT  # noqa: PLC0415  see journal
 
         if api_of(props).find(ROLLOUT, props["endpoint"]) is None:
             raise RuntimeError(
@@ -39,22 +39,22 @@ class KubernetesRolloutProvider(DrivingProvider):
 
     def controller(self, props: Values) -> Any:
         """A controller outside of the cluster. Its notifications wait in the journal for the one inside."""
-        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see journal
+        from modelstack.platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415  see journal
 
         api = api_of(props)
         return assembled(api, props["endpoint"], spec_of(api, props["endpoint"]), by=api.user()).controller
 
     def approvals(self, props: Values) -> Any:
         """Approvals in the status of the release's ModelPackage."""
-        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
+        from modelstack.platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415  see journal
 
         name = props["desired_release"]["model_package_arn"].rpartition("/")[2]
         return PackageApprovals(api_of(props), props["endpoint"], name)
 
     def metrics(self, release: Any, props: Values) -> dict[str, float]:
         """Metrics of its ModelPackage."""
-        from platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see journal
-        from rollout.core.errors import RolloutError  # noqa: PLC0415
+        from modelstack.platforms.kubernetes.kinds import PACKAGE  # noqa: PLC0415  see journal
+        from modelstack.rollout.core.errors import RolloutError  # noqa: PLC0415
 
         try:
             found = api_of(props).get(PACKAGE, release.model_name)

@@ -1,4 +1,6 @@
-"""The provider of `infra.mlflow`. It logs each package once, and stores those that it could not log in the state."""
+"""The provider of `modelstack.program.mlflow`. It logs each package once, and stores those that it could not
+log in the state.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
-from infra.providers.packaging import SIGNED_BY, origin_of
-from infra.providers.progress import Progress
+from modelstack.program.providers.packaging import SIGNED_BY, origin_of
+from modelstack.program.providers.progress import Progress
 
 Values = Mapping[str, Any]
 ASKED = ("server", "experiment", "model", "package_digest", "archive_uri", "version")
@@ -67,8 +69,8 @@ def tell(props: Values, packages: Iterable[Values]) -> list[tuple[Values, Except
 
     A failure delays no other package. Once MLflow does not respond, it is not called again.
     """
-    from platforms.aws.mlflow import mlflow  # noqa: PLC0415  slow to load, and diff needs none
-    from tracking.connection import Silent  # noqa: PLC0415
+    from modelstack.platforms.aws.mlflow import mlflow  # noqa: PLC0415  slow to load, and diff needs none
+    from modelstack.records.tracking.connection import Silent  # noqa: PLC0415
 
     missed: list[tuple[Values, Exception]] = []
     down: Silent | None = None
@@ -83,9 +85,9 @@ def tell(props: Values, packages: Iterable[Values]) -> list[tuple[Values, Except
 
 def _failed(api: Any, props: Values, package: Values) -> Exception | None:
     """Log one package from its signed facts only; returns the error."""
-    from provenance.evidence import CARD  # noqa: PLC0415  see tell
-    from tracking.build import Build  # noqa: PLC0415
-    from tracking.logged import Shelf, log_build  # noqa: PLC0415
+    from modelstack.records.provenance.evidence import CARD  # noqa: PLC0415  see tell
+    from modelstack.records.tracking.build import Build  # noqa: PLC0415
+    from modelstack.records.tracking.logged import Shelf, log_build  # noqa: PLC0415
 
     key, uri, version = package[SIGNED_BY].encode(), package["archive_uri"], package["version"]
     try:

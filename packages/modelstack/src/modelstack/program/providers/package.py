@@ -1,4 +1,4 @@
-"""The provider of `infra.package` on AWS. Stacks have its name in their state, so it must not change."""
+"""The provider of `modelstack.program.package` on AWS. Stacks have its name in their state, so it must not change."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from infra.providers.packaging import PackagingProvider, Values, record
-from infra.providers.progress import Progress
-from pipeline.project import project_root
+from modelstack.pipeline.project import project_root
+from modelstack.program.providers.packaging import PackagingProvider, Values, record
+from modelstack.program.providers.progress import Progress
 
 
 class PackageProvider(PackagingProvider):
@@ -25,24 +25,24 @@ class PackageProvider(PackagingProvider):
 
     def registry(self, props: Values) -> Any:
         """Bucket and group, with the stack's key in KMS."""
-        from platforms.aws.package_registry import registry_of  # noqa: PLC0415  slow to load, and diff needs none
+        from modelstack.platforms.aws.package_registry import registry_of  # noqa: PLC0415  slow to load, and diff needs none
 
         return registry_of(props)
 
     def versions(self, props: Values) -> Any:
         """The versions of the group."""
-        from platforms.aws.package_registry import clients_of  # noqa: PLC0415  see registry
-        from platforms.aws.versions import GroupVersions  # noqa: PLC0415
+        from modelstack.platforms.aws.package_registry import clients_of  # noqa: PLC0415  see registry
+        from modelstack.platforms.aws.versions import GroupVersions  # noqa: PLC0415
 
         return GroupVersions(props["group"], clients_of(props["region"]))
 
     def _built(self, props: Values, registry: Any) -> Any:
         if not props.get("pipeline"):
             return super()._built(props, registry)
-        from infra.providers import execution  # noqa: PLC0415  see registry
-        from services.package_registry import ReleaseRecord, take  # noqa: PLC0415
-        from services.sealed_packages import Unsigned  # noqa: PLC0415
-        from services.versions import of_recipe  # noqa: PLC0415
+        from modelstack.program.providers import execution  # noqa: PLC0415  see registry
+        from modelstack.services.package_registry import ReleaseRecord, take  # noqa: PLC0415
+        from modelstack.services.sealed_packages import Unsigned  # noqa: PLC0415
+        from modelstack.services.versions import of_recipe  # noqa: PLC0415
 
         wanted, progress, made = self.wanted(props), Progress(props["urn"]), registry.versions.clients
         there = of_recipe(registry.versions, wanted.digest)
@@ -64,10 +64,10 @@ class PackageProvider(PackagingProvider):
 
     def registered(self, props: Values, registry: Any, facts: Values) -> None:
         """Write the version's origin into SageMaker's lineage."""
-        from platforms.aws.lineage import write  # noqa: PLC0415  see registry
-        from records.lineage.facts import LineageVersion, Stack  # noqa: PLC0415
-        from records.lineage.package import lineage  # noqa: PLC0415
-        from rollout.core.release import release_id  # noqa: PLC0415
+        from modelstack.platforms.aws.lineage import write  # noqa: PLC0415  see registry
+        from modelstack.records.lineage.facts import LineageVersion, Stack  # noqa: PLC0415
+        from modelstack.records.lineage.package import lineage  # noqa: PLC0415
+        from modelstack.rollout.core.release import release_id  # noqa: PLC0415
 
         with _without_lineage(props["urn"]):
             uri, digest, key = facts["archive_uri"], facts["package_digest"], registry.signer.public_key
@@ -83,8 +83,8 @@ class PackageProvider(PackagingProvider):
 
     def delete_all(self, props: Values) -> None:
         """Empty the group: AWS deletes no group that has versions."""
-        from platforms.aws import entities  # noqa: PLC0415  see registry
-        from platforms.aws.package_registry import clients_of  # noqa: PLC0415
+        from modelstack.platforms.aws import entities  # noqa: PLC0415  see registry
+        from modelstack.platforms.aws.package_registry import clients_of  # noqa: PLC0415
 
         sagemaker = clients_of(props["region"])("sagemaker")
         pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=props["group"])

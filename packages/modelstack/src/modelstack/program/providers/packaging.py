@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 from pulumi.runtime import rpc
 
-from infra.config.whole_numbers import whole
-from infra.providers.progress import Progress
-from pipeline.project import project_root
-from services.platform_registry import platform
+from modelstack.pipeline.project import project_root
+from modelstack.program.config.whole_numbers import whole
+from modelstack.program.providers.progress import Progress
+from modelstack.services.platform_registry import platform
 
 if TYPE_CHECKING:  # slow to load, and diff needs none
-    from services.package_registry import Origin, PackageRegistry, ReleaseRecord
+    from modelstack.services.package_registry import Origin, PackageRegistry, ReleaseRecord
 
 SIGNED_BY, AUDIT_KEY = "signed_by", "audit_key"
 NO_PACKAGE = "no package was made; the reason is told below"
@@ -43,7 +43,7 @@ class PackagingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def registry(self, props: Values) -> Any:
-        """The package registry, with the serving image and the signer; see `services.package_registry`."""
+        """The package registry, with the serving image and the signer; see `modelstack.services.package_registry`."""
 
     def keys(self, props: Values, registry: PackageRegistry) -> dict[str, str]:
         """The public keys, PEM, by output."""
@@ -51,7 +51,7 @@ class PackagingProvider(ResourceProvider, ABC):
 
     @abstractmethod
     def versions(self, props: Values) -> Any:
-        """The registered versions; see `services.versions`."""
+        """The registered versions; see `modelstack.services.versions`."""
 
     @abstractmethod
     def delete_all(self, props: Values) -> None:
@@ -98,7 +98,7 @@ class PackagingProvider(ResourceProvider, ABC):
     @contextmanager
     def _in_one_line(self) -> Generator[None]:
         """Pulumi prints an exception with all its causes, so these are dropped."""
-        from rollout.core.errors import RolloutError  # noqa: PLC0415  see outcome
+        from modelstack.rollout.core.errors import RolloutError  # noqa: PLC0415  see outcome
 
         try:
             yield
@@ -111,14 +111,14 @@ class PackagingProvider(ResourceProvider, ABC):
         A refusal is an outcome and no exception: Pulumi then shows its reason without a traceback, and keeps the state.
         The program stops at it before it declares anything else.
         """
-        from pipeline.archive import ArchiveError  # noqa: PLC0415  slow to load, and diff needs none
-        from pipeline.build import GateRefused, StepFailed  # noqa: PLC0415
-        from pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
-        from pipeline.gate import GateError  # noqa: PLC0415
-        from pipeline.origin import OriginError  # noqa: PLC0415
-        from provenance.envelope import SignatureError  # noqa: PLC0415
-        from rollout.core.errors import RolloutError  # noqa: PLC0415
-        from services.sealed_packages import RegistryError  # noqa: PLC0415
+        from modelstack.pipeline.archive import ArchiveError  # noqa: PLC0415  slow to load, and diff needs none
+        from modelstack.pipeline.build import GateRefused, StepFailed  # noqa: PLC0415
+        from modelstack.pipeline.contract import ContractBroken, RecipeError  # noqa: PLC0415
+        from modelstack.pipeline.gate import GateError  # noqa: PLC0415
+        from modelstack.pipeline.origin import OriginError  # noqa: PLC0415
+        from modelstack.records.provenance.envelope import SignatureError  # noqa: PLC0415
+        from modelstack.rollout.core.errors import RolloutError  # noqa: PLC0415
+        from modelstack.services.sealed_packages import RegistryError  # noqa: PLC0415
 
         candidate = props.get("candidate") or {}
         taken = candidate.get("recipe") == props["recipe"]
@@ -141,16 +141,16 @@ class PackagingProvider(ResourceProvider, ABC):
         return {**facts, **keys, "refused": ""}
 
     def _built(self, props: Values, registry: PackageRegistry) -> Any:
-        from pipeline.build import release  # noqa: PLC0415  see outcome
-        from services.publish_steps import at  # noqa: PLC0415
+        from modelstack.pipeline.build import release  # noqa: PLC0415  see outcome
+        from modelstack.services.publish_steps import at  # noqa: PLC0415
 
         progress = _by_step(Progress(props["urn"]))
         return release(project_root(), self.wanted(props), props["gates"], here=at(registry), progress=progress)
 
     def wanted(self, props: Values) -> Any:
         """The recipe of the checkout with the config's parameters; RecipeError if the checkout has changed."""
-        from pipeline.contract import RecipeError  # noqa: PLC0415  see outcome
-        from pipeline.recipe import recipe  # noqa: PLC0415
+        from modelstack.pipeline.contract import RecipeError  # noqa: PLC0415  see outcome
+        from modelstack.pipeline.recipe import recipe  # noqa: PLC0415
 
         root = project_root()
         wanted = recipe(root, whole(props["parameters"]))
@@ -159,7 +159,7 @@ class PackagingProvider(ResourceProvider, ABC):
         return wanted
 
     def _copied(self, props: Values, registry: PackageRegistry) -> Any:
-        from services.package_registry import copy  # noqa: PLC0415  see outcome
+        from modelstack.services.package_registry import copy  # noqa: PLC0415  see outcome
 
         source = props["source"]
         Progress(props["urn"])(f"taking {source['package_digest']}")
@@ -167,8 +167,8 @@ class PackagingProvider(ResourceProvider, ABC):
 
     def _taken(self, props: Values, registry: PackageRegistry) -> Any:
         """An unsigned candidate is rebuilt to the same bytes and signed; an unsigned restored one is refused."""
-        from services.package_registry import take  # noqa: PLC0415  see outcome
-        from services.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
+        from modelstack.services.package_registry import take  # noqa: PLC0415  see outcome
+        from modelstack.services.sealed_packages import RegistryError, Unsigned  # noqa: PLC0415
 
         candidate, progress = props["candidate"], Progress(props["urn"])
         whose = "which served before" if candidate.get("restored") else "which a training job has registered"
@@ -203,7 +203,7 @@ def _by_step(progress: Progress) -> Callable[[str], None]:
 
 
 def origin_of(source: Values) -> Origin:
-    """The location of another stack's champion; see `services.package_registry.Origin`."""
+    """The location of another stack's champion; see `modelstack.services.package_registry.Origin`."""
     return platform(source["platform"]).use("origin")(source)
 
 
@@ -221,7 +221,7 @@ def known(value: Any) -> bool:
 
 def record(package: Values, signed_by: bytes) -> ReleaseRecord:
     """A package as `ReleaseRecord`."""
-    from services.package_registry import ReleaseRecord  # noqa: PLC0415  see outcome
+    from modelstack.services.package_registry import ReleaseRecord  # noqa: PLC0415  see outcome
 
     return ReleaseRecord(
         package["archive_uri"], package["package_digest"], package.get("model_package_arn", ""), signed_by

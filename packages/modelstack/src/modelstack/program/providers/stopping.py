@@ -58,5 +58,5 @@ def _answer(self: Any, request: Any, context: Any) -> Any:
 
     from google.protobuf import empty_pb2  # noqa: PLC0415
 
-    sys.modules["infra.providers.stopping"].cancel()
+    sys.modules["modelstack.program.providers.stopping"].cancel()
     return empty_pb2.Empty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from infra.providers.driving import DrivingProvider, Values, commands_of
+from modelstack.program.providers.driving import DrivingProvider, Values, commands_of
 
 
 class RolloutProvider(DrivingProvider):
@@ -15,16 +15,16 @@ class RolloutProvider(DrivingProvider):
 
     def journal(self, props: Values, *, signed: bool = False) -> Any:
         """An item of the stack's table."""
-        from platforms.aws.clients import clients  # noqa: PLC0415  slow to load, and diff needs none
-        from platforms.aws.identity import caller_if_told  # noqa: PLC0415
-        from platforms.aws.journal import copied_journal  # noqa: PLC0415
+        from modelstack.platforms.aws.clients import clients  # noqa: PLC0415  slow to load, and diff needs none
+        from modelstack.platforms.aws.identity import caller_if_told  # noqa: PLC0415
+        from modelstack.platforms.aws.journal import copied_journal  # noqa: PLC0415
 
         make = clients(props["region"])
         return copied_journal(make, props["table"], props["endpoint"], caller_if_told(make) if signed else "")
 
     def controller(self, props: Values) -> Any:
         """A controller with a topic for notifications."""
-        from platforms.aws import endpoint  # noqa: PLC0415  see journal
+        from modelstack.platforms.aws import endpoint  # noqa: PLC0415  see journal
 
         return endpoint.controller(
             props["endpoint"], props["table"], props["region"], topic=props["topic"], commands=commands_of(props)
@@ -32,8 +32,8 @@ class RolloutProvider(DrivingProvider):
 
     def approvals(self, props: Values) -> Any:
         """Approvals in the bucket of the release's archive."""
-        from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  see journal
-        from platforms.aws.clients import clients  # noqa: PLC0415
+        from modelstack.platforms.aws.approvals import BucketApprovals  # noqa: PLC0415  see journal
+        from modelstack.platforms.aws.clients import clients  # noqa: PLC0415
 
         bucket = props["desired_release"]["archive_uri"].removeprefix("s3://").partition("/")[0]
         return BucketApprovals.of(clients(props["region"]), bucket)
@@ -42,9 +42,9 @@ class RolloutProvider(DrivingProvider):
         """Metrics stored next to the archive."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  see journal
 
-        from platforms.aws.clients import clients  # noqa: PLC0415
-        from platforms.aws.packages import member  # noqa: PLC0415
-        from services.sealed_packages import METRICS, DigestMismatch  # noqa: PLC0415
+        from modelstack.platforms.aws.clients import clients  # noqa: PLC0415
+        from modelstack.platforms.aws.packages import member  # noqa: PLC0415
+        from modelstack.services.sealed_packages import METRICS, DigestMismatch  # noqa: PLC0415
 
         try:
             return json.loads(member(clients(props["region"]), release, METRICS) or b"{}").get("summary", {})

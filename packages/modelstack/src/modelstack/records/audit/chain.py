@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 
-from audit.record import AuditRecord, Entry, moment, plain
+from modelstack.records.audit.record import AuditRecord, Entry, moment, plain
 
 MOST_BYTES = 24_000
 """How many bytes may wait before nothing new should begin; a journal's item has a size limit."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
-from audit.signature import lowered
+from modelstack.records.audit.signature import lowered
 
 
 class RecordKind(StrEnum):

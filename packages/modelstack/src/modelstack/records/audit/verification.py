@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from audit.chain import Chain
-from audit.record import AuditRecord, Signed
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import AuditRecord, Signed
 
 Check = Callable[[bytes, bytes], bool]  # whether a signature (second) of the stack fits a message (first)
 

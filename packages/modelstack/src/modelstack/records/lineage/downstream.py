@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from audit.chain import UNKNOWN
-from audit.record import AuditRecord, RecordKind, moment
-from records.lineage.facts import LineageVersion, Stack, version_name
-from records.lineage.graph import Edge, Node, Verb
-from records.lineage.upstream import Part, job_of, training_id
-from records.reason import reason_text
-from rollout.core.event import Event
-from rollout.core.verdict import Outcome
+from modelstack.records.audit.chain import UNKNOWN
+from modelstack.records.audit.record import AuditRecord, RecordKind, moment
+from modelstack.records.lineage.facts import LineageVersion, Stack, version_name
+from modelstack.records.lineage.graph import Edge, Node, Verb
+from modelstack.records.lineage.upstream import Part, job_of, training_id
+from modelstack.records.reason import reason_text
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.verdict import Outcome
 
 if TYPE_CHECKING:
-    from provenance.facts import Facts
+    from modelstack.records.provenance.facts import Facts
 
 _ENDS = {RecordKind.PROMOTION, RecordKind.VERDICT, RecordKind.RESTORE}
 _TO_ROLLOUTS: Mapping[RecordKind, Verb] = {

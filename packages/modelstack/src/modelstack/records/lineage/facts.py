@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audit.record import AuditRecord
+from modelstack.records.audit.record import AuditRecord
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
 
-from records.lineage.graph import Graph, Node, Verb
+from modelstack.records.lineage.graph import Graph, Node, Verb
 
 SPEC = "https://openlineage.io/spec"
 SCHEMA = f"{SPEC}/2-0-2/OpenLineage.json"

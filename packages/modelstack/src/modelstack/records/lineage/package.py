@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from provenance.facts import Facts
-from records.lineage.downstream import downstream
-from records.lineage.facts import Stack
-from records.lineage.graph import Edge, Graph, Node
-from records.lineage.upstream import upstream
+from modelstack.records.lineage.downstream import downstream
+from modelstack.records.lineage.facts import Stack
+from modelstack.records.lineage.graph import Edge, Graph, Node
+from modelstack.records.lineage.upstream import upstream
+from modelstack.records.provenance.facts import Facts
 
 
 def lineage(digest: str, facts: Facts | None, stacks: Sequence[Stack], unread: Sequence[str] = ()) -> Graph:

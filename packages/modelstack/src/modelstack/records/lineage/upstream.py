@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from records.lineage.facts import Stack
-from records.lineage.graph import DIGITS, Edge, Node, Verb
+from modelstack.records.lineage.facts import Stack
+from modelstack.records.lineage.graph import DIGITS, Edge, Node, Verb
 
 if TYPE_CHECKING:
-    from provenance.facts import Facts
+    from modelstack.records.provenance.facts import Facts
 
 Part = Node | Edge
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, text
-from provenance.statement import SUBJECT
+from modelstack.records.provenance.facts import DataFile, Dependency, Facts, Metric, canonical, purl, text
+from modelstack.records.provenance.statement import SUBJECT
 
 _MODEL = "model"
 _SCOPE = {"serves": "required", "trains": "excluded"}

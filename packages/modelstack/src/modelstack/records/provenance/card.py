@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from provenance.facts import Facts, Metric, canonical, text
+from modelstack.records.provenance.facts import Facts, Metric, canonical, text
 
 UNKNOWN = "unknown"
 _MOST_DATASETS, _LONGEST_VALUE, _LONGEST_NAME = 10, 255, 63  # what SageMaker takes

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provenance import bom, card, signature, statement
-from provenance.envelope import SignatureError, Signer, enclose, opened
-from provenance.facts import Facts, FactsError
-from provenance.statement import StatementError
+from modelstack.records.provenance import bom, card, signature, statement
+from modelstack.records.provenance.envelope import SignatureError, Signer, enclose, opened
+from modelstack.records.provenance.facts import Facts, FactsError
+from modelstack.records.provenance.statement import StatementError
 
 FACTS, BOM, CARD, SAGEMAKER_CARD = "facts.json", "bom.cdx.json", "card.md", "card.sagemaker.json"
 MODEL, PROVENANCE = "model.sig", "provenance.sigstore.json"

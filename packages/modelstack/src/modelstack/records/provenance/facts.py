@@ -1,6 +1,6 @@
 """Facts about a package: its origin, its inputs and its metrics. None means unknown.
 
-`pipeline.origin` collects them. The same facts give the same JSON bytes.
+`modelstack.pipeline.origin` collects them. The same facts give the same JSON bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SealedArchive:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines the archive's bytes, see `pipeline.recipe`. Digests are hexadecimal sha256."""
+    """What determines the archive's bytes, see `modelstack.pipeline.recipe`. Digests are hexadecimal sha256."""
 
     digest: str
     code: str

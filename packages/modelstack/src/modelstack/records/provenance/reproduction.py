@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from provenance.facts import DataFile, Facts
+from modelstack.records.provenance.facts import DataFile, Facts
 
 _PYPI = "pkg:pypi/"
 
@@ -33,7 +33,7 @@ def changes(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ..
 
 
 def recipe_parts(facts: Facts) -> dict[str, str]:
-    """The parts of a recipe, as `pipeline.recipe` has them."""
+    """The parts of a recipe, as `modelstack.pipeline.recipe` has them."""
     known = facts.recipe
     digests = {"code": known.code, "data": known.data, "dependencies": known.dependencies}
     parameters = json.dumps(known.parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -70,7 +70,7 @@ def steps(facts: Facts, stack: str) -> list[str]:
     return [
         *told,
         *found,
-        f"cd ../at-{short} && make setup && .venv/bin/python -m pipeline build --parameters {parameters}",
+        f"cd ../at-{short} && make setup && .venv/bin/python -m modelstack.pipeline build --parameters {parameters}",
     ]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from provenance.facts import canonical
-from provenance.statement import SUBJECT, TYPE, StatementError, parsed
+from modelstack.records.provenance.facts import canonical
+from modelstack.records.provenance.statement import SUBJECT, TYPE, StatementError, parsed
 
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 

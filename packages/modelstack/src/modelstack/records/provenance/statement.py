@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from provenance.facts import Facts, canonical, purl
+from modelstack.records.provenance.facts import Facts, canonical, purl
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError, Refused
+from modelstack.records.tracking.connection import CALL_SECONDS, Authorize, Connection, MlflowError, Refused
 
 DIGEST = "package_digest"  # the tag by which runs and versions are looked up
 RELEASE = "release"  # the tag with the package's release id in the stack's rollouts

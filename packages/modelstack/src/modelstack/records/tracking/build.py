@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tracking.api import DIGEST, RELEASE, Batch
+from modelstack.records.tracking.api import DIGEST, RELEASE, Batch
 
 if TYPE_CHECKING:
-    from provenance.facts import Facts, Metric
-    from rollout.core.release import Release
+    from modelstack.records.provenance.facts import Facts, Metric
+    from modelstack.rollout.core.release import Release
 
 CARD, METRICS = "card.md", "metrics.json"
 _LONGEST = 4000  # of a value; what is cut lies whole among the artifacts

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from rollout.core.event import Event
-from rollout.core.state import RolloutState
-from rollout.core.verdict import Outcome
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.core.verdict import Outcome
 
 ON_TRIAL = "on trial"
 _ENDED = get_args(Outcome)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracking.api import Api, MlflowVersion, Run
-from tracking.build import OUTLINED, TOLD_BY, Build
+from modelstack.records.tracking.api import Api, MlflowVersion, Run
+from modelstack.records.tracking.build import OUTLINED, TOLD_BY, Build
 
 
 @dataclass(frozen=True)

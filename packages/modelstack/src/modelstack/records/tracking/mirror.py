@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from tracking.api import RELEASE, Api, Batch, MlflowVersion
-from tracking.build import outline
-from tracking.course import Course, courses, standing, strangers
-from tracking.logged import Shelf, log_build
+from modelstack.records.tracking.api import RELEASE, Api, Batch, MlflowVersion
+from modelstack.records.tracking.build import outline
+from modelstack.records.tracking.course import Course, courses, standing, strangers
+from modelstack.records.tracking.logged import Shelf, log_build
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
 
 WEIGHT = "rollout_weight"  # a run's metric: percent of the traffic
 FRESH = 600.0

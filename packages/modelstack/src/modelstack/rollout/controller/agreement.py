@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from rollout.controller.ports import Journal
-from rollout.core.errors import Conflict
-from rollout.core.state import RolloutState
+from modelstack.rollout.controller.ports import Journal
+from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.state import RolloutState
 
 _CONFLICTS = 20
 _Answer = TypeVar("_Answer")

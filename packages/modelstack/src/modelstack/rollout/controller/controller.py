@@ -9,24 +9,34 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from rollout.controller.agreement import change
-from rollout.controller.look import Looker
-from rollout.controller.loop import POLL, Loop, Progress
-from rollout.controller.outbox import Outbox
-from rollout.controller.ports import Alarms, Clock, Journal, Mover, Notify, Registry, Replay, Signals, Traffic
-from rollout.core import endings, restoring, transitions
-from rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
-from rollout.core.endings import Ignored
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
-from rollout.core.live import Live
-from rollout.core.lost import LostJournal, refuse_lost
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.restored import Restored
-from rollout.core.state import Phase, RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.look import Looker
+from modelstack.rollout.controller.loop import POLL, Loop, Progress
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.controller.ports import (
+    Alarms,
+    Clock,
+    Journal,
+    Mover,
+    Notify,
+    Registry,
+    Replay,
+    Signals,
+    Traffic,
+)
+from modelstack.rollout.core import endings, restoring, transitions
+from modelstack.rollout.core.effects import Effect, SetWeights, UseConfig, Wait, due
+from modelstack.rollout.core.endings import Ignored
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.firing_alarms import VariantAlarm, heard, matters, withheld
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.lost import LostJournal, refuse_lost
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _ENDING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.RESTORING})
 _KEEPS_TRYING = 60.0  # seconds of retries while a platform does not answer

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rollout.controller.ports import Clock, SignalQuery, Signals
-from rollout.core import transitions
-from rollout.core.decision import Decision, TrialObservations, decide, judged
-from rollout.core.plan import Plan
-from rollout.core.release import Release
-from rollout.core.state import Pivot, RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.controller.ports import Clock, SignalQuery, Signals
+from modelstack.rollout.core import transitions
+from modelstack.rollout.core.decision import Decision, TrialObservations, decide, judged
+from modelstack.rollout.core.plan import Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Pivot, RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _HISTORY = 3 * 3600.0  # seconds of requests from which the first pivot of a trial is taken
 _RENEWED = 300.0  # no pivot is renewed before a step has lasted twice as many seconds

@@ -10,18 +10,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rollout.controller.agreement import change
-from rollout.controller.look import Looker
-from rollout.controller.ports import Clock, Journal, Mover, Registry, Replay, Traffic
-from rollout.core import transitions
-from rollout.core.decision import Decision
-from rollout.core.effects import Effect, Look, Record, Rehearse, Rest, SetApproval, SetWeights, UseConfig, Wait, due
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.live import Approval, Live
-from rollout.core.lost import refuse_lost, unknown_variants
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.look import Looker
+from modelstack.rollout.controller.ports import Clock, Journal, Mover, Registry, Replay, Traffic
+from modelstack.rollout.core import transitions
+from modelstack.rollout.core.decision import Decision
+from modelstack.rollout.core.effects import (
+    Effect,
+    Look,
+    Record,
+    Rehearse,
+    Rest,
+    SetApproval,
+    SetWeights,
+    UseConfig,
+    Wait,
+    due,
+)
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.lost import refuse_lost, unknown_variants
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.reason import Reason
 
 POLL = 1.0  # seconds between two attempts
 _EFFECTS = 30  # the most effects of one run; a rollout needs a handful

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from rollout.controller.commands import PLAIN, Commands
-from rollout.core.catalogue import KNOWN
-from rollout.core.decision import REQUESTS, Decision
-from rollout.core.event import Event
-from rollout.core.verdict import Outcome
-from rollout.kinds import Kind
+from modelstack.rollout.controller.commands import PLAIN, Commands
+from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.decision import REQUESTS, Decision
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.verdict import Outcome
+from modelstack.rollout.kinds import Kind
 
 Lack = Literal["requests", "labels", "evidence"]
 """What a trial waits for: requests, labels, or enough evidence."""

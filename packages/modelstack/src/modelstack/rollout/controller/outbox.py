@@ -9,12 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from rollout.controller.agreement import change
-from rollout.controller.ports import Clock, Journal, Notify
-from rollout.core.errors import Conflict, RolloutError
-from rollout.core.event import Event
-from rollout.core.state import RolloutState
-from rollout.reason import Reason
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.ports import Clock, Journal, Notify
+from modelstack.rollout.core.errors import Conflict, RolloutError
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.state import RolloutState
+from modelstack.rollout.reason import Reason
 
 CLAIM_SECONDS = 10.0  # how long the outbox belongs to the controller that claimed it
 

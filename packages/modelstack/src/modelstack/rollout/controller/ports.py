@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from rollout.core.event import Event
-from rollout.core.firing_alarms import VariantAlarm
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard
-from rollout.core.state import Pivot, Replayed, RolloutState
-from rollout.judge.metrics import Metric
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.firing_alarms import VariantAlarm
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Guard
+from modelstack.rollout.core.state import Pivot, Replayed, RolloutState
+from modelstack.rollout.judge.metrics import Metric
 
 if TYPE_CHECKING:  # programs that only read the journal import no judge
-    from rollout.core.decision import TrialObservations
+    from modelstack.rollout.core.decision import TrialObservations
 
 
 class Traffic(Protocol):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from audit.record import AuditRecord
-from rollout.controller.agreement import change
-from rollout.controller.ports import Journal
-from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
+from modelstack.records.audit.record import AuditRecord
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.ports import Journal
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import RolloutState
 
 
 class Records(Protocol):

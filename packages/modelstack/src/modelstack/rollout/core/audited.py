@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from audit.record import Entry, RecordKind
-from rollout.core.event import Event
-from rollout.core.release import Release
-from rollout.core.restored import Restored
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
+from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
 
 _WISHES = ("restore", "restore_lifted")
 _KINDS: Mapping[str, RecordKind] = {

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rollout.judge.metrics import Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.judge.metrics import Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 LATE_SECONDS = 120.0  # reported from here on: platforms deliver captures after a minute or two
 USUAL_WINDOWS = 3.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rollout.judge.metrics import Metric, MetricError
+from modelstack.rollout.judge.metrics import Metric, MetricError
 
 OWN = "modelstack"  # the namespace of metrics that this project publishes
 EVENTS = "Events"  # counts events of releases: dashboards cannot read the journal

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rollout.core.behind import Behind, behind
-from rollout.core.catalogue import OWN
-from rollout.core.failing import BothFail, both_fail, unanswered
-from rollout.core.missing_metrics import (
+from modelstack.rollout.core.behind import Behind, behind
+from modelstack.rollout.core.catalogue import OWN
+from modelstack.rollout.core.failing import BothFail, both_fail, unanswered
+from modelstack.rollout.core.missing_metrics import (
     RESUMES,
     comparable,
     is_reduction_due,
@@ -18,14 +18,14 @@ from rollout.core.missing_metrics import (
     proven_percent,
     segments,
 )
-from rollout.core.plan import ERRORS, LONGEST, Plan
-from rollout.core.replay import unchecked
-from rollout.core.state import Phase, RolloutState
-from rollout.core.warm_up import without_cold
-from rollout.judge.metrics import Window
-from rollout.judge.verdict import Findings, judge
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.plan import ERRORS, LONGEST, Plan
+from modelstack.rollout.core.replay import unchecked
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.warm_up import without_cold
+from modelstack.rollout.judge.metrics import Window
+from modelstack.rollout.judge.verdict import Findings, judge
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 Action = Literal["hold", "advance", "pause", "promote", "reduce", "resume", "roll_back", "wait_for_person"]
 REQUESTS = "errors"  # its observations are the requests; signals always have it

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from audit.record import AuditRecord, RecordKind
-from rollout.core.release import Release
+from modelstack.records.audit.record import AuditRecord, RecordKind
+from modelstack.rollout.core.release import Release
 
 _NEEDED = ("package", "recipe", "image")
 

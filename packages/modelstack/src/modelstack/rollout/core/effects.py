@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rollout.core import endings, transitions
-from rollout.core.endings import MAX_MOVES
-from rollout.core.fault import at_fault
-from rollout.core.live import Approval, Live
-from rollout.core.plan import Guard
-from rollout.core.release import Release
-from rollout.core.replay import NONE
-from rollout.core.state import Phase, Replayed, Requested, RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core import endings, transitions
+from modelstack.rollout.core.endings import MAX_MOVES
+from modelstack.rollout.core.fault import at_fault
+from modelstack.rollout.core.live import Approval, Live
+from modelstack.rollout.core.plan import Guard
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.replay import NONE
+from modelstack.rollout.core.state import Phase, Replayed, Requested, RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _SAME_SHARE = 0.1  # percent
 _SHOWN = 60.0  # seconds after which an endpoint shows a change that it accepted: reads are eventually consistent

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rollout.core.errors import RolloutError
-from rollout.core.fault import at_fault
-from rollout.core.live import Live
-from rollout.core.release import Release
-from rollout.core.state import Phase, Retiring, RolloutState
-from rollout.core.verdict import Outcome, Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.fault import at_fault
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, Retiring, RolloutState
+from modelstack.rollout.core.verdict import Outcome, Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 MAX_MOVES = 3  # requests of a config before it counts as failed, if the platform reports a failure
 REJECTED_MOST = 250

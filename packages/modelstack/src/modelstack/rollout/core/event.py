@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from rollout.reason import Reason
+from modelstack.rollout.reason import Reason
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import compress
 from operator import attrgetter
 
-from rollout.judge.metrics import Tally, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 FAILED = "failed"
 """The tally of 5XX answers: without the 4XX that a client's own mistakes cause."""

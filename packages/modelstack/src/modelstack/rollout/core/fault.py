@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rollout.core.release import Release
+from modelstack.rollout.core.release import Release
 
 
 def at_fault(words: str, releases: Iterable[Release]) -> Release | None:

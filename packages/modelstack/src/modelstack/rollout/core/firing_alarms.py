@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rollout.core import endings
-from rollout.core.state import Phase, RolloutState
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core import endings
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _LATE = 86_400  # seconds
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rollout.core.errors import Unavailable
-from rollout.core.live import Live
-from rollout.core.release import variant
-from rollout.core.state import RolloutState
+from modelstack.rollout.core.errors import Unavailable
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.release import variant
+from modelstack.rollout.core.state import RolloutState
 
 
 class LostJournal(Unavailable):

@@ -14,11 +14,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 
-from rollout.core.plan import ERRORS, Plan
-from rollout.core.state import Phase, RolloutState
-from rollout.judge.metrics import Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.plan import ERRORS, Plan
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.judge.metrics import Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 RESUMES = 3
 """How often a trial's step begins again; after one more reduction the challenger waits for the timeout."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Literal, TypeVar, cast, get_args
 
-from rollout.judge.metrics import Metric, PromoteWhen
-from rollout.stored import read
+from modelstack.rollout.judge.metrics import Metric, PromoteWhen
+from modelstack.rollout.stored import read
 
 OnTimeout = Literal["roll_back", "hold"]
 OnTooFew = Literal["wait", "pass"]

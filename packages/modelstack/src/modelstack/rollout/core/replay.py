@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, cast
 
-from rollout.core.answers import OTHER, broken, form_of
-from rollout.core.plan import ReplayGate
-from rollout.core.state import Replayed
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.answers import OTHER, broken, form_of
+from modelstack.rollout.core.plan import ReplayGate
+from modelstack.rollout.core.state import Replayed
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _EXAMPLES = 5
 _LONGEST, _KEPT = 160, 1000  # characters of a value, and of an example, as the journal's size is limited

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollout.reason import Reason
+from modelstack.rollout.reason import Reason
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rollout.core.errors import RolloutError
-from rollout.core.restored import Restored
-from rollout.core.state import Phase, RolloutState
-from rollout.core.transitions import clear, refuse_unrecorded
-from rollout.reason import Reason
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.rollout.core.transitions import clear, refuse_unrecorded
+from modelstack.rollout.reason import Reason
 
 
 def restore(state: RolloutState, wanted: Restored, now: float, *, although_rejected: bool = False) -> RolloutState:

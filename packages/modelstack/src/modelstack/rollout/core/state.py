@@ -9,16 +9,16 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from audit.chain import Chain
-from audit.record import Entry
-from rollout.core import audited
-from rollout.core.event import Event
-from rollout.core.plan import Plan, ReplayGate
-from rollout.core.release import Release
-from rollout.core.restored import Restored
-from rollout.core.verdict import Verdict
-from rollout.reason import Reason
-from rollout.stored import read
+from modelstack.records.audit.chain import Chain
+from modelstack.records.audit.record import Entry
+from modelstack.rollout.core import audited
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.plan import Plan, ReplayGate
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.restored import Restored
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.reason import Reason
+from modelstack.rollout.stored import read
 
 VERSION = 1
 HISTORY, HISTORY_BYTES = 100, 100_000  # most events, and bytes of them, in the history

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rollout.core.decision import Decision
-from rollout.core.endings import REJECTED_MOST, remembered, roll_back_trial, verdict_on
-from rollout.core.errors import RolloutError
-from rollout.core.missing_metrics import proven_percent
-from rollout.core.plan import LONGEST, Plan
-from rollout.core.release import Release
-from rollout.core.replay import judged_replay, outcome, unchecked
-from rollout.core.state import Phase, Pivot, Reduction, Replayed, Retiring, RolloutState, SkipTrial
-from rollout.core.verdict import Verdict
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.core.decision import Decision
+from modelstack.rollout.core.endings import REJECTED_MOST, remembered, roll_back_trial, verdict_on
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.missing_metrics import proven_percent
+from modelstack.rollout.core.plan import LONGEST, Plan
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.replay import judged_replay, outcome, unchecked
+from modelstack.rollout.core.state import Phase, Pivot, Reduction, Replayed, Retiring, RolloutState, SkipTrial
+from modelstack.rollout.core.verdict import Verdict
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 _NOT_OF_THE_RELEASE = frozenset({Kind.COUNTED_LATE, Kind.UNANSWERED})
 """Why a trial ran out of time that is not the release's own fault, as far as is known: it is not rejected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rollout.reason import Reason
+from modelstack.rollout.reason import Reason
 
 Outcome = Literal["promoted", "rolled_back", "withdrawn", "superseded", "failed"]
 

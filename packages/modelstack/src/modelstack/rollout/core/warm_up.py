@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rollout.core.plan import ERRORS, Plan
-from rollout.judge.metrics import Tally, Window
+from modelstack.rollout.core.plan import ERRORS, Plan
+from modelstack.rollout.judge.metrics import Tally, Window
 
 PER_INSTANCE = 200
 """Requests of an instance whose latencies do not count."""

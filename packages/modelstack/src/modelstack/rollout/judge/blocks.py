@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, compress
 
-from rollout.judge.dependence import Block
-from rollout.judge.metrics import Tally
+from modelstack.rollout.judge.dependence import Block
+from modelstack.rollout.judge.metrics import Tally
 
 _BLOCK = 5  # the expected observations of each version in a block
 _GROWTH = 0.04  # and this share of the segment's so far: a long trial is judged in a few hundred blocks

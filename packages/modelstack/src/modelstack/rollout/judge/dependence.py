@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rollout.judge.metrics import Kind, Sums, Worth
+from modelstack.rollout.judge.metrics import Kind, Sums, Worth
 
 _GUESS: Mapping[Kind, float] = {"rate": 0.01, "quantile": 0.03, "mean": 0.01}
 _WEIGHT = 2.0  # the weight, in pairs, of the guess, and of each level's estimate at the next one

@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from operator import add, mul
 from typing import NamedTuple, Protocol
 
-from rollout.judge.metrics import Sums
+from modelstack.rollout.judge.metrics import Sums
 
 _ENOUGH = 300.0  # nats: a cap, so that numbers stay finite
 _MOST = math.exp(_ENOUGH)

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rollout.judge.blocks import Column, blocks
-from rollout.judge.dependence import Block, Dependence
-from rollout.judge.evidence import Evidence, Favour, log_mixture
-from rollout.judge.lacking import lacking
-from rollout.judge.means import Means
-from rollout.judge.metrics import Metric, Sums, Tally, Window
-from rollout.judge.rates import Rates
-from rollout.judge.scale import fit, scaled, span, unfit
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.judge.blocks import Column, blocks
+from modelstack.rollout.judge.dependence import Block, Dependence
+from modelstack.rollout.judge.evidence import Evidence, Favour, log_mixture
+from modelstack.rollout.judge.lacking import lacking
+from modelstack.rollout.judge.means import Means
+from modelstack.rollout.judge.metrics import Metric, Sums, Tally, Window
+from modelstack.rollout.judge.rates import Rates
+from modelstack.rollout.judge.scale import fit, scaled, span, unfit
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 Answer = Literal["worse", "not worse", "unknown"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from rollout.judge.blocks import Column
-from rollout.judge.dependence import Block, Dependence, plus
-from rollout.judge.evidence import Bettor
-from rollout.judge.metrics import Metric, Sums, Worth
-from rollout.judge.scale import scaled
+from modelstack.rollout.judge.blocks import Column
+from modelstack.rollout.judge.dependence import Block, Dependence, plus
+from modelstack.rollout.judge.evidence import Bettor
+from modelstack.rollout.judge.metrics import Metric, Sums, Worth
+from modelstack.rollout.judge.scale import scaled
 
 _FIRST = 50  # the challenger's minimum observations in this step for an estimate
 _LUCK = 0.5  # nats of random noise: a smaller lack counts as this

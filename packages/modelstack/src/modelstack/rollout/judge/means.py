@@ -31,8 +31,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rollout.judge.evidence import Gains
-from rollout.judge.metrics import Sums, Tally
+from modelstack.rollout.judge.evidence import Gains
+from modelstack.rollout.judge.metrics import Sums, Tally
 
 _MOST = 0.75
 _MEMORY = 0.95  # a block's weight one block later: the guesses follow a drift

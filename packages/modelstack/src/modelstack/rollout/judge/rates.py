@@ -30,8 +30,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from rollout.judge.evidence import Gains
-from rollout.judge.metrics import Sums
+from modelstack.rollout.judge.evidence import Gains
+from modelstack.rollout.judge.metrics import Sums
 
 _TINY = 1e-12
 _LEAST = 1e-6  # the least distance of a guess from 0 and 1, because of rounding

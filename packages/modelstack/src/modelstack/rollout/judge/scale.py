@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from operator import le
 
-from rollout.judge.blocks import Column
-from rollout.judge.metrics import Metric, Sums, Tally, Worth
+from modelstack.rollout.judge.blocks import Column
+from modelstack.rollout.judge.metrics import Metric, Sums, Tally, Worth
 
 _ROUNDING = 1e-9  # of the values' size: sums of 64-bit numbers, rounded on their way
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
 
-from rollout.judge.finding import Answer, Finding, Judged, Stage, can_be_better, on_metric
-from rollout.judge.metrics import Metric, PromoteWhen, Window
-from rollout.kinds import Kind
-from rollout.reason import Reason
+from modelstack.rollout.judge.finding import Answer, Finding, Judged, Stage, can_be_better, on_metric
+from modelstack.rollout.judge.metrics import Metric, PromoteWhen, Window
+from modelstack.rollout.kinds import Kind
+from modelstack.rollout.reason import Reason
 
 
 @dataclass(frozen=True)

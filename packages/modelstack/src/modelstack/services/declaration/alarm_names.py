@@ -7,7 +7,9 @@ from typing import Literal
 FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
 """The measures of a variant's alarms."""
 BURN, ADVANCE, PROBE, SILENT, FAILING = "burn", "advance", "probe", "silent", "failing"
-"""Parts of the other alarms' names; those on the objective begin with `monitoring.objectives.slo.OBJECTIVE`."""
+"""Parts of the other alarms' names; those on the objective begin with
+`modelstack.monitoring.objectives.slo.OBJECTIVE`.
+"""
 LATE_MINUTES = 15
 """Captures and labels that wait longer are late."""
 

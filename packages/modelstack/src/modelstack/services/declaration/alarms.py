@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from monitoring.labels.concept import LOSS_RISE
-from monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
-from monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from services.declaration.alarm_names import ADVANCE, CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
+from modelstack.monitoring.labels.concept import LOSS_RISE
+from modelstack.monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
+from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
+from modelstack.services.declaration.alarm_names import ADVANCE, CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
 
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
@@ -201,8 +201,8 @@ def objective_alarms(
 ) -> tuple[AlarmSpec, AlarmSpec]:
     """The alarms on the error budget: one pages if it burns fast, one opens a ticket if it burns steadily.
 
-    `windows` come from `monitoring.objectives.slo.rules`, `short` from `still`; `nats` is the evidence that a window
-    needs, over all evaluations in the window of the objective.
+    `windows` come from `modelstack.monitoring.objectives.slo.rules`, `short` from `still`; `nats` is the evidence that
+    a window needs, over all evaluations in the window of the objective.
     """
     urgent = tuple(window for window in windows if window.severity == "page")
     (lasting,) = (window for window in windows if window.severity == "ticket")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from monitoring import published
-from monitoring.objectives.slo import Objective
-from rollout.core.catalogue import EVENTS, INVALID
-from services.declaration.alarm_names import LATE_MINUTES
+from modelstack.monitoring import published
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.rollout.core.catalogue import EVENTS, INVALID
+from modelstack.services.declaration.alarm_names import LATE_MINUTES
 
 REQUESTS, FAILED, REFUSED, LATENCY = "requests", "failed", "refused", "latency"
 """The platform's own metrics of a variant: all requests, 5XX, 4XX, and milliseconds."""

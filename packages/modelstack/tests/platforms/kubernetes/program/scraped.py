@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from platforms.kubernetes.metrics import whose
-from platforms.kubernetes.rule import MEASURE
-from services.declaration.alarm_names import FAILS, SLOW, alarm_name
+from modelstack.platforms.kubernetes.metrics import whose
+from modelstack.platforms.kubernetes.rule import MEASURE
+from modelstack.services.declaration.alarm_names import FAILS, SLOW, alarm_name
 from tests.listening import Quiet, listening
 from tests.platforms.kubernetes.scrapes import Envoy, Tsdb
 

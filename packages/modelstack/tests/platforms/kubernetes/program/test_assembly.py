@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.kinds import PACKAGE
-from platforms.kubernetes.names import ENDPOINT
-from platforms.kubernetes.program.assembly import Assembly
-from platforms.kubernetes.program.counts import ASKED, Counts
-from platforms.kubernetes.program.known import Known
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.release import release_id
-from rollout.core.state import RolloutState
-from services.measuring import Measuring
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.kinds import PACKAGE
+from modelstack.platforms.kubernetes.names import ENDPOINT
+from modelstack.platforms.kubernetes.program.assembly import Assembly
+from modelstack.platforms.kubernetes.program.counts import ASKED, Counts
+from modelstack.platforms.kubernetes.program.known import Known
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.release import release_id
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.measuring import Measuring
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_counts import read
 from tests.rollout.worlds import release

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from platforms.kubernetes.program import counts as names
-from platforms.kubernetes.program.counts import CALLS, LEADING, PHASE, TICKS, Counts, Measure
+from modelstack.platforms.kubernetes.program import counts as names
+from modelstack.platforms.kubernetes.program.counts import CALLS, LEADING, PHASE, TICKS, Counts, Measure
 
 MODELS = ("namespace", "models")
 
@@ -44,7 +44,7 @@ def test_what_is_forgotten_is_not_told_and_the_rest_is() -> None:
 
 
 def test_the_page_names_every_metric_and_no_other() -> None:
-    page = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "controller.md").read_text()
+    page = (Path(__file__).resolve().parents[6] / "docs" / "reference" / "controller.md").read_text()
     rows = [line for line in page.partition("## Its metrics")[2].splitlines() if line.startswith("|")]
     told = set(re.findall(r"`((?:modelstack|process)_\w+)`", "".join(rows)))
     assert told == {one.name for one in vars(names).values() if isinstance(one, Measure)}

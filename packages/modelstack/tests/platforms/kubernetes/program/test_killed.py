@@ -17,21 +17,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from audit.record import Signed
 from localcloud.testing import free_port
-from platforms.kubernetes import access_token, names
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.assembled import assembled
-from platforms.kubernetes.audit_records import PostgresRecords, uid
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.kinds import LEASE, NAMESPACE, ROLLOUT
-from platforms.kubernetes.metrics import cluster
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import Conflict
-from rollout.core.plan import Plan, Step
-from rollout.core.release import Release
-from rollout.core.state import Phase, RolloutState
+from modelstack.platforms.kubernetes import access_token, names
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.assembled import assembled
+from modelstack.platforms.kubernetes.audit_records import PostgresRecords, uid
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.kinds import LEASE, NAMESPACE, ROLLOUT
+from modelstack.platforms.kubernetes.metrics import cluster
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.records.audit.record import Signed
+from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.plan import Plan, Step
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import Phase, RolloutState
 from tests.platforms.kubernetes.apiserver import ApiServer
 from tests.platforms.kubernetes.postgres import Server
 from tests.platforms.kubernetes.program.scraped import Scraped, scraped
@@ -39,7 +39,7 @@ from tests.platforms.kubernetes.program.test_watching import until
 from tests.platforms.kubernetes.world import ENDPOINT, GATEWAY, World, pair, solo
 from tests.rollout.worlds import release as plain
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[6]
 A, B = solo("solo-a", "v-a"), solo("solo-b", "v-b")
 PAIR = replace(pair(A, B), name="pair-ab")
 PLAN = Plan(steps=(Step(10, 2), Step(50, 2)), window_seconds=1, max_seconds=300, settle_seconds=1, min_requests=50)
@@ -58,7 +58,7 @@ class Pods:
         told = {"NAMESPACE": self.namespace, "POD_NAME": pod, "PORT": str(port), "KUBECONFIG": str(self.kubeconfig)}
         told |= more
         environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **told}
-        words = [sys.executable, "-P", "-m", "platforms.kubernetes.program"]
+        words = [sys.executable, "-P", "-m", "modelstack.platforms.kubernetes.program"]
         with (self.folder / f"{pod}.log").open("ab") as log:
             process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log, stderr=log)
         self.running[pod] = process, port

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.program.known import Known
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
-from rollout.core.state import RolloutState
-from services.measuring import Measuring
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.program.known import Known
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.measuring import Measuring
 from tests.rollout.worlds import release
 
 SPEC = RolloutSpec("prod", "m", "g", "http://p:9090", measuring=Measuring(probe_minutes=3))

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from platforms.kubernetes.kinds import LEASE
-from platforms.kubernetes.names import CONTROLLER
-from platforms.kubernetes.program.lease import DURATION, RENEW, Lease
-from rollout.core.errors import Unreachable
+from modelstack.platforms.kubernetes.kinds import LEASE
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.platforms.kubernetes.program.lease import DURATION, RENEW, Lease
+from modelstack.rollout.core.errors import Unreachable
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.world import TestClock
 

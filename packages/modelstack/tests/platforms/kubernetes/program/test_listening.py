@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from platforms.kubernetes.program import listening
-from platforms.kubernetes.program.listening import MOST_CONNECTIONS, MOST_HEAD, MOST_HEADERS
+from modelstack.platforms.kubernetes.program import listening
+from modelstack.platforms.kubernetes.program.listening import MOST_CONNECTIONS, MOST_HEAD, MOST_HEADERS
 from tests.platforms.kubernetes.program.test_web import served
 
 pytestmark = pytest.mark.slow

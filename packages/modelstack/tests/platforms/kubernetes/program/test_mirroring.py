@@ -7,17 +7,17 @@ from functools import partial
 
 import pytest
 
-from platforms.kubernetes.program import mirroring
-from platforms.kubernetes.program.mirroring import AGAIN, ANYWAY, Mirroring
-from platforms.kubernetes.rounds import Rounds
-from rollout.core.errors import Unreachable
-from rollout.core.state import RolloutState
+from modelstack.platforms.kubernetes.program import mirroring
+from modelstack.platforms.kubernetes.program.mirroring import AGAIN, ANYWAY, Mirroring
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.records.tracking.api import opened
+from modelstack.records.tracking.connection import bearer
+from modelstack.records.tracking.logged import log_build
+from modelstack.rollout.core.errors import Unreachable
+from modelstack.rollout.core.state import RolloutState
+from tests.records.tracking.small_mlflow import SmallMlflow, small_mlflow
+from tests.records.tracking.test_mirror import SHELF, api, build, manifest
 from tests.rollout.worlds import served
-from tests.tracking.small_mlflow import SmallMlflow, small_mlflow
-from tests.tracking.test_mirror import SHELF, api, build, manifest
-from tracking.api import opened
-from tracking.connection import bearer
-from tracking.logged import log_build
 
 NAME = SHELF.model
 

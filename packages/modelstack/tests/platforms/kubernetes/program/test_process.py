@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.autoscaled import HELD, LEAST
-from platforms.kubernetes.kinds import AUTOSCALER, ENDPOINT_SLICE, LEASE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import CONTROLLER, ENDPOINT
-from platforms.kubernetes.program import process
-from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.process import Process
+from modelstack.platforms.kubernetes.autoscaled import HELD, LEAST
+from modelstack.platforms.kubernetes.kinds import AUTOSCALER, ENDPOINT_SLICE, LEASE, ROLLOUT, ROUTE
+from modelstack.platforms.kubernetes.names import CONTROLLER, ENDPOINT
+from modelstack.platforms.kubernetes.program import process
+from modelstack.platforms.kubernetes.program.counts import Counts
+from modelstack.platforms.kubernetes.program.process import Process
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.platforms.kubernetes.program.test_watching import until
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from platforms.kubernetes.program.schedule import Schedule
+from modelstack.platforms.kubernetes.program.schedule import Schedule
 from tests.platforms.kubernetes.world import TestClock
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
+from modelstack.platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
 
 NOWHERE = Path("/nowhere")
 

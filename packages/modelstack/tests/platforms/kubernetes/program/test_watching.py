@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from platforms.kubernetes.kinds import ROLLOUT
-from platforms.kubernetes.program import watching
-from platforms.kubernetes.program.watching import Watching
+from modelstack.platforms.kubernetes.kinds import ROLLOUT
+from modelstack.platforms.kubernetes.program import watching
+from modelstack.platforms.kubernetes.program.watching import Watching
 from tests.platforms.kubernetes.fake_api import FakeApi
 
 

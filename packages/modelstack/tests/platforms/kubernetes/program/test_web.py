@@ -15,13 +15,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 
-from platforms.kubernetes.program import web
-from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.listening import Listening, NotListening
-from platforms.kubernetes.program.process import Process
-from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import app
-from rollout.core.errors import RolloutError, Unreachable
+from modelstack.platforms.kubernetes.program import web
+from modelstack.platforms.kubernetes.program.counts import Counts
+from modelstack.platforms.kubernetes.program.listening import Listening, NotListening
+from modelstack.platforms.kubernetes.program.process import Process
+from modelstack.platforms.kubernetes.program.store import Store
+from modelstack.platforms.kubernetes.program.web import app
+from modelstack.rollout.core.errors import RolloutError, Unreachable
 
 TOKEN = {"x-modelstack-token": "right"}
 LINES = b'{"a": 1}\n{"a": 2}\n'

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from monitoring.alarms.alarm import Alarm, Said
-from monitoring.alarms.outage import Outage
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.program.counts import Counts
-from platforms.kubernetes.program.working import (
+from modelstack.monitoring.alarms.alarm import Alarm, Said
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.program.counts import Counts
+from modelstack.platforms.kubernetes.program.working import (
     AGAIN,
     MOVING,
     REST,
@@ -21,14 +21,14 @@ from platforms.kubernetes.program.working import (
     after_failures,
     pause,
 )
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.controller.loop import Progress
-from rollout.controller.outbox import Outbox
-from rollout.controller.recorder import Recorder
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.event import Event
-from rollout.core.state import Phase, RolloutState
-from services.worker import Worker
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.controller.loop import Progress
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.event import Event
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.worker import Worker
 from tests.rollout.worlds import PLAN, challenged, release, served
 from tests.simulator.platform import MemoryJournal, MemoryNotify, World
 

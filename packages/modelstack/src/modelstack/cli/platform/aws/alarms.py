@@ -10,21 +10,21 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from cli.errors import OperatorError, explained
-from cli.platform.aws import measured
-from cli.platform.facts import AlarmInFull, AlarmView
-from cli.target import Target
-from monitoring.drift.shift import moved
-from monitoring.objectives.slo import OBJECTIVE
-from monitoring.published import DRIFT_UNMEASURED
-from platforms.aws.alarm_events import reason
-from platforms.aws.descriptions import Description
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.metrics import ENDPOINT, LAMBDA, SQS, VARIANT
-from platforms.aws.names import documents
-from rollout.core.errors import RolloutError
-from services.declaration.alarm_names import BURN, DRIFT, FAILING, LATE_MINUTES
-from services.drift_record import DriftRecord
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.aws import measured
+from modelstack.cli.platform.facts import AlarmInFull, AlarmView
+from modelstack.cli.target import Target
+from modelstack.monitoring.drift.shift import moved
+from modelstack.monitoring.objectives.slo import OBJECTIVE
+from modelstack.monitoring.published import DRIFT_UNMEASURED
+from modelstack.platforms.aws.alarm_events import reason
+from modelstack.platforms.aws.descriptions import Description
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.metrics import ENDPOINT, LAMBDA, SQS, VARIANT
+from modelstack.platforms.aws.names import documents
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.declaration.alarm_names import BURN, DRIFT, FAILING, LATE_MINUTES
+from modelstack.services.drift_record import DriftRecord
 
 _AT_ONCE = 4  # requests to AWS
 _CHANGES = 12  # of one alarm

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from cli.errors import explained
-from cli.platform.aws.measured import metric, totals, values
-from cli.platform.facts import QUANTILES, ServedView, Spent
-from cli.target import Target
-from monitoring.objectives.slo import Objective
-from monitoring.published import DELAY
-from platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, slower_than
-from rollout.core.catalogue import OWN
+from modelstack.cli.errors import explained
+from modelstack.cli.platform.aws.measured import metric, totals, values
+from modelstack.cli.platform.facts import QUANTILES, ServedView, Spent
+from modelstack.cli.target import Target
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.monitoring.published import DELAY
+from modelstack.platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, slower_than
+from modelstack.rollout.core.catalogue import OWN
 
 _COUNTS = (INVOCATIONS, FAILED, REFUSED)
 _ASKED = (*((name, "Sum") for name in _COUNTS), *((LATENCY, quantile) for quantile in QUANTILES))

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.platform.aws.measured import curves
-from cli.platform.facts import Series
-from cli.platform.port import Graphs
-from cli.target import Target
-from platforms.aws import panels
-from services.declaration.panels import Panel, PanelSettings
+from modelstack.cli.platform.aws.measured import curves
+from modelstack.cli.platform.facts import Series
+from modelstack.cli.platform.port import Graphs
+from modelstack.cli.target import Target
+from modelstack.platforms.aws import panels
+from modelstack.services.declaration.panels import Panel, PanelSettings
 
 
 @dataclass(frozen=True)

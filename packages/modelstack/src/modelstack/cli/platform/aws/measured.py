@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cli.errors import explained
-from cli.platform.facts import Series
-from cli.target import Target
-from platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
+from modelstack.cli.errors import explained
+from modelstack.cli.platform.facts import Series
+from modelstack.cli.target import Target
+from modelstack.platforms.aws.metrics import ENDPOINT, VARIANT, dimensions, place
 
 Metric = Mapping[str, Any]  # Namespace, MetricName and Dimensions, as ListMetrics returns them
 

@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from cli.errors import UNKNOWN, OperatorError, explained
-from cli.platform.aws import alarms, counted
-from cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
-from cli.platform.port import Platform
-from cli.target import LOCAL
-from monitoring.objectives.slo import Objective
-from monitoring.predictions import Searched, Window, of_entry
-from platforms.aws.clients import DENIED, clients
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.identity import caller_if_told
-from platforms.aws.invoke import SageMakerInvoke, signed
-from platforms.aws.journal import champion, copied_journal, role_for
-from platforms.aws.names import LABELS
-from platforms.aws.names import documents as documents_table
-from platforms.aws.traffic import live_of
-from platforms.aws.training import DynamoBook
-from platforms.s3.errors import code_of
-from retraining.record import RetrainingRecord
-from rollout.core.errors import RolloutError
-from rollout.core.release import PROCESS, Release
-from rollout.core.state import RolloutState
-from services.batches import quality
-from services.invoke import JSON
+from modelstack.cli.errors import UNKNOWN, OperatorError, explained
+from modelstack.cli.platform.aws import alarms, counted
+from modelstack.cli.platform.facts import AlarmInFull, AlarmView, EndpointState, QualityView, ServedView, Spent
+from modelstack.cli.platform.port import Platform
+from modelstack.cli.target import LOCAL
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.monitoring.predictions import Searched, Window, of_entry
+from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.platforms.aws.clients import DENIED, clients
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.identity import caller_if_told
+from modelstack.platforms.aws.invoke import SageMakerInvoke, signed
+from modelstack.platforms.aws.journal import champion, copied_journal, role_for
+from modelstack.platforms.aws.names import LABELS
+from modelstack.platforms.aws.names import documents as documents_table
+from modelstack.platforms.aws.traffic import live_of
+from modelstack.platforms.aws.training import DynamoBook
+from modelstack.platforms.s3.errors import code_of
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import PROCESS, Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.batches import quality
+from modelstack.services.invoke import JSON
 
 if TYPE_CHECKING:
-    from cli.platform.aws.graphs import CloudWatchGraphs
-    from cli.platform.package_store import PackageStore
-    from platforms.aws.approvals import BucketApprovals
-    from platforms.aws.versions import GroupVersions
-    from rollout.controller.controller import Controller
-    from rollout.controller.ports import Signals
+    from modelstack.cli.platform.aws.graphs import CloudWatchGraphs
+    from modelstack.cli.platform.package_store import PackageStore
+    from modelstack.platforms.aws.approvals import BucketApprovals
+    from modelstack.platforms.aws.versions import GroupVersions
+    from modelstack.rollout.controller.controller import Controller
+    from modelstack.rollout.controller.ports import Signals
 
 
 class Aws(Platform):
@@ -83,7 +83,7 @@ class Aws(Platform):
 
     def stopped(self) -> tuple[str, ...]:
         """See `Platform`; empty for a caller who may not look, and so sees the rest."""
-        from platforms.aws.functions import missing  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.aws.functions import missing  # noqa: PLC0415 - few commands need it
 
         try:
             with explained("looking for the functions"):
@@ -95,13 +95,13 @@ class Aws(Platform):
 
     def versions(self) -> GroupVersions:
         """The stack's model package group."""
-        from platforms.aws.versions import GroupVersions  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.aws.versions import GroupVersions  # noqa: PLC0415 - few commands need it
 
         return GroupVersions(self.registry_name(), self.target.client)
 
     def package_store(self) -> PackageStore:
-        from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
-        from platforms.aws.package_store import AwsPackageStore  # noqa: PLC0415
+        from modelstack.cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.aws.package_store import AwsPackageStore  # noqa: PLC0415
 
         store = AwsPackageStore.of(self.target.output("artifact_bucket"), self.target.client)
         return PackageStore(store, self.versions())
@@ -135,7 +135,7 @@ class Aws(Platform):
         return f"s3://{bucket}/{key}"
 
     def records(self) -> list[str]:
-        from platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.aws.audit_records import S3Records  # noqa: PLC0415 - few commands need it
 
         with explained(f"reading the audit record of {self.target.endpoint}"):
             return list(S3Records.of(self.target.client, self.target.output("artifact_bucket")).lines())
@@ -145,8 +145,8 @@ class Aws(Platform):
             return self.target.client("kms").get_public_key(KeyId=self.target.output("audit_key"))["PublicKey"]
 
     def prediction(self, word: str, window: Window) -> Searched:
-        from platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
-        from services.ledger import entry_of, may_hold  # noqa: PLC0415
+        from modelstack.platforms.aws.files import captures_of  # noqa: PLC0415 - few commands need it
+        from modelstack.services.ledger import entry_of, may_hold  # noqa: PLC0415
 
         target, ledger = self.target, documents_table(self.target.endpoint)
         known = Searched(places=(f"the ledger of labels, table {ledger}",))
@@ -177,7 +177,7 @@ class Aws(Platform):
         return (capture.get("CurrentSamplingPercentage") if capture["EnableCapture"] else 0.0) if capture else None
 
     def graphs(self) -> CloudWatchGraphs:
-        from cli.platform.aws.graphs import CloudWatchGraphs  # noqa: PLC0415 - the console alone needs it
+        from modelstack.cli.platform.aws.graphs import CloudWatchGraphs  # noqa: PLC0415 - the console alone needs it
 
         return CloudWatchGraphs(self.target)
 
@@ -188,13 +188,13 @@ class Aws(Platform):
         return counted.delay(self.target)
 
     def signals(self) -> Signals:
-        from platforms.aws.counters import CloudWatchCounters  # noqa: PLC0415 - it loads the judge
-        from services.signals import CountedSignals  # noqa: PLC0415
+        from modelstack.platforms.aws.counters import CloudWatchCounters  # noqa: PLC0415 - it loads the judge
+        from modelstack.services.signals import CountedSignals  # noqa: PLC0415
 
         return CountedSignals(CloudWatchCounters(self.target.client, self.target.endpoint))
 
     def controller(self, who: str = "", signals: Signals | None = None) -> Controller:
-        from platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
+        from modelstack.platforms.aws.endpoint import controller_with  # noqa: PLC0415 - it loads the judge
 
         target = self.target
         return controller_with(
@@ -211,7 +211,7 @@ class Aws(Platform):
         return caller_if_told(clients(self.target.region, attempts=1, answer_within=3))
 
     def approvals(self) -> BucketApprovals:
-        from platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.aws.approvals import BucketApprovals  # noqa: PLC0415 - few commands need it
 
         return BucketApprovals.of(self.target.client, self.target.output("artifact_bucket"))
 

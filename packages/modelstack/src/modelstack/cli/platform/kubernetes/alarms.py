@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.platform.facts import AlarmInFull, AlarmView
-from platforms.kubernetes.metrics import whose
-from platforms.kubernetes.prometheus import Prometheus, epoch, number
-from platforms.kubernetes.rule import MOVED, SEVERITY, group_names
-from services.declaration.alarm_names import FAILING
+from modelstack.cli.platform.facts import AlarmInFull, AlarmView
+from modelstack.platforms.kubernetes.metrics import whose
+from modelstack.platforms.kubernetes.prometheus import Prometheus, epoch, number
+from modelstack.platforms.kubernetes.rule import MOVED, SEVERITY, group_names
+from modelstack.services.declaration.alarm_names import FAILING
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"

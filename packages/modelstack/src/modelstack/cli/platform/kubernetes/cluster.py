@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from cli.errors import OperatorError, explained
-from cli.target import Target
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.target import Target
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import NAMESPACE, ROLLOUT
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError
 
 
 def connect(context: str, namespace: str) -> Api:

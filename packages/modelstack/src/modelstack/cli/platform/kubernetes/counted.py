@@ -6,14 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from cli.platform.facts import QUANTILES, ServedView, Spent
-from monitoring.objectives.slo import OBJECTIVE, Objective
-from platforms.kubernetes.alarm_rules import risen
-from platforms.kubernetes.envoy import ALL, Clusters, Counted, EnvoyCounts
-from platforms.kubernetes.metrics import CLASS, CLUSTER, EDGE, EDGES, LATENCY, REQUESTS, any_of, matched, whose
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.promql import over
-from platforms.kubernetes.rule import group_names
+from modelstack.cli.platform.facts import QUANTILES, ServedView, Spent
+from modelstack.monitoring.objectives.slo import OBJECTIVE, Objective
+from modelstack.platforms.kubernetes.alarm_rules import risen
+from modelstack.platforms.kubernetes.envoy import ALL, Clusters, Counted, EnvoyCounts
+from modelstack.platforms.kubernetes.metrics import (
+    CLASS,
+    CLUSTER,
+    EDGE,
+    EDGES,
+    LATENCY,
+    REQUESTS,
+    any_of,
+    matched,
+    whose,
+)
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.promql import over
+from modelstack.platforms.kubernetes.rule import group_names
 
 _WINDOW = 60
 _MOST = 3 * 3600  # seconds that are read scrape by scrape: more is computed by Prometheus, which misses first bursts

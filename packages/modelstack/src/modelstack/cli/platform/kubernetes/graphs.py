@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cli.errors import explained
-from cli.platform.facts import Series
-from cli.platform.port import Graphs
-from cli.target import Target
-from platforms.kubernetes.metrics import CLUSTER, VARIANT
-from platforms.kubernetes.panels import WORKLOAD, Panels
-from platforms.kubernetes.prometheus import Prometheus
-from services.declaration.panels import Panel, PanelSettings
+from modelstack.cli.errors import explained
+from modelstack.cli.platform.facts import Series
+from modelstack.cli.platform.port import Graphs
+from modelstack.cli.target import Target
+from modelstack.platforms.kubernetes.metrics import CLUSTER, VARIANT
+from modelstack.platforms.kubernetes.panels import WORKLOAD, Panels
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.services.declaration.panels import Panel, PanelSettings
 
 _LEAST_RATED = 240  # minimum seconds of a rate: four of the longest scrape intervals that a cluster may have
 

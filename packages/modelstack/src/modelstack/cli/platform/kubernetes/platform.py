@@ -15,37 +15,37 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from cli.errors import OperatorError, explained
-from cli.platform.facts import AlarmInFull, EndpointState, QualityView, ServedView, Spent
-from cli.platform.kubernetes import alarms
-from cli.platform.kubernetes.cluster import connect
-from cli.platform.port import Platform
-from monitoring.objectives.slo import Objective
-from monitoring.predictions import Prediction, Searched, Window
-from monitoring.published import DELAY
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.controller_client import ControllerClient
-from platforms.kubernetes.gateway import Entrance, entrance
-from platforms.kubernetes.invoke import GatewayInvoke
-from platforms.kubernetes.journal import copied_journal
-from platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
-from platforms.kubernetes.metrics import cluster, matched, series, whose
-from platforms.kubernetes.names import ENDPOINT, VARIANT
-from platforms.kubernetes.prediction_query import PredictionQuery
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.traffic import RouteTraffic
-from platforms.kubernetes.versions import ModelPackages
-from rollout.core.errors import RolloutError, Unreachable
-from rollout.core.state import RolloutState
+from modelstack.cli.errors import OperatorError, explained
+from modelstack.cli.platform.facts import AlarmInFull, EndpointState, QualityView, ServedView, Spent
+from modelstack.cli.platform.kubernetes import alarms
+from modelstack.cli.platform.kubernetes.cluster import connect
+from modelstack.cli.platform.port import Platform
+from modelstack.monitoring.objectives.slo import Objective
+from modelstack.monitoring.predictions import Prediction, Searched, Window
+from modelstack.monitoring.published import DELAY
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.controller_client import ControllerClient
+from modelstack.platforms.kubernetes.gateway import Entrance, entrance
+from modelstack.platforms.kubernetes.invoke import GatewayInvoke
+from modelstack.platforms.kubernetes.journal import copied_journal
+from modelstack.platforms.kubernetes.kinds import DEPLOYMENT, ROLLOUT
+from modelstack.platforms.kubernetes.metrics import cluster, matched, series, whose
+from modelstack.platforms.kubernetes.names import ENDPOINT, VARIANT
+from modelstack.platforms.kubernetes.prediction_query import PredictionQuery
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.traffic import RouteTraffic
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.rollout.core.errors import RolloutError, Unreachable
+from modelstack.rollout.core.state import RolloutState
 
 if TYPE_CHECKING:
-    from cli.platform.kubernetes.graphs import PrometheusGraphs
-    from cli.platform.package_store import PackageStore
-    from platforms.kubernetes.approvals import PackageApprovals
-    from platforms.kubernetes.assembled import Assembled
-    from rollout.controller.controller import Controller
-    from rollout.controller.ports import Signals
+    from modelstack.cli.platform.kubernetes.graphs import PrometheusGraphs
+    from modelstack.cli.platform.package_store import PackageStore
+    from modelstack.platforms.kubernetes.approvals import PackageApprovals
+    from modelstack.platforms.kubernetes.assembled import Assembled
+    from modelstack.rollout.controller.controller import Controller
+    from modelstack.rollout.controller.ports import Signals
 
 _STATUS = {"ready": "InService", "changing": "Updating", "failed": "Failed"}
 
@@ -112,8 +112,8 @@ class Kubernetes(Platform):
         return ModelPackages(self.api(), self.target.endpoint)
 
     def package_store(self) -> PackageStore:
-        from cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
-        from platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415
+        from modelstack.cli.platform.package_store import PackageStore  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.kubernetes.package_store import ClusterPackageStore  # noqa: PLC0415
 
         target = self.target
         store = ClusterPackageStore(target.outputs.get("registry") or "", target.outputs.get("bucket"))
@@ -123,7 +123,7 @@ class Kubernetes(Platform):
         return f"{self.target.namespace}/{self.target.endpoint}"
 
     def served(self, variants: Sequence[str], start: datetime, end: datetime) -> list[ServedView]:
-        from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
+        from modelstack.cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         known = self.clusters()
         clusters = {variant: known[variant] for variant in variants if variant in known}
@@ -132,7 +132,7 @@ class Kubernetes(Platform):
         return []
 
     def spent(self, objective: Objective) -> Spent | None:
-        from cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
+        from modelstack.cli.platform.kubernetes import counted  # noqa: PLC0415 - few commands need it
 
         with explained("reading the error budgets"), suppress(Unreachable):
             return counted.spent(self.prometheus(), self.target.namespace, self.target.endpoint, objective, time.time())
@@ -177,7 +177,7 @@ class Kubernetes(Platform):
         return self.target.once("controller", lambda: ControllerClient.of(self.api()))
 
     def graphs(self) -> PrometheusGraphs:
-        from cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
+        from modelstack.cli.platform.kubernetes.graphs import PrometheusGraphs  # noqa: PLC0415 - the console alone needs it
 
         return PrometheusGraphs(self.target, self.prometheus, self.clusters)
 
@@ -204,7 +204,7 @@ class Kubernetes(Platform):
         return self._assembled(who, signals).controller
 
     def _assembled(self, by: str = "", signals: Signals | None = None) -> Assembled:
-        from platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415 - it loads the judge
+        from modelstack.platforms.kubernetes.assembled import assembled, spec_of  # noqa: PLC0415 - it loads the judge
 
         api, name = self.api(), self.target.endpoint
         with explained(f"reading Rollout {name}"):
@@ -216,7 +216,7 @@ class Kubernetes(Platform):
         return ""
 
     def approvals(self) -> PackageApprovals:
-        from platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
+        from modelstack.platforms.kubernetes.approvals import PackageApprovals  # noqa: PLC0415 - few commands need it
 
         return PackageApprovals(self.api(), self.target.endpoint)
 

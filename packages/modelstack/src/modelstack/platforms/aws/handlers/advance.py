@@ -7,17 +7,17 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 
-from monitoring.log import log
-from platforms.aws import lineage
-from platforms.aws.clients import clients
-from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
-from platforms.aws.handlers.watch import watch
-from platforms.aws.handlers.worker import impatient_clients, worker_of
-from records.lineage.downstream import ended
-from records.lineage.graph import Graph, Node
-from rollout.controller.controller import Progress
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
+from modelstack.monitoring.log import log
+from modelstack.platforms.aws import lineage
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
+from modelstack.platforms.aws.handlers.watch import watch
+from modelstack.platforms.aws.handlers.worker import impatient_clients, worker_of
+from modelstack.records.lineage.downstream import ended
+from modelstack.records.lineage.graph import Graph, Node
+from modelstack.rollout.controller.controller import Progress
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
 
 _written: dict[str, Node] = {}  # to SageMaker's lineage, by this process
 _FOLLOW_SECONDS = 20.0  # for which a call continues, so that short waits do not need the next call
@@ -58,10 +58,10 @@ def _write_lineage(settings: HandlerSettings, state: RolloutState) -> None:
 
 
 def _mirror(settings: HandlerSettings, state: RolloutState) -> None:
-    from platforms.aws.mlflow import credentials, mlflow  # noqa: PLC0415 - of a stack with an MLflow alone
-    from services.worker import mirror  # noqa: PLC0415
-    from tracking.connection import TICK_SECONDS  # noqa: PLC0415
-    from tracking.logged import Shelf  # noqa: PLC0415
+    from modelstack.platforms.aws.mlflow import credentials, mlflow  # noqa: PLC0415 - of a stack with an MLflow alone
+    from modelstack.records.tracking.connection import TICK_SECONDS  # noqa: PLC0415
+    from modelstack.records.tracking.logged import Shelf  # noqa: PLC0415
+    from modelstack.services.worker import mirror  # noqa: PLC0415
 
     def opened() -> AbstractContextManager[Any]:
         return mlflow(settings.mlflow, credentials(impatient_clients(), settings.mlflow_secret), TICK_SECONDS)
@@ -71,7 +71,7 @@ def _mirror(settings: HandlerSettings, state: RolloutState) -> None:
 
 
 def _manifest(release: Release) -> bytes:
-    from platforms.aws.packages import manifest  # noqa: PLC0415 - see above
+    from modelstack.platforms.aws.packages import manifest  # noqa: PLC0415 - see above
 
     return manifest(impatient_clients(), release)
 

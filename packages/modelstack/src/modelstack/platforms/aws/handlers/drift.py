@@ -16,21 +16,21 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from monitoring.drift.watch import DriftWatch
-from monitoring.log import log
-from platforms.aws.clients import calling, clients
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.files import captures_of
-from platforms.aws.handlers.settings import Context, HandlerSettings, measuring, seconds_left
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import member
-from platforms.aws.published import CloudWatchMetrics
-from platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
-from rollout.core.errors import Busy, Conflict, Unreachable
-from services.drift import measure_drift
-from services.drift_record import DriftRecord
-from services.promises import Promises, remembered
-from services.sealed_packages import DigestMismatch, Sealed
+from modelstack.monitoring.drift.watch import DriftWatch
+from modelstack.monitoring.log import log
+from modelstack.platforms.aws.clients import calling, clients
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.files import captures_of
+from modelstack.platforms.aws.handlers.settings import Context, HandlerSettings, measuring, seconds_left
+from modelstack.platforms.aws.journal import DynamoJournal
+from modelstack.platforms.aws.packages import member
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.platforms.s3.errors import AWS_DOWN, THROTTLED, code_of, status_of
+from modelstack.rollout.core.errors import Busy, Conflict, Unreachable
+from modelstack.services.drift import measure_drift
+from modelstack.services.drift_record import DriftRecord
+from modelstack.services.promises import Promises, remembered
+from modelstack.services.sealed_packages import DigestMismatch, Sealed
 
 _RESERVE = 60.0  # seconds that reading some more files may take
 _LATE = 7200.0  # how far back a sweep looks for files without a message, seconds

@@ -10,23 +10,23 @@ from urllib.parse import unquote_plus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from monitoring.log import log
-from monitoring.measurements import Datum
-from monitoring.published import DELAY
-from platforms.aws.clients import calling, clients
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.files import S3Files
-from platforms.aws.handlers.settings import Context, HandlerSettings, measuring
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.names import CAPTURE, LABELS
-from platforms.aws.packages import member
-from platforms.aws.published import CloudWatchMetrics
-from platforms.aws.versions import GroupVersions
-from rollout.core.errors import RolloutError
-from services.labels import Labels
-from services.promises import Promises, remembered
-from services.sealed_packages import Sealed
-from services.versions import PastReleases
+from modelstack.monitoring.log import log
+from modelstack.monitoring.measurements import Datum
+from modelstack.monitoring.published import DELAY
+from modelstack.platforms.aws.clients import calling, clients
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.files import S3Files
+from modelstack.platforms.aws.handlers.settings import Context, HandlerSettings, measuring
+from modelstack.platforms.aws.journal import DynamoJournal
+from modelstack.platforms.aws.names import CAPTURE, LABELS
+from modelstack.platforms.aws.packages import member
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.platforms.aws.versions import GroupVersions
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.labels import Labels
+from modelstack.services.promises import Promises, remembered
+from modelstack.services.sealed_packages import Sealed
+from modelstack.services.versions import PastReleases
 
 
 def handler(event: dict[str, Any], context: Context | None) -> dict[str, Any]:

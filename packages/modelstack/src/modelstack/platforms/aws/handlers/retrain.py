@@ -8,23 +8,23 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
 
-from monitoring.drift.record import newest_day
-from monitoring.log import log
-from platforms.aws.clients import calling, clients, count_event
-from platforms.aws.documents import DynamoDocuments
-from platforms.aws.handlers.settings import Context, HandlerSettings
-from platforms.aws.journal import copied_journal
-from platforms.aws.retraining_executions import Executions
-from platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
-from retraining import decision
-from retraining.controller import RetrainingController
-from retraining.decision import NotNow, RetrainingObservation
-from retraining.notice import message
-from retraining.record import RetrainingEvent, RetrainingRecord
-from retraining.rules import read
-from rollout.controller.agreement import change
-from rollout.controller.commands import Commands
-from services.drift_record import DriftRecord
+from modelstack.monitoring.drift.record import newest_day
+from modelstack.monitoring.log import log
+from modelstack.monitoring.retraining import decision
+from modelstack.monitoring.retraining.controller import RetrainingController
+from modelstack.monitoring.retraining.decision import NotNow, RetrainingObservation
+from modelstack.monitoring.retraining.notice import message
+from modelstack.monitoring.retraining.record import RetrainingEvent, RetrainingRecord
+from modelstack.monitoring.retraining.rules import read
+from modelstack.platforms.aws.clients import calling, clients, count_event
+from modelstack.platforms.aws.documents import DynamoDocuments
+from modelstack.platforms.aws.handlers.settings import Context, HandlerSettings
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.retraining_executions import Executions
+from modelstack.platforms.aws.training import AwsWorld, DynamoBook, TrainingJobs
+from modelstack.rollout.controller.agreement import change
+from modelstack.rollout.controller.commands import Commands
+from modelstack.services.drift_record import DriftRecord
 
 _CHANGES: Mapping[str, Callable[[RetrainingRecord, RetrainingObservation, str], RetrainingRecord]] = {
     "start": decision.request,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from monitoring.log import log
-from platforms.aws.alarm_events import read
-from platforms.aws.clients import clients
-from platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
-from platforms.aws.handlers.worker import impatient_clients, worker_of
+from modelstack.monitoring.log import log
+from modelstack.platforms.aws.alarm_events import read
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.handlers.settings import Context, HandlerSettings, seconds_left
+from modelstack.platforms.aws.handlers.worker import impatient_clients, worker_of
 
 _ACT_SECONDS = 60.0  # for which one alarm's rollback is tried
 _FOLLOW_SECONDS = 20.0  # for which what is left of a rollback is followed, once the endpoint has taken it

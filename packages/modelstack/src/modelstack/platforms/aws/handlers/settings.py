@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from platforms.aws.names import MONITORING
-from tracking.variables import EXPERIMENT, SECRET, SERVER
+from modelstack.platforms.aws.names import MONITORING
+from modelstack.records.tracking.variables import EXPERIMENT, SECRET, SERVER
 
 if TYPE_CHECKING:
-    from services.measuring import Measuring
+    from modelstack.services.measuring import Measuring
 
 
 class Context(Protocol):
@@ -73,7 +73,7 @@ def seconds_left(context: Context | None, *, most: float, reserve: float = 10.0)
 
 def measuring() -> Measuring:
     """The variable `MONITORING`, which only the monitors have; `ValueError` if it is not allowed."""
-    from services.measuring import Measuring  # noqa: PLC0415 - it loads statistics
+    from modelstack.services.measuring import Measuring  # noqa: PLC0415 - it loads statistics
 
     try:
         return Measuring.from_dict(json.loads(os.environ.get(MONITORING, "{}")))

@@ -6,16 +6,16 @@ import time
 from functools import lru_cache
 from typing import Any
 
-from monitoring.log import log
-from platforms.aws.clients import clients
-from platforms.aws.functions import missing
-from platforms.aws.handlers.settings import HandlerSettings
-from platforms.aws.invoke import SageMakerInvoke
-from platforms.aws.journal import DynamoJournal
-from platforms.aws.packages import Sealed, member
-from platforms.aws.published import CloudWatchMetrics
-from rollout.core.release import Release
-from services import probe
+from modelstack.monitoring.log import log
+from modelstack.platforms.aws.clients import clients
+from modelstack.platforms.aws.functions import missing
+from modelstack.platforms.aws.handlers.settings import HandlerSettings
+from modelstack.platforms.aws.invoke import SageMakerInvoke
+from modelstack.platforms.aws.journal import DynamoJournal
+from modelstack.platforms.aws.packages import Sealed, member
+from modelstack.platforms.aws.published import CloudWatchMetrics
+from modelstack.rollout.core.release import Release
+from modelstack.services import probe
 
 _FUNCTIONS_MINUTES = 5
 """The time between two checks of the functions."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from monitoring.alarms.outage import Outage
-from platforms.aws.alarm_states import CloudWatchAlarms
-from platforms.aws.audit_records import S3Records
-from platforms.aws.clients import Clients, clients
-from platforms.aws.counters import CloudWatchCounters
-from platforms.aws.endpoint import SnsNotify, controller_with
-from platforms.aws.handlers.settings import HandlerSettings
-from platforms.aws.journal import copied_journal
-from platforms.aws.kms_signer import KmsSigner
-from platforms.clock import SystemClock
-from rollout.controller.commands import Commands
-from rollout.controller.outbox import Outbox
-from rollout.controller.recorder import Recorder
-from services.alarms import JudgedAlarms
-from services.worker import Worker
+from modelstack.monitoring.alarms.outage import Outage
+from modelstack.platforms.aws.alarm_states import CloudWatchAlarms
+from modelstack.platforms.aws.audit_records import S3Records
+from modelstack.platforms.aws.clients import Clients, clients
+from modelstack.platforms.aws.counters import CloudWatchCounters
+from modelstack.platforms.aws.endpoint import SnsNotify, controller_with
+from modelstack.platforms.aws.handlers.settings import HandlerSettings
+from modelstack.platforms.aws.journal import copied_journal
+from modelstack.platforms.aws.kms_signer import KmsSigner
+from modelstack.platforms.clock import SystemClock
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.outbox import Outbox
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.services.alarms import JudgedAlarms
+from modelstack.services.worker import Worker
 
 
 @lru_cache

@@ -1,6 +1,6 @@
-"""The program of a job of the pipeline: `python -m platforms.aws.jobs.group GROUP REFUSALS`.
+"""The program of a job of the pipeline: `python -m modelstack.platforms.aws.jobs.group GROUP REFUSALS`.
 
-It runs the steps of a group of `pipeline.steps` in order. A training job gets its texts in
+It runs the steps of a group of `modelstack.pipeline.steps` in order. A training job gets its texts in
 `input/config/hyperparameters.json` and its folders in `input/data`, a processing job both in `processing/input`. The
 outcomes go to `model` or `processing/output`, a folder for each step.
 
@@ -29,14 +29,14 @@ from typing import Any
 
 import boto3
 
-from pipeline import outcome, step
-from pipeline.engines.sagemaker import EXECUTION, Group, groups
-from pipeline.origin import by_execution, facts_of
-from pipeline.pack import sealed_in
-from pipeline.steps import PIPELINE, Pipeline, Step, passed
-from platforms.aws.jobs import ending
-from platforms.aws.jobs.ending import failed
-from provenance.evidence import FACTS
+from modelstack.pipeline import outcome, step
+from modelstack.pipeline.engines.sagemaker import EXECUTION, Group, groups
+from modelstack.pipeline.origin import by_execution, facts_of
+from modelstack.pipeline.pack import sealed_in
+from modelstack.pipeline.steps import PIPELINE, Pipeline, Step, passed
+from modelstack.platforms.aws.jobs import ending
+from modelstack.platforms.aws.jobs.ending import failed
+from modelstack.records.provenance.evidence import FACTS
 
 _ARTIFACTS = "model.tar.gz"
 
@@ -130,7 +130,7 @@ def run(pipeline: Pipeline, group: Group, layout: Layout, unpacked: Path) -> Non
 
 
 def command(pipeline: Pipeline, one: Step, folders: Mapping[str, Path], settings: Path | None, out: Path) -> list[str]:
-    """The command line of a step, behind `python -m pipeline.run`."""
+    """The command line of a step, behind `python -m modelstack.pipeline.run`."""
     taken = [name for name in (*pipeline.steps_of(one), *pipeline.folders_of(one)) if name in folders]
     words = [one.name, *(f"--in={name}={folders[name]}" for name in taken)]
     return [*words, *([f"--settings={settings}"] if settings else []), f"--out={out}"]
@@ -141,7 +141,7 @@ def _tried(one: Step, words: list[str], out: Path) -> None:
     for attempt in range(one.retries + 1):
         try:
             step.run(
-                *(Path.cwd(), "pipeline.run", words),
+                *(Path.cwd(), "modelstack.pipeline.run", words),
                 lambda line: print(line, flush=True),
                 name=one.name,
                 timeout=one.timeout,

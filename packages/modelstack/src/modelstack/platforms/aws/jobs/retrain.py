@@ -1,8 +1,9 @@
-"""The program of a training job that retrains the champion: `python -m platforms.aws.jobs.retrain train`.
+"""The program of a training job that retrains the champion: `python -m modelstack.platforms.aws.jobs.retrain train`.
 
-It reads `input/config/hyperparameters.json`, see `pipeline.candidate.Job`, and the archive of the champion in
-`input/data/champion`. Its report, see `pipeline.candidate.Report`, goes to the bucket; without one, `output/failure`
-says why, and the status is 1. `OPT_ML` in the environment stands for /opt/ml, if a job runs as a process.
+It reads `input/config/hyperparameters.json`, see `modelstack.pipeline.candidate.Job`, and the archive of the champion
+in `input/data/champion`. Its report, see `modelstack.pipeline.candidate.Report`, goes to the bucket; without one,
+`output/failure` says why, and the status is 1. `OPT_ML` in the environment stands for /opt/ml, if a job runs as a
+process.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from pipeline.candidate import Job, JobError, retrain
-from pipeline.origin import OriginError
-from pipeline.recipe import canonical
-from platforms.aws.jobs import ending
-from platforms.aws.jobs.ending import failed
-from platforms.aws.kms_signer import KmsSigner
-from platforms.aws.package_registry import registry
-from provenance.envelope import SignatureError
-from services.publish_steps import at
-from services.sealed_packages import RegistryError
+from modelstack.pipeline.candidate import Job, JobError, retrain
+from modelstack.pipeline.origin import OriginError
+from modelstack.pipeline.recipe import canonical
+from modelstack.platforms.aws.jobs import ending
+from modelstack.platforms.aws.jobs.ending import failed
+from modelstack.platforms.aws.kms_signer import KmsSigner
+from modelstack.platforms.aws.package_registry import registry
+from modelstack.records.provenance.envelope import SignatureError
+from modelstack.services.publish_steps import at
+from modelstack.services.sealed_packages import RegistryError
 
 if TYPE_CHECKING:  # the image of a job has no rollout, which that needs
-    from platforms.aws.clients import Clients
+    from modelstack.platforms.aws.clients import Clients
 
 TOLD = (JobError, OriginError, RegistryError, SignatureError)
 

@@ -1,4 +1,4 @@
-"""Runs the controller until a signal; see `platforms.kubernetes.program.settings` for its environment."""
+"""Runs the controller until a signal; see `modelstack.platforms.kubernetes.program.settings` for its environment."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import sys
 import threading
 from functools import partial
 
-from monitoring.log import log
-from platforms.kubernetes import packages
-from platforms.kubernetes.access_token import Tokens
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.audit_records import uid
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.notify import Webhook
-from platforms.kubernetes.program.assembly import Assembly
-from platforms.kubernetes.program.counts import CALLS, Counts
-from platforms.kubernetes.program.known import Known
-from platforms.kubernetes.program.listening import Listening, NotListening
-from platforms.kubernetes.program.process import Process
-from platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
-from platforms.kubernetes.program.store import Store
-from platforms.kubernetes.program.web import app
-from platforms.kubernetes.program.working import Working
-from platforms.kubernetes.rounds import Rounds
-from rollout.core.errors import RolloutError
-from services.promises import remembered
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes import packages
+from modelstack.platforms.kubernetes.access_token import Tokens
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.audit_records import uid
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.notify import Webhook
+from modelstack.platforms.kubernetes.program.assembly import Assembly
+from modelstack.platforms.kubernetes.program.counts import CALLS, Counts
+from modelstack.platforms.kubernetes.program.known import Known
+from modelstack.platforms.kubernetes.program.listening import Listening, NotListening
+from modelstack.platforms.kubernetes.program.process import Process
+from modelstack.platforms.kubernetes.program.settings import ControllerSettings, WrongSettings
+from modelstack.platforms.kubernetes.program.store import Store
+from modelstack.platforms.kubernetes.program.web import app
+from modelstack.platforms.kubernetes.program.working import Working
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.promises import remembered
 
 _LAST_SECONDS = 8.0  # for what is under way at the end
 _WRONG = 2  # the exit code of settings that cannot work

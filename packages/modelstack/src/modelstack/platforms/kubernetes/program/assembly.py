@@ -7,32 +7,32 @@ import threading
 from dataclasses import dataclass, field
 from functools import partial
 
-from audit.record import Signer
-from platforms.kubernetes import packages
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.assembled import assembled
-from platforms.kubernetes.audit_records import PostgresRecords, uid
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.journal import KubernetesJournal
-from platforms.kubernetes.monitors import Monitors
-from platforms.kubernetes.not_serving import ServingCheck
-from platforms.kubernetes.notify import KubernetesNotify, Webhook
-from platforms.kubernetes.probes import Probes, through_gateways
-from platforms.kubernetes.program.counts import EVENTS, Counts
-from platforms.kubernetes.program.known import Known
-from platforms.kubernetes.program.mirroring import Mirroring
-from platforms.kubernetes.program.working import DrivenRollout
-from platforms.kubernetes.prometheus import Prometheus
-from platforms.kubernetes.spec import RolloutSpec
-from platforms.kubernetes.versions import ModelPackages
-from rollout.controller.commands import Commands
-from rollout.controller.recorder import Recorder
-from rollout.core.state import RolloutState
-from services.promises import Member
-from services.versions import PastReleases
-from services.worker import Worker
-from tracking.api import opened
-from tracking.connection import TICK_SECONDS, bearer
+from modelstack.platforms.kubernetes import packages
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.assembled import assembled
+from modelstack.platforms.kubernetes.audit_records import PostgresRecords, uid
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.journal import KubernetesJournal
+from modelstack.platforms.kubernetes.monitors import Monitors
+from modelstack.platforms.kubernetes.not_serving import ServingCheck
+from modelstack.platforms.kubernetes.notify import KubernetesNotify, Webhook
+from modelstack.platforms.kubernetes.probes import Probes, through_gateways
+from modelstack.platforms.kubernetes.program.counts import EVENTS, Counts
+from modelstack.platforms.kubernetes.program.known import Known
+from modelstack.platforms.kubernetes.program.mirroring import Mirroring
+from modelstack.platforms.kubernetes.program.working import DrivenRollout
+from modelstack.platforms.kubernetes.prometheus import Prometheus
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.platforms.kubernetes.versions import ModelPackages
+from modelstack.records.audit.record import Signer
+from modelstack.records.tracking.api import opened
+from modelstack.records.tracking.connection import TICK_SECONDS, bearer
+from modelstack.rollout.controller.commands import Commands
+from modelstack.rollout.controller.recorder import Recorder
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.promises import Member
+from modelstack.services.versions import PastReleases
+from modelstack.services.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _AuditKey:
 
     def sign(self, message: bytes) -> bytes:
         if self._key is None:
-            from platforms.kubernetes.signing import (  # noqa: PLC0415 - most processes sign nothing
+            from modelstack.platforms.kubernetes.signing import (  # noqa: PLC0415 - most processes sign nothing
                 audit_secret_name,
                 key_pair,
             )

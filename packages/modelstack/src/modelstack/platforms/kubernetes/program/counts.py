@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from monitoring.measurements import Datum
-from monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
-from platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, exposed, series
+from modelstack.monitoring.measurements import Datum
+from modelstack.monitoring.published import PROBE_LATENCY, PROBE_SUCCESS
+from modelstack.platforms.kubernetes.metrics import ENDPOINT, NAMESPACE, PROBED, TICKED, exposed, series
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.journal import state_of
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.core.errors import RolloutError
-from rollout.core.release import Release
-from rollout.core.state import StateError
-from services.measuring import Measuring
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.journal import state_of
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import StateError
+from modelstack.services.measuring import Measuring
 
 
 @dataclass

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import LEASE
-from platforms.kubernetes.names import CONTROLLER
-from rollout.core.errors import Conflict
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import LEASE
+from modelstack.platforms.kubernetes.names import CONTROLLER
+from modelstack.rollout.core.errors import Conflict
 
 DURATION = 15  # seconds after which a Lease expires
 RENEW = 5.0  # seconds between two renewals

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from monitoring.log import log
-from platforms.kubernetes.answers import NotFound
-from platforms.kubernetes.rounds import Rounds
-from rollout.core.release import Release
-from rollout.core.state import RolloutState
-from services.worker import mirror
-from tracking.api import Api
-from tracking.logged import Shelf
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.answers import NotFound
+from modelstack.platforms.kubernetes.rounds import Rounds
+from modelstack.records.tracking.api import Api
+from modelstack.records.tracking.logged import Shelf
+from modelstack.rollout.core.release import Release
+from modelstack.rollout.core.state import RolloutState
+from modelstack.services.worker import mirror
 
 LOOK = 10.0  # seconds between two checks for changes
 AGAIN = 60.0  # seconds until an incomplete update is retried

@@ -13,18 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.log import log
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.autoscaled import lower
-from platforms.kubernetes.kinds import ENDPOINT_SLICE, ROLLOUT, ROUTE
-from platforms.kubernetes.names import ENDPOINT
-from platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LEADING, Counts
-from platforms.kubernetes.program.lease import RENEW, Lease
-from platforms.kubernetes.program.schedule import Schedule
-from platforms.kubernetes.program.watching import Watching
-from platforms.kubernetes.program.working import Working
-from platforms.kubernetes.scaled_to_zero import scale_to_zero
-from rollout.core.errors import RolloutError
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.autoscaled import lower
+from modelstack.platforms.kubernetes.kinds import ENDPOINT_SLICE, ROLLOUT, ROUTE
+from modelstack.platforms.kubernetes.names import ENDPOINT
+from modelstack.platforms.kubernetes.program.counts import CARRIED, ENDPOINTS, FAILURES, LEADING, Counts
+from modelstack.platforms.kubernetes.program.lease import RENEW, Lease
+from modelstack.platforms.kubernetes.program.schedule import Schedule
+from modelstack.platforms.kubernetes.program.watching import Watching
+from modelstack.platforms.kubernetes.program.working import Working
+from modelstack.platforms.kubernetes.scaled_to_zero import scale_to_zero
+from modelstack.rollout.core.errors import RolloutError
 
 TICKS, WAKES = 16, 8  # the maximum number of concurrent ticks and wakes
 _TIDY = 60.0  # seconds between two looks at the pods that a trial left

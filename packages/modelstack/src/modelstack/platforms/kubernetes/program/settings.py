@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from platforms.kubernetes.names import CONTROLLER_PORT
-from tracking.variables import SERVER
+from modelstack.platforms.kubernetes.names import CONTROLLER_PORT
+from modelstack.records.tracking.variables import SERVER
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

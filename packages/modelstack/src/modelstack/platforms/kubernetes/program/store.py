@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from monitoring.log import log
-from platforms.kubernetes import captures, labels, measured, predictions, schema
-from platforms.kubernetes.audit_records import FIRST, PostgresRecords
-from platforms.kubernetes.database import Database
-from platforms.kubernetes.documents import PostgresDocuments
-from platforms.kubernetes.prediction_query import PredictionQuery
-from rollout.core.errors import RolloutError
-from services.batches import quality
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes import captures, labels, measured, predictions, schema
+from modelstack.platforms.kubernetes.audit_records import FIRST, PostgresRecords
+from modelstack.platforms.kubernetes.database import Database
+from modelstack.platforms.kubernetes.documents import PostgresDocuments
+from modelstack.platforms.kubernetes.prediction_query import PredictionQuery
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.services.batches import quality
 
 _AGAIN_SECONDS = 5.0
 

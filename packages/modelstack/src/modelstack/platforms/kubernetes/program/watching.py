@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.log import log
-from platforms.kubernetes.api import Api
-from platforms.kubernetes.kinds import ResourceKind
-from rollout.core.errors import RolloutError
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.api import Api
+from modelstack.platforms.kubernetes.kinds import ResourceKind
+from modelstack.rollout.core.errors import RolloutError
 
 SECONDS = 300  # the length of a watch
 _FIRST, _LONGEST = 1.0, 30.0  # seconds of a pause

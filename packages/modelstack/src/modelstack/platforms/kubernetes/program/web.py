@@ -17,12 +17,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitoring.log import log
-from platforms.kubernetes.access_token import BEARER, HEADER, secret_name
-from platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
-from platforms.kubernetes.program.process import Process
-from platforms.kubernetes.program.store import Store
-from rollout.core.errors import Busy, RolloutError, Unreachable
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.access_token import BEARER, HEADER, secret_name
+from modelstack.platforms.kubernetes.program.counts import CAPTURES, STORE, WAKES, Counts
+from modelstack.platforms.kubernetes.program.process import Process
+from modelstack.platforms.kubernetes.program.store import Store
+from modelstack.rollout.core.errors import Busy, RolloutError, Unreachable
 
 MOST_BYTES, MOST_WAITING = 8 * 1024 * 1024, 16 * 1024 * 1024
 """Maximum bytes of one upload, and of all concurrent ones."""

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from monitoring.alarms.alarm import Alarm
-from monitoring.alarms.response import AlarmResponse
-from monitoring.log import log
-from platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
-from platforms.kubernetes.program.known import Known
-from platforms.kubernetes.spec import RolloutSpec
-from rollout.controller.loop import POLL, Progress
-from rollout.controller.outbox import CLAIM_SECONDS
-from rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
-from rollout.core.firing_alarms import matters
-from rollout.core.live import Live
-from rollout.core.state import Phase, RolloutState
-from services.worker import Worker
+from modelstack.monitoring.alarms.alarm import Alarm
+from modelstack.monitoring.alarms.response import AlarmResponse
+from modelstack.monitoring.log import log
+from modelstack.platforms.kubernetes.program.counts import ANSWERS, CARRIED, FAILURES, PHASE, TICKS, Counts
+from modelstack.platforms.kubernetes.program.known import Known
+from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.rollout.controller.loop import POLL, Progress
+from modelstack.rollout.controller.outbox import CLAIM_SECONDS
+from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unreachable
+from modelstack.rollout.core.firing_alarms import matters
+from modelstack.rollout.core.live import Live
+from modelstack.rollout.core.state import Phase, RolloutState
+from modelstack.services.worker import Worker
 
 REST = 900.0  # seconds between two looks at an endpoint at rest: a release, an alarm or a person wakes the controller
 WATCHED = 30.0  # seconds, while an alarm would still roll the champion back

@@ -1,0 +1,1 @@
+"""modelstack: machine-learning models into production with Pulumi."""
