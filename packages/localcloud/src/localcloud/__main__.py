@@ -1,4 +1,4 @@
-"""`python -m localcloud serve|start|stop|status|faults`."""
+"""`localcloud start|env|shell|stop|status|faults|serve`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from localcloud.server.configuration import MOST_SCALE, Configuration, Configura
 from localcloud.server.credentials import CredentialsUnusable
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
+from localcloud.setup import PORT, Places, SetupFailed, shell, tools
+from localcloud.setup.failures import report
 
-DEFAULT_PORT = 4566
-_ABOUT = f"An AWS on this machine, at http://127.0.0.1:{DEFAULT_PORT}. --port or LOCALCLOUD_PORT names another port."
+_ABOUT = f"An AWS on this machine, at http://127.0.0.1:{PORT}. --port or LOCALCLOUD_PORT names another port."
+_AFTER = """in a Pulumi project, with localcloud-ml in its environment:
+  localcloud start            installs what is missing, the Pulumi CLI too, and starts the cloud
+  eval "$(localcloud env)"    points this shell's pulumi, aws and boto3 at it
+  pulumi up
+  localcloud stop"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when it did what was asked, 1 when it could not, 3 when `status` finds nothing running.
     """
-    options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.run
     try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.run
         return command(options)
+    except SetupFailed as error:
+        report(error)
+        return 1
     except (process.ProcessError, StateUnwritable, CredentialsUnusable, ConfigurationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -56,9 +65,35 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> int:
     load(options.config)
-    python = options.python or process.find_python(Path.cwd())
+    python = options.python or process.named_python()
+    if python is None:
+        places = Places.around(Path())
+        if tools.install(places):
+            process.to_stderr(f"local cloud: what it needs is installed in {places.state} and {places.cache}")
+        python = process.find_python(places.root)
     state, scale = options.state.resolve(), options.time_scale
     process.start(state, options.port, python, options.config, process.to_stderr, time_scale=scale)
+    if state == _state():
+        process.to_stderr('local cloud: eval "$(localcloud env)" points pulumi, aws and boto3 at it')
+    return 0
+
+
+def _state() -> Path:
+    return Places.around(Path()).server_record.parent
+
+
+def _found_config() -> Path | None:
+    path = Places.around(Path()).root / "localcloud.toml"
+    return path if path.exists() else None
+
+
+def _env(options: argparse.Namespace) -> int:
+    print(shell.exports(Places.around(Path()), account=options.account), flush=True)
+    return 0
+
+
+def _shell(options: argparse.Namespace) -> int:
+    shell.enter(Places.around(Path()), options.account)
     return 0
 
 
@@ -87,18 +122,30 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m localcloud", description=_ABOUT)
+    parser = argparse.ArgumentParser(
+        prog="localcloud",
+        description=_ABOUT,
+        epilog=_AFTER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     state = argparse.ArgumentParser(add_help=False)
-    state.add_argument("--state", type=Path, required=True, help="folder that holds everything of this cloud")
+    state.add_argument(
+        "--state", type=Path, default=_state(), help="folder that holds everything of this cloud (default: %(default)s)"
+    )
     port = argparse.ArgumentParser(add_help=False)
     port.add_argument(
         "--port",
         type=_port,
-        default=os.environ.get("LOCALCLOUD_PORT") or DEFAULT_PORT,
+        default=os.environ.get("LOCALCLOUD_PORT") or PORT,
         help="port on 127.0.0.1 (default %(default)s)",
     )
-    port.add_argument("--config", type=Path, help="a localcloud.toml")
+    port.add_argument(
+        "--config",
+        type=Path,
+        default=_found_config(),
+        help="default: the localcloud.toml of the project, if it has one",
+    )
     port.add_argument(
         "--time-scale",
         type=_scale,
@@ -106,17 +153,21 @@ def _parser() -> argparse.ArgumentParser:
         help="divide SageMaker's documented waits (baking and the like) by this (default: localcloud.toml's, or 1)",
     )
 
-    serve = commands.add_parser("serve", parents=[state, port], help="run in this process (its own environment)")
-    serve.set_defaults(run=_serve)
     start = commands.add_parser("start", parents=[state, port], help="run in the background, return when ready")
-    start.add_argument("--python", type=Path, help="Python of the local cloud's own environment")
+    start.add_argument("--python", type=Path, help="of an environment that has all that the cloud needs")
     start.set_defaults(run=_start)
+    account = shell.account_option()
+    env = commands.add_parser("env", parents=[account], help="print exports that point at the local cloud")
+    env.set_defaults(run=_env)
+    commands.add_parser("shell", parents=[account], help="start a shell with these").set_defaults(run=_shell)
     stop = commands.add_parser("stop", parents=[state], help="stop, and end everything that it started")
     stop.set_defaults(run=_stop)
     status = commands.add_parser("status", parents=[state], help="tell whether it runs")
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(run=_status)
     fault_commands.add_parser(commands, state)
+    serve = commands.add_parser("serve", parents=[state, port], help="run in this process (its own environment)")
+    serve.set_defaults(run=_serve)
     return parser
 
 

@@ -72,15 +72,15 @@ def find_python(root: Path) -> Path:
     Raises:
         ProcessError: It has not been set up.
     """
-    named = os.environ.get("LOCALCLOUD_PYTHON")
-    if named:
-        python = Path(named)
-    elif (root / "pyproject.toml").exists():
-        python = Places.of(root).cloud / "bin" / "python"
-    else:
-        raise ProcessError(f"{root} has no pyproject.toml, so no environment was set up for it; pass --python")
+    python = named_python() or Places.of(root).cloud / "bin" / "python"
     _require(python)
     return python
+
+
+def named_python() -> Path | None:
+    """What `LOCALCLOUD_PYTHON` names."""
+    named = os.environ.get("LOCALCLOUD_PYTHON")
+    return Path(named) if named else None
 
 
 def _require(python: Path) -> None:

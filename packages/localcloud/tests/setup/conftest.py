@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,15 @@ class Machine:
         file.chmod(0o755)
         return file
 
+    def install(self, package: str, version: str) -> None:
+        """Put a version of a package, and no other, into the project's environment."""
+        folder = self.places.venv / "lib" / "python3.11" / "site-packages"
+        for other in folder.glob(f"{package.replace('-', '_')}-*"):
+            shutil.rmtree(other)
+        made = folder / f"{package.replace('-', '_')}-{version}.dist-info"
+        made.mkdir(parents=True)
+        (made / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
@@ -33,7 +43,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     home, root, commands = tmp_path / "home", tmp_path / "checkout", tmp_path / "commands"
     for folder in (home, root / "requirements", commands):
         folder.mkdir(parents=True)
-    (root / "pyproject.toml").write_text('[project]\nname = "sample"\nversion = "1"\n')
+    (root / "pyproject.toml").write_text(
+        '[project]\nname = "sample"\nversion = "1"\n[tool.localcloud]\nname = "sample"\n'
+    )
     for lock in ("app", "dev", "peer"):
         (root / "requirements" / f"{lock}.txt").write_text("pulumi-aws==7.51.1 \\\n    --hash=sha256:0\n")
     monkeypatch.setenv("HOME", str(home))

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.__main__ import DEFAULT_PORT
 from localcloud.__main__ import main as command
 from localcloud.language import VERSION, bundle
-from localcloud.setup import engine, environments, golang, index, locks
+from localcloud.setup import engine, environments, golang, index
 from localcloud.setup.environments import Installer
+from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import ENGINE_MODULE, Places
+from localcloud.setup.shell import PORT
 
 from .conftest import Machine
 
@@ -131,8 +132,29 @@ def test_another_lock_is_another_cached_environment(machine: Machine) -> None:
     assert machine.places.cached(lock) != before
 
 
-def test_the_plugins_version_is_that_of_the_locked_sdk(machine: Machine) -> None:
-    assert locks.version_in(machine.places.lock("app"), "pulumi-aws") == "7.51.1"
+def test_the_plugins_version_is_that_of_the_installed_sdk(machine: Machine) -> None:
+    machine.install("pulumi-aws", "7.51.1")
+
+    assert environments.installed(machine.places, "pulumi-aws") == "7.51.1"
+
+
+def test_a_project_is_found_upwards_and_needs_no_pyproject(tmp_path: Path) -> None:
+    inner = tmp_path / "infra" / "more"
+    inner.mkdir(parents=True)
+    (tmp_path / "Pulumi.yaml").touch()
+
+    found = Places.around(inner)
+
+    assert (found.root, found.state) == (tmp_path, tmp_path / ".localcloud")
+    assert found.cache.name == "localcloud"
+    assert found.venv == Path(sys.prefix)
+
+
+def test_a_pyproject_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+
+    with pytest.raises(SetupFailed, match=f"{tmp_path}/pyproject.toml is not valid TOML: .*line 1"):
+        Places.of(tmp_path)
 
 
 def test_pips_registry_is_told_to_uv() -> None:
@@ -173,4 +195,4 @@ def test_the_help_and_the_readme_begin_with_the_port(capsys: pytest.CaptureFixtu
         command(["--help"])
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for text in (capsys.readouterr().out, readme):
-        assert f"http://127.0.0.1:{DEFAULT_PORT}" in "".join(text.splitlines(keepends=True)[:5])
+        assert f"http://127.0.0.1:{PORT}" in "".join(text.splitlines(keepends=True)[:5])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.setup import __main__ as command
-from localcloud.setup import commands, engine, environments, locks
+from localcloud.setup import commands, engine, environments
 from localcloud.setup.environments import Installer
 from localcloud.setup.failures import SetupFailed, explain
 
@@ -102,17 +102,10 @@ def test_an_environment_that_was_not_finished_is_not_taken_for_one(machine: Mach
     assert [file.name for file in machine.places.cache.iterdir() if "peer-" in file.name] == []
 
 
-def test_a_lock_without_the_sdk_says_so(tmp_path: Path) -> None:
-    (tmp_path / "app.txt").write_text("boto3==1.0\n")
-
-    with pytest.raises(SetupFailed, match="does not name pulumi-aws"):
-        locks.version_in(tmp_path / "app.txt", "pulumi-aws")
-
-
 def test_the_environment_of_a_checkout_that_was_not_set_up_cannot_be_printed(
     machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for typed, told in (("", "python -m localcloud.setup install"), ("make READY", "make READY")):
+    for typed, told in (("", "localcloud start"), ("make READY", "make READY")):
         monkeypatch.setenv("LOCALCLOUD_SETUP", typed)
         assert command.main(["--root", str(machine.places.root), "env"]) == 1
 

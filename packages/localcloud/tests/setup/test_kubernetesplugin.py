@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from localcloud.setup import __main__ as command
+from localcloud.setup import environments
 from localcloud.setup import kubernetesplugin as plugin
-from localcloud.setup import locks
 from localcloud.setup.environments import Installer
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import KUBERNETES_MODULE, Places
@@ -42,7 +43,7 @@ mkdir -p $folder; echo official > $folder/pulumi-resource-$4; chmod +x $folder/p
 @pytest.fixture
 def bare(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine with a Go that pretends to build, and a CLI that cannot download."""
-    lock(machine, VERSION)
+    machine.install("pulumi-kubernetes", VERSION)
     machine.places.state.mkdir()
     published = tmp_path / "published" / "cmd" / plugin.NAME
     published.mkdir(parents=True)
@@ -53,10 +54,6 @@ def bare(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     monkeypatch.delenv("PULUMI_HOME", raising=False)
     monkeypatch.setattr(plugin, "_GIGABYTES", 0)
     return machine
-
-
-def lock(machine: Machine, version: str) -> None:
-    machine.places.lock("app").write_text(f"pulumi-kubernetes=={version} \\\n    --hash=sha256:0\n")
 
 
 def users_own(machine: Machine) -> Path:
@@ -153,7 +150,7 @@ def test_where_the_official_plugin_can_be_downloaded_it_is(bare: Machine, tmp_pa
 
 def test_another_version_of_the_sdk_has_its_plugin_instead(bare: Machine) -> None:
     install(bare)
-    lock(bare, "4.35.0")
+    bare.install("pulumi-kubernetes", "4.35.0")
 
     assert install(bare)
     assert list(installed(bare)) == ["resource-kubernetes-v4.35.0"]
@@ -171,7 +168,7 @@ def test_a_cache_that_was_emptied_is_filled_again(bare: Machine, tmp_path: Path)
 def test_a_major_version_that_the_module_is_not_of_is_refused_before_anything_is_built(
     bare: Machine, tmp_path: Path
 ) -> None:
-    lock(bare, "5.0.1")
+    bare.install("pulumi-kubernetes", "5.0.1")
 
     with pytest.raises(SetupFailed, match=r"pulumi-kubernetes 5\.0\.1.* 4\.x only") as failed:
         install(bare)
@@ -180,10 +177,10 @@ def test_a_major_version_that_the_module_is_not_of_is_refused_before_anything_is
     assert asked_of_go(tmp_path) == []
 
 
-def test_a_lock_without_the_sdk_is_refused(bare: Machine) -> None:
-    bare.places.lock("app").write_text("boto3==1.0\n")
+def test_an_environment_without_the_sdk_is_refused(bare: Machine) -> None:
+    shutil.rmtree(bare.places.venv)
 
-    with pytest.raises(SetupFailed, match="does not name pulumi-kubernetes"):
+    with pytest.raises(SetupFailed, match=r"pulumi-kubernetes is not installed in .*/\.venv"):
         install(bare)
 
 
@@ -218,7 +215,7 @@ def test_a_plugin_goes_with_the_engine_and_must_be_a_known_one(
 
 def test_the_built_plugin_answers_under_the_version_of_the_locked_sdk() -> None:
     places = Places.here()
-    version = locks.version_in(places.lock("app"), "pulumi-kubernetes")
+    version = environments.installed(places, "pulumi-kubernetes")
     built = plugin.built_in(places, version)
     if not built.exists():
         pytest.skip("the Kubernetes plugin was not built on this machine")

@@ -1,17 +1,16 @@
 """`python3.11 -m localcloud.setup [install|env|shell|lock|clean]`, what the make targets call."""
 
 import argparse
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from localcloud.setup import awsplugin, engine, environments, kubernetesplugin, locks, shell
+from localcloud.setup import environments, locks, shell, tools
 from localcloud.setup.environments import LEVELS, Installer
 from localcloud.setup.exclusive import exclusive
-from localcloud.setup.failures import SetupFailed, explain
-from localcloud.setup.places import Places, own_lock
+from localcloud.setup.failures import SetupFailed, explain, report
+from localcloud.setup.places import Places
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,13 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
         places = Places.of(options.root)
         options.run(places, options)
     except SetupFailed as error:
-        _report(error)
+        report(error)
         return 1
     except BrokenPipeError:  # whoever reads our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        _report(explain(str(error), f"{options.command} failed"))
+        report(explain(str(error), f"{options.command} failed"))
         return 1
     except KeyboardInterrupt:
         print("\nstopped; what was finished stays, run it again to go on", file=sys.stderr)
@@ -36,10 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def install(places: Places, level: str, *, with_engine: bool = True, kubernetes: bool = False) -> bool:
-    """Set the checkout up.
+    """Set a project with locks up.
 
     Args:
-        places: The checkout.
+        places: The project.
         level: `app`, or `dev` for tests, checks and benches too.
         with_engine: Also the local cloud's environment, the Pulumi CLI and the local plugin.
         kubernetes: With these, also the plugin for Kubernetes; to build it takes some minutes.
@@ -51,23 +50,11 @@ def install(places: Places, level: str, *, with_engine: bool = True, kubernetes:
         SetupFailed: Something is missing; the message says what.
     """
     installer = Installer(places)
-    with exclusive(places.state / "setup.lock", str(places.root)):
+    with exclusive(places.state / "project.lock", str(places.root)):
         changed = environments.project(places, installer, level)
         changed |= environments.policy_pack(places, installer)
         if with_engine:
-            before = _record(places)
-            cloud = environments.cached(places, installer, own_lock("localcloud"))
-            cli = engine.choose(places, installer)
-            places.backend.mkdir(parents=True, exist_ok=True)
-            changed |= awsplugin.install(places, cli)
-            if kubernetes:
-                changed |= kubernetesplugin.install(places, installer, cli)
-            if level == "dev":
-                changed |= environments.link(places, environments.cached(places, installer, own_lock("awscli")), "aws")
-            now = {"engine": str(cli), "localcloud": str(cloud)}
-            if before != now:
-                places.record.write_text(json.dumps(now, indent=1))
-                changed = True
+            changed |= tools.install(places, kubernetes=kubernetes, awscli=level == "dev")
     return changed
 
 
@@ -95,22 +82,9 @@ def _clean(places: Places, _: argparse.Namespace) -> None:
         raise SetupFailed("The local cloud may still be running", "Stop it first.")
     if places.cluster.exists():
         raise SetupFailed("The cluster may still be running", "End it first: `python -m localcloud.cluster down`.")
-    with exclusive(places.state / "setup.lock", str(places.root)):
+    with exclusive(places.state / "project.lock", str(places.root)):
         for folder in (places.venv, places.state):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _record(places: Places) -> dict[str, str]:
-    try:
-        return json.loads(places.record.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _report(error: SetupFailed) -> None:
-    print(f"error: {error}", file=sys.stderr)
-    for line in error.advice:
-        print(f"  {line}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,8 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     setup.add_argument("--quiet", action="store_true", help="say nothing when there is nothing to do")
     setup.set_defaults(run=_install)
-    account = argparse.ArgumentParser(add_help=False)
-    account.add_argument("--account", help="12 digits; made if it is not there yet (default: the cloud's own account)")
+    account = shell.account_option()
     env = commands.add_parser("env", parents=[account], help="print exports that point at the local stack")
     env.set_defaults(run=_env)
     commands.add_parser("shell", parents=[account], help="start a shell on the local stack").set_defaults(run=_shell)

@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from localcloud.setup import locks, shell
+from localcloud.setup import environments, shell
 from localcloud.setup.commands import run
 from localcloud.setup.places import Places
 
@@ -30,7 +30,7 @@ def install(places: Places, engine: Path | None = None) -> bool:
     Returns:
         Whether it had to be installed.
     """
-    version = locks.version_in(places.lock("app"), "pulumi-aws")
+    version = environments.installed(places, "pulumi-aws")
     text = launcher(places.python)
     plugins = places.pulumi_home / "plugins"
     folder = plugins / f"resource-aws-v{version}"

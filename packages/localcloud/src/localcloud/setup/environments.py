@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -155,6 +156,18 @@ def policy_pack(places: Places, installer: Installer) -> bool:
     if places.policy_pack is None:
         return False
     return _points(places.policy_pack / ".venv", cached(places, installer, places.lock("policy")))
+
+
+def installed(places: Places, package: str) -> str:
+    """Read the version of a package in the project's environment.
+
+    Raises:
+        SetupFailed: It is not installed there.
+    """
+    folders = [str(one) for one in places.venv.glob("lib/python3*/*-packages")]
+    for found in distributions(name=package, path=folders):
+        return found.version
+    raise SetupFailed(f"{package} is not installed in {places.venv}", f"Install it there: `pip install {package}`.")
 
 
 def works(python: Path) -> bool:

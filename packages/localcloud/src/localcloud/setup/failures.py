@@ -1,6 +1,7 @@
 """What went wrong in set-up, and what should the person do?"""
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,13 @@ class SetupFailed(Exception):
     def __init__(self, what: str, *advice: str) -> None:
         super().__init__(what)
         self.advice = advice
+
+
+def report(error: SetupFailed) -> None:
+    """Say on stderr what went wrong, and what to do."""
+    print(f"error: {error}", file=sys.stderr)
+    for line in error.advice:
+        print(f"  {line}", file=sys.stderr)
 
 
 _CAUSES: Iterable[tuple[str, str, tuple[str, ...]]] = (

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from localcloud.setup import golang, locks
+from localcloud.setup import environments, golang
 from localcloud.setup.commands import require_space, run
 from localcloud.setup.environments import Installer
 from localcloud.setup.exclusive import exclusive
@@ -29,7 +29,7 @@ _GIGABYTES = 6.0
 
 
 def install(places: Places, installer: Installer, engine: Path) -> bool:
-    """Install the plugin under the version that the locked pulumi-kubernetes asks for, unless it is there.
+    """Install the plugin under the version that the installed pulumi-kubernetes asks for, unless it is there.
 
     The user's own official plugin is taken, or the one that was built already; else it is downloaded, or built if it
     cannot be.
@@ -43,9 +43,9 @@ def install(places: Places, installer: Installer, engine: Path) -> bool:
         Whether anything had to be done.
 
     Raises:
-        SetupFailed: The lock names no version that can be had, or the build failed.
+        SetupFailed: The SDK is not installed, its version cannot be had, or the build failed.
     """
-    version = locks.version_in(places.lock("app"), "pulumi-kubernetes")
+    version = environments.installed(places, "pulumi-kubernetes")
     plugins = places.pulumi_home / "plugins"
     if _is_whole(plugins, version) and not _command(plugins, version).is_symlink():
         return False  # downloaded

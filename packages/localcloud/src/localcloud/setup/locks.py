@@ -1,6 +1,5 @@
 """How are the lock files made? By uv, with hashes and without any registry's address."""
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,18 +41,6 @@ def compile_all(places: Places, installer: Installer, upgrade: bool) -> None:
         _compile(
             source, installer, (*constraint, *(("--upgrade",) if upgrade else ())), str(source.relative_to(places.root))
         )
-
-
-def version_in(lock: Path, package: str) -> str:
-    """Read the version of a package from a lock file.
-
-    Raises:
-        SetupFailed: It is not in there.
-    """
-    found = re.search(rf"^{re.escape(package)}==(\S+)", lock.read_text(), re.MULTILINE)
-    if not found:
-        raise SetupFailed(f"{lock} does not name {package}", "Name it in requirements/app.in, and compile the locks.")
-    return found.group(1)
 
 
 def _compile(source: Path, installer: Installer, more: Sequence[str | Path], name: str) -> None:

@@ -5,10 +5,12 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from localcloud.language import VERSION as ENGINE_VERSION
+from localcloud.setup.failures import SetupFailed
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 ENGINE_MODULE = _PACKAGE / "engine"
@@ -20,23 +22,26 @@ OWN_LOCKS = _PACKAGE / "locks"
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of one checkout.
+    """The folders of one project.
 
     Attributes:
-        root: The checkout.
-        project: Its name, from `[project]` of pyproject.toml; the cache folder carries it.
-        cache: What checkouts share; `XDG_CACHE_HOME` counts.
+        root: The project's folder.
+        project: The name of its state folder and of the cache: `[tool.localcloud] name` of pyproject.toml, or
+            `localcloud`.
+        cache: What projects of this name share; `XDG_CACHE_HOME` counts.
+        environment: What the project runs in; None is its `.venv`.
     """
 
     root: Path
     project: str
     cache: Path
+    environment: Path | None = None
 
     @classmethod
     def of(cls, root: Path, environ: Mapping[str, str] = os.environ) -> "Places":
-        """Find the folders of the checkout at `root`."""
+        """Find the folders of the project at `root`."""
         root = root.resolve()
-        project = tomllib.loads((root / "pyproject.toml").read_text())["project"]["name"]
+        project = str(_document(root).get("tool", {}).get("localcloud", {}).get("name", "localcloud"))
         base = environ.get("XDG_CACHE_HOME", "")
         # A relative XDG_CACHE_HOME is invalid by the XDG base directory specification, to be ignored.
         home = Path(base) if Path(base).is_absolute() else Path(environ.get("HOME") or Path.home(), ".cache")
@@ -47,11 +52,21 @@ class Places:
         """Find the folders of the checkout whose environment this process runs in."""
         return cls.of(Path(sys.prefix).parent)
 
+    @classmethod
+    def around(cls, folder: Path) -> "Places":
+        """Find the folders of the project that `folder` is in, whose environment this process runs in.
+
+        A project has a Pulumi.yaml or a pyproject.toml; without any, `folder` is one.
+        """
+        folder = folder.resolve()
+        marks = ("Pulumi.yaml", "pyproject.toml")
+        root = next((one for one in (folder, *folder.parents) if any((one / mark).exists() for mark in marks)), folder)
+        return replace(cls.of(root), environment=Path(sys.prefix))
+
     @property
     def members(self) -> list[Path]:
         """The packages of the project's own uv workspace, if it has one."""
-        document = tomllib.loads((self.root / "pyproject.toml").read_text())
-        patterns = document.get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
+        patterns = _document(self.root).get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
         return sorted(found for one in patterns for found in self.root.glob(one) if (found / "pyproject.toml").exists())
 
     @staticmethod
@@ -62,7 +77,7 @@ class Places:
     @property
     def venv(self) -> Path:
         """The environment of the project, its programs and its tests."""
-        return self.root / ".venv"
+        return self.environment or self.root / ".venv"
 
     @property
     def python(self) -> Path:
@@ -134,6 +149,15 @@ class Places:
         return self.cached(own_lock("localcloud"))
 
 
+def _document(root: Path) -> dict[str, Any]:
+    """A project's pyproject.toml; empty if it has none."""
+    path = root / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text()) if path.exists() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise SetupFailed(f"{path} is not valid TOML: {error}") from error
+
+
 def own_lock(name: str) -> Path:
     """A lock file of the local cloud's own: `localcloud`, `uv`, `go`, or `awscli`."""
     return OWN_LOCKS / f"{name}.txt"
@@ -147,7 +171,7 @@ def own_checkout() -> Path | None:
 
 def advice(verb: str = "run", environ: Mapping[str, str] = os.environ) -> str:
     """What to do when something of the set-up is missing; LOCALCLOUD_SETUP is what the project's people type for it."""
-    return f"{verb} the project's set-up, `{environ.get('LOCALCLOUD_SETUP') or 'python -m localcloud.setup install'}`"
+    return f"{verb} the project's set-up, `{environ.get('LOCALCLOUD_SETUP') or 'localcloud start'}`"
 
 
 def digest(file: Path) -> str:

@@ -1,5 +1,6 @@
 """Which environment variables point a client at the local stacks?"""
 
+import argparse
 import json
 import os
 import shlex
@@ -85,6 +86,13 @@ def enter(places: Places, account: str | None = None) -> None:
     os.execve(shell, [Path(shell).name], environment)
 
 
+def account_option() -> argparse.ArgumentParser:
+    """What `env` and `shell` take."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--account", help="12 digits; made if it is not there yet (default: the cloud's own account)")
+    return parser
+
+
 def endpoint(places: Places, environ: Mapping[str, str] = os.environ) -> str:
     """The URL of the running local cloud, or where it would be."""
     return _running(places, "url") or f"http://127.0.0.1:{environ.get('LOCALCLOUD_PORT') or PORT}"
@@ -135,5 +143,5 @@ def engine(places: Places) -> Path:
     except (OSError, ValueError, KeyError):
         folder = None
     if folder is None or not (folder / "pulumi").exists():
-        raise SetupFailed("This checkout has not been set up, or its Pulumi CLI has gone", f"{advice('Run')}.")
+        raise SetupFailed(f"{places.root} has not been set up, or its Pulumi CLI has gone", f"{advice('Run')}.")
     return folder
