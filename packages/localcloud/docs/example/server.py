@@ -3,23 +3,24 @@
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
-GREETING = Path(os.environ.get("SM_MODEL_DIR", "/opt/ml/model"), "greeting.txt").read_text().strip()
 
 
 class Handler(BaseHTTPRequestHandler):
+    """GET /ping and POST /invocations."""
+
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # /ping
-        self.answer(200, b"")
+    def do_GET(self) -> None:
+        """Say that the model is ready."""
+        self._answer(b"")
 
-    def do_POST(self) -> None:  # /invocations
+    def do_POST(self) -> None:
+        """Predict."""
         name = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["name"]
-        self.answer(200, json.dumps({"greeting": f"{GREETING}, {name}!"}).encode())
+        self._answer(json.dumps({"greeting": f"{os.environ['GREETING']}, {name}!"}).encode())
 
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -27,5 +28,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    port = os.environ.get("SAGEMAKER_BIND_TO_PORT")  # given to a process; a container has an address of its own
+    ThreadingHTTPServer(("127.0.0.1", int(port)) if port else ("", 8080), Handler).serve_forever()
