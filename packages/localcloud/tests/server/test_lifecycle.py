@@ -228,12 +228,11 @@ def test_a_full_disk_is_refused_before_anything_changes(fresh):
     assert [path.name for path in fresh.state.iterdir()] == []
 
 
-def test_an_environment_that_is_not_set_up_says_what_to_do(fresh, monkeypatch):
+def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.delenv("LOCALCLOUD_PYTHON", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(fresh.state))
-    refused = type_in(fresh, "start", "--port", str(fresh.port))
-    assert refused.returncode == 1
-    assert "run the project's set-up" in refused.stderr
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(process.ProcessError, match="environment is missing .*run the project's set-up"):
+        process.find_python(tmp_path)
 
 
 def test_a_cloud_that_cannot_start_shows_its_log(fresh, tmp_path):
