@@ -154,7 +154,7 @@ def test_the_image_holds_the_lock_the_runtime_and_no_model(image: str):
     listed = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/ls", tag, "/opt", "/opt/venv/bin").stdout
     assert {"runtime", "venv"} <= set(listed.split())
     assert "pip" not in listed.split()
-    inside = "/opt/runtime/serving/worker.py"
+    inside = "/opt/runtime/modelstack/serving/worker.py"
     shown = docker("run", "--rm", "--network", "none", "--entrypoint", "/bin/cat", tag, inside).stdout
     digest = hashlib.sha256((ROOT / "packages/modelstack/src/modelstack/serving/worker.py").read_bytes()).hexdigest()
     assert hashlib.sha256(shown.encode()).hexdigest() == digest
