@@ -116,7 +116,7 @@ def root() -> Generator[Path]:
 def box(root: Path, cache: Path) -> Generator[Box]:
     """A machine that runs no cluster."""
     (root / ".venv" / "bin").mkdir(parents=True)
-    (root / "pyproject.toml").write_text(f"[project]\nname = {json.dumps(cache.name)}\n")
+    (root / "pyproject.toml").write_text(f"[tool.localcloud]\nname = {json.dumps(cache.name)}\n")
     holding = subprocess.Popen(
         ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _MADE],
         stdout=subprocess.PIPE,
