@@ -115,7 +115,8 @@ def installed() -> Distributions:
         name = distribution.metadata["Name"]
         if name:
             versions[name] = distribution.version
-            required.update(_name(line) for line in distribution.requires or [])
+            # As pip: what only an extra requires is not required.
+            required.update(_name(line) for line in distribution.requires or [] if "extra ==" not in line)
     return Distributions(versions, [name for name in versions if _name(name) not in required])
 
 
