@@ -231,7 +231,7 @@ def test_a_full_disk_is_refused_before_anything_changes(fresh):
 def test_an_environment_that_is_not_set_up_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.delenv("LOCALCLOUD_PYTHON", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(process.ProcessError, match="environment is missing .*run the project's set-up"):
+    with pytest.raises(process.ProcessError, match=r"environment is missing .*run the project's set-up"):
         process.find_python(tmp_path)
 
 
