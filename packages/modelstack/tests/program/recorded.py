@@ -22,13 +22,13 @@ from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import mocks, settings, stack
 from pulumi.runtime.proto import resource_pb2, source_pb2
 
-import modelstack.program.main as program
+from infra import __main__ as program
 from modelstack.monitoring.retraining.record import RetrainingRecord
 from modelstack.platforms.aws.journal import role_for
 from modelstack.platforms.aws.names import Names
 from modelstack.program import declaration, live_state
 from modelstack.program.aws import first_endpoint, stack_now
-from modelstack.program.aws import program as on_aws
+from modelstack.program.aws import stack as on_aws
 from modelstack.program.aws import source as aws_source
 from modelstack.program.aws.hosting import shape_of
 from modelstack.program.config import checkout

@@ -10,7 +10,7 @@ import pytest
 from modelstack.platforms.kubernetes.names import CONFIG, CONTROLLER, ENDPOINT, VARIANT
 from modelstack.platforms.kubernetes.serving_config import Backend, ServingConfig
 from modelstack.platforms.kubernetes.spec import RolloutSpec
-from modelstack.program.kubernetes.program import OUTPUTS
+from modelstack.program.kubernetes.stack import KubernetesStack
 from modelstack.rollout.core.release import Release
 from modelstack.serving.unpacking import MAX_BYTES
 from tests.program.on_cluster import (
@@ -295,7 +295,7 @@ def test_a_plan_does_not_depend_on_whose_kubeconfig_it_is_made_with(first: World
 
 
 def test_outputs_say_where_things_are_and_what_serves(first: World) -> None:
-    assert first.exported.keys() == {*OUTPUTS}
+    assert first.exported.keys() == {*KubernetesStack.OUTPUTS}
     assert first.exported["platform"] == "kubernetes"
     assert first.exported["champion"] == DIGEST
     assert first.exported["audit_key"] == "AUDIT"

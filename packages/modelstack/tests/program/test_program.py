@@ -18,7 +18,7 @@ from modelstack.pipeline.engines.sagemaker import KEPT_DAYS
 from modelstack.platforms.aws.names import MONITORING
 from modelstack.platforms.aws.panels import HANDLERS
 from modelstack.program.aws.hosting import STARTUP_SECONDS
-from modelstack.program.aws.program import NAMES
+from modelstack.program.aws.stack import AwsStack
 from modelstack.services.measuring import Measuring
 from tests.program.recorded import (
     ACCOUNT,
@@ -396,7 +396,7 @@ def test_a_function_writes_into_the_functions_log_and_reads_nothing_there() -> N
 )
 def test_every_stack_has_every_output(stack: str) -> None:
     exported = run(stack, answers=Answers(source=SOURCE), serving={"image": IMAGE}).exported
-    assert set(exported) == set(NAMES)
+    assert set(exported) == set(AwsStack.OUTPUTS)
     for name in ("endpoint_name", "champion", "package_digest", "rollback_function", "dashboard_url"):
         assert isinstance(exported[name], str), name
 

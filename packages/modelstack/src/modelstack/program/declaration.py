@@ -1,4 +1,4 @@
-"""The declaration of a stack on the platform that its config names. The SDK of another platform is not loaded."""
+"""What a stack consists of on the platform that its config names. The SDK of another platform is not loaded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 from modelstack.program.config.checkout import check_model
 from modelstack.program.config.settings import Settings
+from modelstack.program.stack import Stack
 from modelstack.services.platform_registry import platform
 
 
-async def declare(config: Mapping[str, str], stack: str) -> None:
-    """Check the model and the config, then declare the stack."""
+async def read(config: Mapping[str, str], stack: str) -> Stack:
+    """Check the model and the config, then read what is live."""
     check_model()
     settings = Settings.load(config, stack)
-    await platform(settings.platform).use("declare")(settings, stack)
+    return await platform(settings.platform).use("stack")(settings, stack)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
+from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
 from modelstack.program.package import Package
@@ -36,6 +37,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         package: Package,
         *,
         place: Mapping[str, Any],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         props: dict[str, object] = {
             "server": server,
@@ -47,7 +49,8 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             "version": package.registered_as,
             "release": package.wanted.id,
             **place,
-            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            "urn": create_urn(name, TYPE, opts.parent if opts else None),
             **dict.fromkeys(("untold", "missed")),
         }
-        super().__init__(MlflowProvider(), name, props, pulumi.ResourceOptions(provider=now.provider))
+        own = pulumi.ResourceOptions(provider=now.provider)
+        super().__init__(MlflowProvider(), name, props, pulumi.ResourceOptions.merge(own, opts))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
+from pulumi.resource import create_urn
 
 from modelstack.program.config.settings import Settings
 from modelstack.program.live_state import LiveState
@@ -50,6 +51,7 @@ class Package(Resource, module="modelstack", name="Package"):
         place: Mapping[str, Any],
         pipeline: Mapping[str, Any] | None = None,
         after: Sequence[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the package.
 
@@ -67,10 +69,11 @@ class Package(Resource, module="modelstack", name="Package"):
             "source": now.source,
             "candidate": now.registered,
             "pipeline": pipeline,
-            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            "urn": create_urn(name, TYPE, opts.parent if opts else None),
             **dict.fromkeys((*_OUTPUTS, *provider.KEYS, provider.VERSION)),
         }
-        super().__init__(provider, name, props, pulumi.ResourceOptions(provider=now.provider, depends_on=after))
+        own = pulumi.ResourceOptions(provider=now.provider, depends_on=after)
+        super().__init__(provider, name, props, pulumi.ResourceOptions.merge(own, opts))
         self.wanted, self._output = wanted, provider.VERSION
 
     @property

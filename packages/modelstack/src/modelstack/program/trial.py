@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
+from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
 from modelstack.program.package import Package
@@ -46,6 +47,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         place: Mapping[str, str],
         wait: bool,
         after: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         champion, challenger = now.state.champion, now.state.challenger
         under_way = challenger is not None and challenger.config_name == plan.target
@@ -65,7 +67,8 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
                 "revision": now.state.revision,
                 **({"gone": True} if now.gone or unknown_variants(now.state, now.live) else {}),
             },
-            "urn": f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{TYPE}::{name}",
+            "urn": create_urn(name, TYPE, opts.parent if opts else None),
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
-        super().__init__(provider, name, props, pulumi.ResourceOptions(provider=now.provider, depends_on=after))
+        own = pulumi.ResourceOptions(provider=now.provider, depends_on=after)
+        super().__init__(provider, name, props, pulumi.ResourceOptions.merge(own, opts))

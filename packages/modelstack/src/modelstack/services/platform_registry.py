@@ -1,4 +1,4 @@
-"""The installed platforms, by name: `platform("aws").use("declare")(settings, stack)`.
+"""The installed platforms, by name: `await platform("aws").use("stack")(settings, name)`.
 
 A platform is an entry point of the group `modelstack.platforms` whose object is a `Platform`, so other packages can add
 one. Only the parts that a command needs are imported.
@@ -25,7 +25,7 @@ class Platform:
 
     Attributes:
         name: As in `modelstack:platform`.
-        declare: `async (settings, stack)`: declares the resources of a stack.
+        stack: `async (settings, name) -> modelstack.program.stack.Stack`: reads what is live, and plans an update.
         problems: `(settings, stack) -> list[Problem]`: what this platform refuses of a stack's config. It must refuse
             settings that the platform does not support; nothing else does.
         champion: `(stack, outputs, account) -> Mapping | None`: the serving release of a stack, and how it is reached;
@@ -40,7 +40,7 @@ class Platform:
     """
 
     name: str
-    declare: str
+    stack: str
     problems: str
     champion: str
     origin: str

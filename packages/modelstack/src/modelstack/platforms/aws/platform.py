@@ -6,7 +6,7 @@ from modelstack.services.platform_registry import Platform
 
 PLATFORM = Platform(
     name="aws",
-    declare="modelstack.program.aws.program:declare",
+    stack="modelstack.program.aws.stack:read",
     problems="modelstack.program.aws.config_checks:problems",
     champion="modelstack.program.aws.source:champion",
     origin="modelstack.platforms.aws.package_registry:origin_of",

@@ -6,7 +6,7 @@ from modelstack.services.platform_registry import Platform
 
 PLATFORM = Platform(
     name="kubernetes",
-    declare="modelstack.program.kubernetes.program:declare",
+    stack="modelstack.program.kubernetes.stack:read",
     problems="modelstack.program.kubernetes.config_checks:problems",
     champion="modelstack.program.kubernetes.source:champion",
     origin="modelstack.platforms.kubernetes.package_store:origin_of",

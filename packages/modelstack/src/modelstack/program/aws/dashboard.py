@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 12, 6
 Widget = dict[str, Any]
 
 
-def dashboard(names: Names, settings: PanelSettings) -> str:
+def body(names: Names, settings: PanelSettings) -> str:
     """The body as canonical JSON. A new release does not change it."""
     text = f"# {names.endpoint}\nChampion and challenger, by variant. Alarms: `{names.prefix}-v-*`."
     widgets = [

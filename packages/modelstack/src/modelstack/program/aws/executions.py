@@ -30,8 +30,16 @@ class Executions(pulumi.ComponentResource):
     Executions are no resources: an update or the retrain function starts one for a new recipe.
     """
 
-    def __init__(self, name: str, names: Names, *, registry: Registry, settings: Settings) -> None:
-        super().__init__("modelstack:index:Executions", name)
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        registry: Registry,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("modelstack:index:Executions", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn
         groups = [one.name for one in sagemaker.groups(PIPELINE) if one.kind == "Processing"]

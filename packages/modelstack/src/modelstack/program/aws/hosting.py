@@ -54,9 +54,10 @@ class Serving(pulumi.ComponentResource):
         settings: ServingSettings,
         log_days: int,
         adopted: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the plan's resources; `adopted` names an existing endpoint to import into the state."""
-        super().__init__("modelstack:index:Serving", name)
+        super().__init__("modelstack:index:Serving", name, None, opts)
         self._names = names
         self._startup = None if is_local(names.stack) else STARTUP_SECONDS
         self._shapes = {item.config_name: {**shape_of(settings), **item.serving} for item in plan.releases}

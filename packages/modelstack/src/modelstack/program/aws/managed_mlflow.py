@@ -47,11 +47,13 @@ class ToldMlflow:
         return mirror(names, server, self.secret)
 
 
-def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry) -> ToldMlflow | None:
+def told_mlflow(
+    settings: MlflowSettings, names: Names, registry: Registry, opts: pulumi.ResourceOptions | None = None
+) -> ToldMlflow | None:
     """The configured MLflow, if any; a managed one is declared."""
     experiment = settings.experiment_of(names.endpoint)
     if settings.managed is not None:
-        return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed).arn, experiment)
+        return ToldMlflow(ManagedMlflow("mlflow-server", names, registry, settings.managed, opts).arn, experiment)
     return ToldMlflow(settings.server, experiment, settings.secret or "") if settings.server else None
 
 
@@ -64,8 +66,10 @@ class ManagedMlflow(pulumi.ComponentResource):
     Automatic model registration is off, because the stack registers its own models.
     """
 
-    def __init__(self, name: str, names: Names, registry: Registry, kind: str) -> None:
-        super().__init__("modelstack:index:ManagedMlflow", name)
+    def __init__(
+        self, name: str, names: Names, registry: Registry, kind: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
         role, allowed = self._role(names, registry)
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")
         after = pulumi.ResourceOptions(parent=self, depends_on=[allowed])

@@ -14,7 +14,7 @@ from modelstack.platforms.aws.names import CAPTURE, LABELS, MONITORING
 from modelstack.program.aws import policies
 from modelstack.program.aws.alarms import budget_alarms, functions_alarm, silence_alarm, variant_alarm
 from modelstack.program.aws.arrivals import arrivals
-from modelstack.program.aws.dashboard import dashboard
+from modelstack.program.aws.dashboard import body
 from modelstack.program.aws.function import Function, dead_letters
 from modelstack.program.aws.site import Site
 from modelstack.program.config.settings import Settings
@@ -42,8 +42,18 @@ class Monitoring(pulumi.ComponentResource):
     All alarms notify the alerts topic. What follows depends on whether the variant is the champion then.
     """
 
-    def __init__(self, name: str, site: Site, *, plan: ServingPlan, settings: Settings, objective: Objective) -> None:
-        super().__init__("modelstack:index:Monitoring", name)
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        plan: ServingPlan,
+        settings: Settings,
+        objective: Objective,
+        dashboard: bool = True,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("modelstack:index:Monitoring", name, None, opts)
         monitoring, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)
         period, minutes = monitoring.period_seconds, settings.slo.probe_minutes
         often = evaluations(60 * (rollout.max_minutes + rollout.watch_minutes), period)
@@ -65,13 +75,14 @@ class Monitoring(pulumi.ComponentResource):
             child,
         )
         functions_alarm(site, monitoring.drift_minutes, child)
-        self.dashboard = aws.cloudwatch.Dashboard(
-            "dashboard",
-            dashboard_name=site.names.dashboard,
-            dashboard_body=dashboard(site.names, monitoring.panels(objective)),
-            opts=child,
-        )
-        self.register_outputs({"dashboard": self.dashboard.dashboard_name})
+        if dashboard:
+            aws.cloudwatch.Dashboard(
+                "dashboard",
+                dashboard_name=site.names.dashboard,
+                dashboard_body=body(site.names, monitoring.panels(objective)),
+                opts=child,
+            )
+        self.register_outputs({"dashboard": site.names.dashboard if dashboard else None})
 
     def _drift(self, site: Site, minutes: int, measures: Mapping[str, str]) -> None:
         child = pulumi.ResourceOptions(parent=self)

@@ -17,8 +17,16 @@ class Promotion(pulumi.ComponentResource):
         A role to assume, which reads the journal, packages and their versions; a pull policy of the image repository.
     """
 
-    def __init__(self, name: str, names: Names, *, accounts: tuple[str, ...], registry: Registry) -> None:
-        super().__init__("modelstack:index:Promotion", name)
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        *,
+        accounts: tuple[str, ...],
+        registry: Registry,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("modelstack:index:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.role = aws.iam.Role(
             "promotion",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -24,11 +25,23 @@ class Registry(pulumi.ComponentResource):
         With `retain` all of them, and the journal with the key of its record, outlive `pulumi destroy`, or none does.
     """
 
-    def __init__(self, name: str, names: Names, retain: bool, retention: RetentionSettings) -> None:
-        super().__init__("modelstack:index:Registry", name)
+    def __init__(
+        self,
+        name: str,
+        names: Names,
+        retain: bool,
+        retention: RetentionSettings,
+        *,
+        bucket: aws.s3.Bucket | None = None,
+        rules: Sequence[pulumi.Resource] = (),
+        key: aws.kms.Key | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare the registry; see `AwsStack.registry` for the caller's own bucket with its rules, and key."""
+        super().__init__("modelstack:index:Registry", name, None, opts)
         self.retained = pulumi.ResourceOptions(protect=retain, retain_on_delete=retain)
         child = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), self.retained)
-        self.key = aws.kms.Key(
+        self.key = key or aws.kms.Key(
             "artifacts",
             description=f"Artifacts of {names.prefix}: packages, captured requests",
             enable_key_rotation=True,
@@ -44,7 +57,10 @@ class Registry(pulumi.ComponentResource):
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )
-        self.bucket, self.bucket_rules = self._bucket(names, retain, retention, child)
+        if bucket:
+            self.bucket, self.bucket_rules = bucket, [bucket, *rules]
+        else:
+            self.bucket, self.bucket_rules = self._bucket(names, retain, retention, child)
         self.repository = aws.ecr.Repository(
             "serving",
             name=names.repository,

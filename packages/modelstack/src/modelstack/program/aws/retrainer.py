@@ -30,8 +30,10 @@ class Retraining(pulumi.ComponentResource):
     Jobs and their packages are no resources. The record of retrainings is in the journal's table.
     """
 
-    def __init__(self, name: str, site: Site, *, settings: Settings) -> None:
-        super().__init__("modelstack:index:Retraining", name)
+    def __init__(
+        self, name: str, site: Site, *, settings: Settings, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("modelstack:index:Retraining", name, None, opts)
         self._names, own = site.names, settings.retraining
         image, remote = image_of(site.names, settings), settings.pipeline.remote
         allowed = [] if remote else [self._role(site, image)]

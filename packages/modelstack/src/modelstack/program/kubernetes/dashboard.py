@@ -19,8 +19,15 @@ class Dashboard(pulumi.ComponentResource):
         A ConfigMap with the label `grafana_dashboard`.
     """
 
-    def __init__(self, name: str, site: Site, settings: Settings, objective: Objective) -> None:
-        super().__init__("modelstack:kubernetes:Dashboard", name)
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        settings: Settings,
+        objective: Objective,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("modelstack:kubernetes:Dashboard", name, None, opts)
         prefix = site.names.prefix
         content = grafana.dashboard(prefix, site.names.namespace, settings.monitoring.panels(objective))
         manifest = {

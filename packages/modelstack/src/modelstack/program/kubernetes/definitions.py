@@ -16,8 +16,8 @@ class Definitions(pulumi.ComponentResource):
         a definition deletes all its objects in the cluster.
     """
 
-    def __init__(self, name: str, site: Site) -> None:
-        super().__init__("modelstack:kubernetes:Definitions", name)
+    def __init__(self, name: str, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("modelstack:kubernetes:Definitions", name, None, opts)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         for definition in definitions():
             own = {**definition, "metadata": {**definition["metadata"], "namespace": None}}

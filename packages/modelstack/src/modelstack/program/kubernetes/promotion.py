@@ -19,8 +19,10 @@ class Promotion(pulumi.ComponentResource):
         A Role that reads the journal and the versions of packages; a RoleBinding for the groups.
     """
 
-    def __init__(self, name: str, site: Site, groups: Sequence[str]) -> None:
-        super().__init__("modelstack:kubernetes:Promotion", name)
+    def __init__(
+        self, name: str, site: Site, groups: Sequence[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("modelstack:kubernetes:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         for manifest in manifests(site.names.prefix, groups):
             site.declare(f"promotion-{manifest['kind'].lower()}", manifest, child)

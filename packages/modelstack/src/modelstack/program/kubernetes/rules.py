@@ -33,8 +33,17 @@ class Rules(pulumi.ComponentResource):
         receivers as an AlertmanagerConfig. Without an operator: ConfigMaps with a rule file and an Alertmanager file.
     """
 
-    def __init__(self, name: str, site: Site, *, plan: ServingPlan, settings: Settings, objective: Objective) -> None:
-        super().__init__("modelstack:kubernetes:Rules", name)
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        plan: ServingPlan,
+        settings: Settings,
+        objective: Objective,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))
         wanted, prefix, namespace = site.settings, site.names.prefix, site.names.namespace
         child = pulumi.ResourceOptions(parent=self)

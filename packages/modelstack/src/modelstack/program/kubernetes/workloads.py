@@ -82,9 +82,16 @@ class Serving(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, name: str, site: Site, *, plan: ServingPlan, package: Package, settings: ServingSettings
+        self,
+        name: str,
+        site: Site,
+        *,
+        plan: ServingPlan,
+        package: Package,
+        settings: ServingSettings,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("modelstack:kubernetes:Serving", name)
+        super().__init__("modelstack:kubernetes:Serving", name, None, opts)
         self._site, self._package = site, package
         self._login = RegistryLogin.of(site.settings.pull_secret)
         self._child = pulumi.ResourceOptions(parent=self)

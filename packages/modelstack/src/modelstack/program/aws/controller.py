@@ -25,7 +25,7 @@ _WATCH_SECONDS = 90  # 20 of a probe, 60 until a missing function is looked for 
 _ACT_SECONDS = 60  # for the rollback, before the function continues as the advance function does
 
 
-class Rollback(pulumi.ComponentResource):
+class Controller(pulumi.ComponentResource):
     """The functions that move traffic when no update waits: forward step by step, and back when an alarm fires.
 
     Creates:
@@ -45,8 +45,9 @@ class Rollback(pulumi.ComponentResource):
         log_days: int,
         probe_minutes: int | None,
         told: ToldMlflow | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("modelstack:index:Rollback", name)
+        super().__init__("modelstack:index:Rollback", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         retained = pulumi.ResourceOptions.merge(child, registry.retained)
         self.journal = journal_table(names, retained)
