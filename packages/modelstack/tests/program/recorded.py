@@ -28,8 +28,8 @@ from modelstack.platforms.aws.journal import role_for
 from modelstack.platforms.aws.names import Names
 from modelstack.program import declaration, live_state
 from modelstack.program.aws import first_endpoint, stack_now
-from modelstack.program.aws import stack as on_aws
 from modelstack.program.aws import source as aws_source
+from modelstack.program.aws import stack as on_aws
 from modelstack.program.aws.hosting import shape_of
 from modelstack.program.config import checkout
 from modelstack.program.config.checkout import check_model

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from modelstack.program.trial import Rollout
 
 Opts = pulumi.ResourceOptions
-_Of, _Given, _Made = TypeVar("_Of"), ParamSpec("_Given"), TypeVar("_Made")
+_Of = TypeVar("_Of")
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
 
 
 def once(declare: Callable[Concatenate[_Of, _Given], _Made]) -> Callable[Concatenate[_Of, _Given], _Made]:

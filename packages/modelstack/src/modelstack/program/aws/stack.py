@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import pulumi
@@ -77,11 +76,11 @@ class AwsStack(Stack):
         """The MLflow of `modelstack:mlflow`, which SageMaker may run for the stack; None without one."""
         return told_mlflow(self.settings.mlflow, self.names, self.registry(), opts)
 
-    @cached_property
-    def promotion(self) -> Promotion | None:
-        """The access of the accounts in `modelstack:promotion.to`, if any."""
+    @once
+    def promotion(self, *, opts: Opts | None = None) -> Promotion | None:
+        """The access of the accounts in `modelstack:promotion.to`; None without any."""
         to = tuple(self.settings.promotion.to)
-        return Promotion("promotion", self.names, accounts=to, registry=self.registry()) if to else None
+        return Promotion("promotion", self.names, accounts=to, registry=self.registry(), opts=opts) if to else None
 
     @once
     def controller(self, *, opts: Opts | None = None) -> Controller:
@@ -184,7 +183,7 @@ class AwsModel(Model):
         return {"table": names.journal, "region": names.region, "topic": names.arn("sns", names.alerts)}
 
     def outputs(self, package: Package) -> Mapping[str, Any]:
-        names, controller, promotion = self.names, self._shared.controller(), self._shared.promotion
+        names, controller, promotion = self.names, self._shared.controller(), self._shared.promotion()
         url = dashboard_url(names.region, names.dashboard, os.environ.get("AWS_ENDPOINT_URL"))
         return {
             "dashboard_url": url if self._dashboard else None,
