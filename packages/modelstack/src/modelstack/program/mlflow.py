@@ -12,6 +12,7 @@ from pulumi.resource import create_urn
 from modelstack.program.live_state import LiveState
 from modelstack.program.package import Package
 from modelstack.program.providers.mlflow import MlflowProvider
+from modelstack.program.stack import Opts
 
 TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
 
@@ -37,7 +38,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
         package: Package,
         *,
         place: Mapping[str, Any],
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         props: dict[str, object] = {
             "server": server,

@@ -13,6 +13,7 @@ from modelstack.program.config.settings import Settings
 from modelstack.program.live_state import LiveState
 from modelstack.program.plan.releases import DesiredRelease
 from modelstack.program.providers.packaging import PackagingProvider
+from modelstack.program.stack import Opts
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 _OUTPUTS = ("package_digest", "archive_uri", "manifest_sha256", "metrics", "refused")
@@ -51,7 +52,7 @@ class Package(Resource, module="modelstack", name="Package"):
         place: Mapping[str, Any],
         pipeline: Mapping[str, Any] | None = None,
         after: Sequence[pulumi.Resource] = (),
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         """Declare the package.
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import pulumi
 from pulumi.runtime.config import CONFIG
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from modelstack.program.release_request import ReleaseRequest
     from modelstack.program.trial import Rollout
 
-Opts = pulumi.ResourceOptions
+Opts: TypeAlias = pulumi.ResourceOptions | None
 _Of = TypeVar("_Of")
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
@@ -50,7 +50,7 @@ def once(declare: Callable[Concatenate[_Of, _Given], _Made]) -> Callable[Concate
     def method(of: _Of, *args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
         made, name = vars(of).setdefault("_made", {}), declare.__name__
         if name not in made:
-            expect(f"{name}(opts=...)", kwargs.get("opts"), Opts, None)
+            expect(f"{name}(opts=...)", kwargs.get("opts"), pulumi.ResourceOptions, None)
             made[name] = declare(of, *args, **kwargs)
         elif args or kwargs:
             raise pulumi.RunError(f"{name}() is declared already: pass {', '.join(kwargs)} to the first call of it")
@@ -104,11 +104,11 @@ class Stack(ABC):
         return await read(config, pulumi.get_stack())
 
     @abstractmethod
-    def registry(self, *, opts: Opts | None = None) -> pulumi.ComponentResource | None:
+    def registry(self, *, opts: Opts = None) -> pulumi.ComponentResource | None:
         """The store of packages and their versions. None if the stack uses an existing one."""
 
     @abstractmethod
-    def controller(self, *, opts: Opts | None = None) -> pulumi.ComponentResource | None:
+    def controller(self, *, opts: Opts = None) -> pulumi.ComponentResource | None:
         """The rollout controller. None if another stack declares it."""
 
     @abstractmethod
@@ -182,19 +182,20 @@ class Model(ABC):
         return tuple(dict.fromkeys(item.variant for item in self.plan.releases))
 
     @abstractmethod
-    def package(self, *, opts: Opts | None = None) -> Package:
+    def package(self, *, opts: Opts = None) -> Package:
         """The sealed package of the requested release, and its entry in MLflow if there is one."""
 
     @abstractmethod
-    def serving(self, *, opts: Opts | None = None) -> pulumi.ComponentResource:
+    def serving(self, *, opts: Opts = None) -> pulumi.ComponentResource:
         """The endpoint, and what serves the releases of the plan."""
 
     @abstractmethod
-    def monitoring(self, *, dashboard: bool = True, opts: Opts | None = None) -> pulumi.ComponentResource:
+    def monitoring(self, *, dashboard: bool = True, opts: Opts = None) -> pulumi.ComponentResource:
         """The alarms, the measurement of drift and labels, and a dashboard."""
 
-    def retraining(self, *, opts: Opts | None = None) -> pulumi.ComponentResource | None:
+    def retraining(self, *, opts: Opts = None) -> pulumi.ComponentResource | None:
         """The retraining of a model that degrades; None unless `modelstack:retraining.enabled` is true."""
+        return None
 
     @property
     @abstractmethod
@@ -211,15 +212,17 @@ class Model(ABC):
         return {}
 
     def needs(self) -> list[pulumi.Resource]:
-        """What every rollout needs besides the resources that the program names."""
+        """What every rollout needs: alarms, and a controller that honours them."""
+        self.retraining()
         controller = self.stack.controller()
-        return [controller] if controller else []
+        return [self.monitoring(), *([controller] if controller else [])]
 
     @once
-    def rollout(self, *, after: Sequence[pulumi.Resource], opts: Opts | None = None) -> Rollout:
+    def rollout(self, *, after: Sequence[pulumi.Resource], opts: Opts = None) -> Rollout:
         """The rollout of the requested release; it begins once all resources of `after` exist.
 
-        Name what serves in `after`, and every alarm that may roll the release back.
+        Name what serves in `after`, and every alarm of the program's own that may roll the release back. The
+        library's monitoring and controller need not be named; what is not declared yet of them is declared now.
         """
         from modelstack.program import outputs as exported  # noqa: PLC0415 - loaded while the provider starts
         from modelstack.program.trial import Rollout  # noqa: PLC0415

@@ -13,6 +13,7 @@ from modelstack.program.live_state import LiveState
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import ServingPlan
 from modelstack.program.providers.driving import DrivingProvider
+from modelstack.program.stack import Opts
 from modelstack.rollout.core.lost import unknown_variants
 from modelstack.rollout.core.plan import Plan
 
@@ -47,7 +48,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
         place: Mapping[str, str],
         wait: bool,
         after: Sequence[pulumi.Resource],
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         champion, challenger = now.state.champion, now.state.challenger
         under_way = challenger is not None and challenger.config_name == plan.target

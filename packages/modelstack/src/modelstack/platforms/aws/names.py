@@ -54,10 +54,10 @@ class Names(ReleaseNames):
     account: str
     region: str
     partition: str = "aws"
+    own_bucket: str = ""
+    """The name of a bucket that the stack does not make."""
 
     endpoint = package_group = pipeline = dashboard = _Name("{0.prefix}")
-    bucket = _Name("{0.prefix}-artifacts-{0.account}")
-    """The account makes it globally unique."""
     repository = _Name("{0.prefix}-serving")
     process_image = _Name(f"{{0.account}}.dkr.ecr.{{0.region}}.amazonaws.com/{{0.repository}}:{PROCESS}")
     """The image URI that the local cloud serves by running the entry point as a process."""
@@ -88,6 +88,11 @@ class Names(ReleaseNames):
     """The log group of the model's containers, as SageMaker names it; a stream's name contains its variant's."""
     mlflow = _Name("{0.prefix}-mlflow")
     """The MLflow that SageMaker runs for the stack, and its role."""
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of packages and captures; the account makes the name globally unique."""
+        return self.own_bucket or f"{self.prefix}-artifacts-{self.account}"
 
     @property
     def journal(self) -> str:

@@ -14,6 +14,7 @@ from modelstack.program.aws import training_policies as may
 from modelstack.program.aws.registry import Registry
 from modelstack.program.aws.statements import Statement, document, trust
 from modelstack.program.config.settings import Settings
+from modelstack.program.stack import Opts
 
 RELEASES = "release"
 """The steps that sign and register; only their job's role may do so."""
@@ -30,15 +31,7 @@ class Executions(pulumi.ComponentResource):
     Executions are no resources: an update or the retrain function starts one for a new recipe.
     """
 
-    def __init__(
-        self,
-        name: str,
-        names: Names,
-        *,
-        registry: Registry,
-        settings: Settings,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, names: Names, *, registry: Registry, settings: Settings, opts: Opts = None) -> None:
         super().__init__("modelstack:index:Executions", name, None, opts)
         self._names, self._child = names, pulumi.ResourceOptions(parent=self)
         image, key, signing = image_of(names, settings), registry.key.arn, registry.signing_key.arn

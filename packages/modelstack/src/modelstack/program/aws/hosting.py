@@ -16,6 +16,7 @@ from modelstack.program.config.serving_settings import ServingSettings
 from modelstack.program.config.target import is_local
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import Declared, Pair, ServingPlan
+from modelstack.program.stack import Opts
 
 # A name is a digest of its content, so the content never changes. A live release keeps the settings of its release.
 UNCHANGING = ["*"]
@@ -54,7 +55,7 @@ class Serving(pulumi.ComponentResource):
         settings: ServingSettings,
         log_days: int,
         adopted: str | None = None,
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         """Declare the plan's resources; `adopted` names an existing endpoint to import into the state."""
         super().__init__("modelstack:index:Serving", name, None, opts)

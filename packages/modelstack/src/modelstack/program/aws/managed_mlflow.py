@@ -20,6 +20,7 @@ from modelstack.program.aws.statements import (
     of_account,
 )
 from modelstack.program.config.mlflow_settings import MlflowSettings
+from modelstack.program.stack import Opts
 from modelstack.records.tracking.variables import EXPERIMENT, SECRET, SERVER
 
 _ACTIONS = (
@@ -47,9 +48,7 @@ class ToldMlflow:
         return mirror(names, server, self.secret)
 
 
-def told_mlflow(
-    settings: MlflowSettings, names: Names, registry: Registry, opts: pulumi.ResourceOptions | None = None
-) -> ToldMlflow | None:
+def told_mlflow(settings: MlflowSettings, names: Names, registry: Registry, opts: Opts = None) -> ToldMlflow | None:
     """The configured MLflow, if any; a managed one is declared."""
     experiment = settings.experiment_of(names.endpoint)
     if settings.managed is not None:
@@ -66,9 +65,7 @@ class ManagedMlflow(pulumi.ComponentResource):
     Automatic model registration is off, because the stack registers its own models.
     """
 
-    def __init__(
-        self, name: str, names: Names, registry: Registry, kind: str, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, names: Names, registry: Registry, kind: str, opts: Opts = None) -> None:
         super().__init__("modelstack:index:ManagedMlflow", name, None, opts)
         role, allowed = self._role(names, registry)
         store = registry.bucket.bucket.apply(lambda bucket: f"s3://{bucket}/{MLFLOW}")

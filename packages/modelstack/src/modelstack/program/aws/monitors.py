@@ -19,6 +19,7 @@ from modelstack.program.aws.function import Function, dead_letters
 from modelstack.program.aws.site import Site
 from modelstack.program.config.settings import Settings
 from modelstack.program.plan.releases import ServingPlan
+from modelstack.program.stack import Opts
 from modelstack.services.declaration.alarm_thresholds import evidence
 from modelstack.services.declaration.alarms import advance_alarm, objective_alarms, probe_alarm, variant_alarms
 
@@ -51,7 +52,7 @@ class Monitoring(pulumi.ComponentResource):
         settings: Settings,
         objective: Objective,
         dashboard: bool = True,
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         super().__init__("modelstack:index:Monitoring", name, None, opts)
         monitoring, rollout, child = settings.monitoring, settings.rollout, pulumi.ResourceOptions(parent=self)

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from modelstack.platforms.aws.names import Names
 from modelstack.program.aws import policies
 from modelstack.program.aws.registry import Registry
+from modelstack.program.stack import Opts
 
 
 class Promotion(pulumi.ComponentResource):
@@ -18,13 +19,7 @@ class Promotion(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        names: Names,
-        *,
-        accounts: tuple[str, ...],
-        registry: Registry,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, names: Names, *, accounts: tuple[str, ...], registry: Registry, opts: Opts = None
     ) -> None:
         super().__init__("modelstack:index:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)

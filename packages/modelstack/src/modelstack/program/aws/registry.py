@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from modelstack.platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
 from modelstack.program.aws import policies
 from modelstack.program.config.retention_settings import RetentionSettings
+from modelstack.program.stack import Opts
 
 PIPELINE_DAYS = 45
 """Retention of pipeline outputs; longer than SageMaker may reuse one for a new execution."""
@@ -35,7 +36,7 @@ class Registry(pulumi.ComponentResource):
         bucket: aws.s3.Bucket | None = None,
         rules: Sequence[pulumi.Resource] = (),
         key: aws.kms.Key | None = None,
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         """Declare the registry; see `AwsStack.registry` for the caller's own bucket with its rules, and key."""
         super().__init__("modelstack:index:Registry", name, None, opts)

@@ -15,6 +15,7 @@ from modelstack.program.aws.function import Function
 from modelstack.program.aws.site import Site
 from modelstack.program.aws.statements import document, trust
 from modelstack.program.config.settings import Settings
+from modelstack.program.stack import Opts
 from modelstack.services.declaration.alarm_names import RETRAIN
 
 SECONDS = 60
@@ -30,9 +31,7 @@ class Retraining(pulumi.ComponentResource):
     Jobs and their packages are no resources. The record of retrainings is in the journal's table.
     """
 
-    def __init__(
-        self, name: str, site: Site, *, settings: Settings, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, site: Site, *, settings: Settings, opts: Opts = None) -> None:
         super().__init__("modelstack:index:Retraining", name, None, opts)
         self._names, own = site.names, settings.retraining
         image, remote = image_of(site.names, settings), settings.pipeline.remote

@@ -55,35 +55,44 @@ class AwsStack(Stack):
         bucket: aws.s3.Bucket | None = None,
         rules: Sequence[pulumi.Resource] = (),
         key: aws.kms.Key | None = None,
-        opts: Opts | None = None,
+        opts: Opts = None,
     ) -> Registry:
         """The bucket of packages, their group, the repository of images, and the keys.
 
         Args:
-            bucket: A bucket of the program's own, of the name `names.bucket`. Its rules (encryption by `key`,
-                versioning, access, expiry) are then up to the program.
+            bucket: A bucket of the program's own, of the name in `modelstack:registry.bucket`. Its rules (versioning,
+                access, expiry, encryption by `key`) are up to the program.
             rules: Resources of the program that must exist before anything is stored in `bucket`.
             key: A symmetric key of the program's own, which encrypts what is in the bucket.
             opts: Options of the component.
         """
         expect("registry(bucket=...)", bucket, aws.s3.Bucket, None)
         expect("registry(key=...)", key, aws.kms.Key, None)
+        if bucket is not None:
+            bucket.bucket.apply(self._check_bucket)
+        elif self.settings.registry.bucket is not None:
+            self._check_bucket(None)
         retain, retention = self.settings.registry.retains(self.name), self.settings.retention
         return Registry("registry", self.names, retain, retention, bucket=bucket, rules=rules, key=key, opts=opts)
 
+    def _check_bucket(self, name: str | None) -> None:
+        if name != self.settings.registry.bucket:
+            given, named = name or "no bucket", self.settings.registry.bucket or "null"
+            raise pulumi.RunError(f"registry(bucket=...): got {given}, and modelstack:registry.bucket is {named}")
+
     @once
-    def mlflow(self, *, opts: Opts | None = None) -> ToldMlflow | None:
+    def mlflow(self, *, opts: Opts = None) -> ToldMlflow | None:
         """The MLflow of `modelstack:mlflow`, which SageMaker may run for the stack; None without one."""
         return told_mlflow(self.settings.mlflow, self.names, self.registry(), opts)
 
     @once
-    def promotion(self, *, opts: Opts | None = None) -> Promotion | None:
+    def promotion(self, *, opts: Opts = None) -> Promotion | None:
         """The access of the accounts in `modelstack:promotion.to`; None without any."""
         to = tuple(self.settings.promotion.to)
         return Promotion("promotion", self.names, accounts=to, registry=self.registry(), opts=opts) if to else None
 
     @once
-    def controller(self, *, opts: Opts | None = None) -> Controller:
+    def controller(self, *, opts: Opts = None) -> Controller:
         """The functions that move traffic, the topic of alerts, and the journal."""
         return Controller(
             "rollback",
@@ -118,7 +127,7 @@ class AwsModel(Model):
         self._dashboard = False
 
     @once
-    def package(self, *, opts: Opts | None = None) -> Package:
+    def package(self, *, opts: Opts = None) -> Package:
         registry, settings = self._shared.registry(), self.settings
         executions = None
         if settings.pipeline.remote:
@@ -140,7 +149,7 @@ class AwsModel(Model):
         return package
 
     @once
-    def serving(self, *, opts: Opts | None = None) -> Serving:
+    def serving(self, *, opts: Opts = None) -> Serving:
         return Serving(
             "serving",
             self.names,
@@ -154,7 +163,7 @@ class AwsModel(Model):
         )
 
     @once
-    def monitoring(self, *, dashboard: bool = True, opts: Opts | None = None) -> Monitoring:
+    def monitoring(self, *, dashboard: bool = True, opts: Opts = None) -> Monitoring:
         self._dashboard = dashboard
         site, settings, objective = self._shared.controller().site, self.settings, self.objective
         return Monitoring(
@@ -168,7 +177,7 @@ class AwsModel(Model):
         )
 
     @once
-    def retraining(self, *, opts: Opts | None = None) -> Retraining | None:
+    def retraining(self, *, opts: Opts = None) -> Retraining | None:
         if not self.settings.retraining.enabled:
             return None
         return Retraining("retraining", self._shared.controller().site, settings=self.settings, opts=opts)

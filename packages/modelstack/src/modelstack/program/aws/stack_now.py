@@ -55,7 +55,8 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     """The live state, the account and region, and the release source; pulumi.RunError if any of it cannot be read."""
     # Its process starts now, in parallel with the AWS provider's.
     provider = pulumi.ProviderResource("pulumi-python", "releases", {})
-    names, state, live, record = await _live(settings.model.name, stack, pulumi.Config("aws").require("region"))
+    region = pulumi.Config("aws").require("region")
+    names, state, live, record = await _live(settings.model.name, stack, region, settings.registry.bucket or "")
     restored, other = state.restored, settings.promotion.source
     source = await champion_of(other, names.account) if other and restored is None else None
     image = restored.image_uri if restored else image_for(settings.serving.image, names, source)
@@ -81,7 +82,9 @@ async def read_stack(settings: Settings, stack: str) -> StackNow:
     )
 
 
-async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutState, Live | None, RetrainingRecord]:
+async def _live(
+    model: str, stack: str, region: str, bucket: str
+) -> tuple[Names, RolloutState, Live | None, RetrainingRecord]:
     gc.disable()  # half a million objects are created that all stay; scanning them doubles the time
     # The journal is read and the rest of the SDK loads while the provider starts, which the invoke waits for.
     endpoint = ReleaseNames(model, stack).prefix
@@ -97,7 +100,7 @@ async def _live(model: str, stack: str, region: str) -> tuple[Names, RolloutStat
     if isinstance(who, Exception):
         raise pulumi.RunError(f"AWS does not say whose the credentials are, so nothing was changed: {who}")
     check_account(who, found[0], lambda: own_account(region))
-    return Names(model, stack, who.account_id, region, who.arn.split(":")[1]), *found
+    return Names(model, stack, who.account_id, region, who.arn.split(":")[1], bucket), *found
 
 
 def _load() -> None:

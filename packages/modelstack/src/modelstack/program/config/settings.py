@@ -58,6 +58,13 @@ class RegistrySettings(Section):
     retain: bool | None = Field(
         default=None, description="Keep archives and packages on destroy. Null: false on local stacks, true elsewhere."
     )
+    bucket: (
+        Annotated[str, Allowed("the name of a bucket: 3 to 63 lower-case letters, digits, hyphens and dots")] | None
+    ) = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="The bucket that the program brings, by `registry(bucket=...)`; on AWS alone. Null: none.",
+    )
 
     def retains(self, stack: str) -> bool:
         """Whether packages and images outlive the stack."""

@@ -89,6 +89,9 @@ def _of_kubernetes(settings: Settings) -> list[Problem]:
     if settings.retraining.enabled:
         why = "on a cluster nothing is retrained yet; allowed is false"
         wrong.append(Problem("retraining.enabled", why, True))
+    if settings.registry.bucket is not None:
+        why = "only stacks on AWS have it; allowed is null, and kubernetes.bucket"
+        wrong.append(Problem("registry.bucket", why, settings.registry.bucket))
     if takers := [one for one in settings.promotion.to if ACCOUNT.fullmatch(one) or one in _EVERYBODY]:
         why = "a cluster knows no accounts; allowed are groups of its users, and not everybody"
         wrong.append(Problem("promotion.to", why, whole(takers)))

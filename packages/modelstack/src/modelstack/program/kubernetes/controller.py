@@ -24,6 +24,7 @@ from modelstack.program.kubernetes.pod import (
 )
 from modelstack.program.kubernetes.rights import granted, rule
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.stack import Opts
 from modelstack.records.tracking.variables import KEYS, SERVER
 
 _NAME = {"app.kubernetes.io/name": CONTROLLER}
@@ -41,12 +42,7 @@ class Controller(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        site: Site,
-        image: pulumi.Input[str],
-        mlflow: MlflowSettings,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, site: Site, image: pulumi.Input[str], mlflow: MlflowSettings, opts: Opts = None
     ) -> None:
         super().__init__("modelstack:kubernetes:Controller", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=opts.retain_on_delete if opts else None)

@@ -10,6 +10,7 @@ from modelstack.monitoring.objectives.slo import Objective
 from modelstack.platforms.kubernetes import grafana
 from modelstack.program.config.settings import Settings
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.stack import Opts
 
 
 class Dashboard(pulumi.ComponentResource):
@@ -19,14 +20,7 @@ class Dashboard(pulumi.ComponentResource):
         A ConfigMap with the label `grafana_dashboard`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        site: Site,
-        settings: Settings,
-        objective: Objective,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, site: Site, settings: Settings, objective: Objective, opts: Opts = None) -> None:
         super().__init__("modelstack:kubernetes:Dashboard", name, None, opts)
         prefix = site.names.prefix
         content = grafana.dashboard(prefix, site.names.namespace, settings.monitoring.panels(objective))

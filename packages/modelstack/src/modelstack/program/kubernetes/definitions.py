@@ -6,6 +6,7 @@ import pulumi
 
 from modelstack.platforms.kubernetes.crds import definitions
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.stack import Opts
 
 
 class Definitions(pulumi.ComponentResource):
@@ -16,7 +17,7 @@ class Definitions(pulumi.ComponentResource):
         a definition deletes all its objects in the cluster.
     """
 
-    def __init__(self, name: str, site: Site, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, site: Site, opts: Opts = None) -> None:
         super().__init__("modelstack:kubernetes:Definitions", name, None, opts)
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         for definition in definitions():

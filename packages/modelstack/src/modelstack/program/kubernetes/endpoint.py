@@ -14,6 +14,7 @@ from modelstack.platforms.kubernetes.sticky import policy
 from modelstack.program.config.kubernetes_settings import GatewaySettings
 from modelstack.program.kubernetes.rights import own_rights
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.stack import Opts
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _HTTP, _HTTPS = 80, 443
@@ -32,13 +33,7 @@ class Endpoint(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        site: Site,
-        spec: RolloutSpec,
-        *,
-        listeners: Sequence[str] = (),
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, site: Site, spec: RolloutSpec, *, listeners: Sequence[str] = (), opts: Opts = None
     ) -> None:
         super().__init__("modelstack:kubernetes:Endpoint", name, None, opts)
         child, names, gateway = pulumi.ResourceOptions(parent=self), site.names, site.settings.gateway

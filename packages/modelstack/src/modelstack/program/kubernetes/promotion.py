@@ -10,6 +10,7 @@ import pulumi
 from modelstack.platforms.kubernetes.names import GROUP
 from modelstack.program.kubernetes.rights import RBAC
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.stack import Opts
 
 
 class Promotion(pulumi.ComponentResource):
@@ -19,9 +20,7 @@ class Promotion(pulumi.ComponentResource):
         A Role that reads the journal and the versions of packages; a RoleBinding for the groups.
     """
 
-    def __init__(
-        self, name: str, site: Site, groups: Sequence[str], opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, site: Site, groups: Sequence[str], opts: Opts = None) -> None:
         super().__init__("modelstack:kubernetes:Promotion", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         for manifest in manifests(site.names.prefix, groups):

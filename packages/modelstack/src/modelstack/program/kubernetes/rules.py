@@ -18,6 +18,7 @@ from modelstack.program.config.kubernetes_settings import ReceiverSettings
 from modelstack.program.config.settings import Settings
 from modelstack.program.kubernetes.site import Site
 from modelstack.program.plan.releases import ServingPlan
+from modelstack.program.stack import Opts
 from modelstack.services.declaration.alarm_thresholds import evidence
 
 EVERY = 2
@@ -34,14 +35,7 @@ class Rules(pulumi.ComponentResource):
     """
 
     def __init__(
-        self,
-        name: str,
-        site: Site,
-        *,
-        plan: ServingPlan,
-        settings: Settings,
-        objective: Objective,
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, site: Site, *, plan: ServingPlan, settings: Settings, objective: Objective, opts: Opts = None
     ) -> None:
         super().__init__("modelstack:kubernetes:Rules", name, None, opts)
         content = rule_file(groups(site.names, plan, settings, objective))

@@ -48,25 +48,25 @@ class KubernetesStack(Stack):
         self.site = Site(now.names, settings.kubernetes, now.cluster, now.there.bucket)
 
     @once
-    def registry(self, *, opts: Opts | None = None) -> Definitions | None:
+    def registry(self, *, opts: Opts = None) -> Definitions | None:
         """The custom resources Rollout and ModelPackage; None if `modelstack:kubernetes.definitions` is false."""
         return Definitions("definitions", self.site, opts) if self.settings.kubernetes.definitions else None
 
     @once
-    def controller(self, *, opts: Opts | None = None) -> Controller | None:
+    def controller(self, *, opts: Opts = None) -> Controller | None:
         """The rollout controller; None if `modelstack:kubernetes.controller` is false."""
         if not self._now.controller_image:
             return None
         # The other stacks' Rollouts need the controller, also for rollbacks.
-        kept = Opts(retain_on_delete=True) if self._now.there.beside else None
-        own = Opts.merge(self.after_registry, Opts.merge(kept, opts))
+        kept = pulumi.ResourceOptions(retain_on_delete=True) if self._now.there.beside else None
+        own = pulumi.ResourceOptions.merge(self.after_registry, pulumi.ResourceOptions.merge(kept, opts))
         return Controller("controller", self.site, self._now.controller_image, self.settings.mlflow, own)
 
     @property
-    def after_registry(self) -> Opts:
+    def after_registry(self) -> pulumi.ResourceOptions:
         """The option to be declared after the registry."""
         registry = self.registry()
-        return Opts(depends_on=[registry] if registry else [])
+        return pulumi.ResourceOptions(depends_on=[registry] if registry else [])
 
     def outputs(self) -> Mapping[str, Any]:
         settings, names = self.site.settings, self.site.names
@@ -92,9 +92,9 @@ class KubernetesModel(Model):
         self.kubernetes, self._shared, self._now, self._site = self, stack, now, stack.site
 
     @once
-    def package(self, *, opts: Opts | None = None) -> Package:
+    def package(self, *, opts: Opts = None) -> Package:
         place, settings = self._site.place(self.update.wanted.model_name), self.settings.mlflow
-        own = Opts.merge(self._shared.after_registry, opts)
+        own = pulumi.ResourceOptions.merge(self._shared.after_registry, opts)
         provider = KubernetesPackageProvider()
         package = Package("package", provider, self.now, self.settings, self.update.wanted, place=place, opts=own)
         if settings.server:
@@ -104,13 +104,13 @@ class KubernetesModel(Model):
         return package
 
     @once
-    def endpoint(self, *, opts: Opts | None = None) -> Endpoint:
+    def endpoint(self, *, opts: Opts = None) -> Endpoint:
         """The route, its gateway, and the Rollout, whose status is the journal."""
-        own, listeners = Opts.merge(self._shared.after_registry, opts), self._now.there.listeners
+        own, listeners = pulumi.ResourceOptions.merge(self._shared.after_registry, opts), self._now.there.listeners
         return Endpoint("endpoint", self._site, self._spec(), listeners=listeners, opts=own)
 
     @once
-    def serving(self, *, opts: Opts | None = None) -> Serving:
+    def serving(self, *, opts: Opts = None) -> Serving:
         self.endpoint()
         if groups := self.settings.promotion.to:
             Promotion("promotion", self._site, groups, opts)
@@ -118,7 +118,7 @@ class KubernetesModel(Model):
         return Serving("serving", self._site, plan=self.plan, package=self.package(), settings=settings, opts=opts)
 
     @once
-    def monitoring(self, *, dashboard: bool = True, opts: Opts | None = None) -> Rules:
+    def monitoring(self, *, dashboard: bool = True, opts: Opts = None) -> Rules:
         settings, objective = self.settings, self.objective
         if dashboard:
             Dashboard("dashboard", self._site, settings, objective, opts)

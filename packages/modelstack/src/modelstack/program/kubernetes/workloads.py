@@ -39,6 +39,7 @@ from modelstack.program.kubernetes.rights import workload_rights
 from modelstack.program.kubernetes.site import Object, Site
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import Declared, ServingPlan
+from modelstack.program.stack import Opts
 from modelstack.rollout.core.release import Release
 from modelstack.serving.unpacking import MAX_BYTES
 
@@ -89,7 +90,7 @@ class Serving(pulumi.ComponentResource):
         plan: ServingPlan,
         package: Package,
         settings: ServingSettings,
-        opts: pulumi.ResourceOptions | None = None,
+        opts: Opts = None,
     ) -> None:
         super().__init__("modelstack:kubernetes:Serving", name, None, opts)
         self._site, self._package = site, package
