@@ -10,9 +10,9 @@ from pulumi.dynamic import Resource
 from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
+from modelstack.program.options import Opts
 from modelstack.program.package import Package
 from modelstack.program.providers.mlflow import MlflowProvider
-from modelstack.program.stack import Opts
 
 TYPE = "pulumi-python:dynamic/modelstack:Mlflow"
 

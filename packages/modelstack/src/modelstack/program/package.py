@@ -11,9 +11,9 @@ from pulumi.resource import create_urn
 
 from modelstack.program.config.settings import Settings
 from modelstack.program.live_state import LiveState
+from modelstack.program.options import Opts
 from modelstack.program.plan.releases import DesiredRelease
 from modelstack.program.providers.packaging import PackagingProvider
-from modelstack.program.stack import Opts
 
 TYPE = "pulumi-python:dynamic/modelstack:Package"
 _OUTPUTS = ("package_digest", "archive_uri", "manifest_sha256", "metrics", "refused")

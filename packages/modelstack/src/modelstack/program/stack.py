@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 from pulumi.runtime.config import CONFIG
 
+from modelstack.program.options import Opts, expect, once
 from modelstack.services.platform_registry import DEFAULT, UnknownPlatform, platform
 
 if TYPE_CHECKING:
@@ -33,37 +33,6 @@ if TYPE_CHECKING:
     from modelstack.program.providers.driving import DrivingProvider
     from modelstack.program.release_request import ReleaseRequest
     from modelstack.program.trial import Rollout
-
-Opts: TypeAlias = pulumi.ResourceOptions | None
-_Of = TypeVar("_Of")
-_Given = ParamSpec("_Given")
-_Made = TypeVar("_Made")
-
-
-def once(declare: Callable[Concatenate[_Of, _Given], _Made]) -> Callable[Concatenate[_Of, _Given], _Made]:
-    """A method that declares a component at its first call; later calls take no arguments, and return the same.
-
-    `pulumi.RunError` for arguments at a later call, and for options that are none.
-    """
-
-    @wraps(declare)
-    def method(of: _Of, *args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
-        made, name = vars(of).setdefault("_made", {}), declare.__name__
-        if name not in made:
-            expect(f"{name}(opts=...)", kwargs.get("opts"), pulumi.ResourceOptions, None)
-            made[name] = declare(of, *args, **kwargs)
-        elif args or kwargs:
-            raise pulumi.RunError(f"{name}() is declared already: pass {', '.join(kwargs)} to the first call of it")
-        return made[name]
-
-    return method
-
-
-def expect(what: str, value: object, *kinds: type | None) -> None:
-    """`pulumi.RunError` unless a value is of one of these types; None stands for itself."""
-    if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
-        names = " or ".join(kind.__name__ if kind else "None" for kind in kinds)
-        raise pulumi.RunError(f"{what}: got {type(value).__name__} {value!r}, expected {names}")
 
 
 class Stack(ABC):

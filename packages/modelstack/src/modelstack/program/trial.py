@@ -10,10 +10,10 @@ from pulumi.dynamic import Resource
 from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
+from modelstack.program.options import Opts
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import ServingPlan
 from modelstack.program.providers.driving import DrivingProvider
-from modelstack.program.stack import Opts
 from modelstack.rollout.core.lost import unknown_variants
 from modelstack.rollout.core.plan import Plan
 

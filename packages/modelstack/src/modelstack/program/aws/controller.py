@@ -18,7 +18,7 @@ from modelstack.program.aws.lambda_zip import Bundle
 from modelstack.program.aws.managed_mlflow import ToldMlflow
 from modelstack.program.aws.registry import Registry
 from modelstack.program.aws.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 # 20 s of following, 60 s of a replay, and the two requests under way at its end with all their attempts of 15 s.
 _ADVANCE_SECONDS = 240

@@ -14,7 +14,7 @@ from modelstack.program.aws import training_policies as may
 from modelstack.program.aws.registry import Registry
 from modelstack.program.aws.statements import Statement, document, trust
 from modelstack.program.config.settings import Settings
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 RELEASES = "release"
 """The steps that sign and register; only their job's role may do so."""

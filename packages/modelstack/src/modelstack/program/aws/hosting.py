@@ -14,9 +14,9 @@ from modelstack.program.aws.registry import Registry
 from modelstack.program.aws.statements import trust
 from modelstack.program.config.serving_settings import ServingSettings
 from modelstack.program.config.target import is_local
+from modelstack.program.options import Opts
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import Declared, Pair, ServingPlan
-from modelstack.program.stack import Opts
 
 # A name is a digest of its content, so the content never changes. A live release keeps the settings of its release.
 UNCHANGING = ["*"]

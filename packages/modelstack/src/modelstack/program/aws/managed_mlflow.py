@@ -20,7 +20,7 @@ from modelstack.program.aws.statements import (
     of_account,
 )
 from modelstack.program.config.mlflow_settings import MlflowSettings
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 from modelstack.records.tracking.variables import EXPERIMENT, SECRET, SERVER
 
 _ACTIONS = (

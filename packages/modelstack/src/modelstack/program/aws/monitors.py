@@ -18,8 +18,8 @@ from modelstack.program.aws.dashboard import body
 from modelstack.program.aws.function import Function, dead_letters
 from modelstack.program.aws.site import Site
 from modelstack.program.config.settings import Settings
+from modelstack.program.options import Opts
 from modelstack.program.plan.releases import ServingPlan
-from modelstack.program.stack import Opts
 from modelstack.services.declaration.alarm_thresholds import evidence
 from modelstack.services.declaration.alarms import advance_alarm, objective_alarms, probe_alarm, variant_alarms
 

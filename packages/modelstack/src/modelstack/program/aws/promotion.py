@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from modelstack.platforms.aws.names import Names
 from modelstack.program.aws import policies
 from modelstack.program.aws.registry import Registry
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 
 class Promotion(pulumi.ComponentResource):

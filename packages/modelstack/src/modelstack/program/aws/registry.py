@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from modelstack.platforms.aws.names import CAPTURE, CAPTURE_ASIDE, LABELS, LABELS_ASIDE, PIPELINE, VERSIONS, Names
 from modelstack.program.aws import policies
 from modelstack.program.config.retention_settings import RetentionSettings
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 PIPELINE_DAYS = 45
 """Retention of pipeline outputs; longer than SageMaker may reuse one for a new execution."""

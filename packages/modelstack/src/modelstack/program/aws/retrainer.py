@@ -15,7 +15,7 @@ from modelstack.program.aws.function import Function
 from modelstack.program.aws.site import Site
 from modelstack.program.aws.statements import document, trust
 from modelstack.program.config.settings import Settings
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 from modelstack.services.declaration.alarm_names import RETRAIN
 
 SECONDS = 60

@@ -24,11 +24,12 @@ from modelstack.program.aws.stack_now import StackNow, ask_for_image, read_stack
 from modelstack.program.aws.target import check_target
 from modelstack.program.config.settings import Settings
 from modelstack.program.mlflow import Mlflow
+from modelstack.program.options import Opts, expect, once
 from modelstack.program.package import Package
 from modelstack.program.providers.package import PackageProvider
 from modelstack.program.providers.trial import RolloutProvider
 from modelstack.program.release_request import ReleaseRequest, asked
-from modelstack.program.stack import Model, Opts, Stack, expect, once
+from modelstack.program.stack import Model, Stack
 
 
 class AwsStack(Stack):

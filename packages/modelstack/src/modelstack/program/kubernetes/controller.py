@@ -24,7 +24,7 @@ from modelstack.program.kubernetes.pod import (
 )
 from modelstack.program.kubernetes.rights import granted, rule
 from modelstack.program.kubernetes.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 from modelstack.records.tracking.variables import KEYS, SERVER
 
 _NAME = {"app.kubernetes.io/name": CONTROLLER}

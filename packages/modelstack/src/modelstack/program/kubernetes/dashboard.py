@@ -10,7 +10,7 @@ from modelstack.monitoring.objectives.slo import Objective
 from modelstack.platforms.kubernetes import grafana
 from modelstack.program.config.settings import Settings
 from modelstack.program.kubernetes.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 
 class Dashboard(pulumi.ComponentResource):

@@ -6,7 +6,7 @@ import pulumi
 
 from modelstack.platforms.kubernetes.crds import definitions
 from modelstack.program.kubernetes.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 
 class Definitions(pulumi.ComponentResource):

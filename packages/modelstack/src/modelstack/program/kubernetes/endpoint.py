@@ -14,7 +14,7 @@ from modelstack.platforms.kubernetes.sticky import policy
 from modelstack.program.config.kubernetes_settings import GatewaySettings
 from modelstack.program.kubernetes.rights import own_rights
 from modelstack.program.kubernetes.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 _GATEWAY = "gateway.networking.k8s.io/v1"
 _HTTP, _HTTPS = 80, 443

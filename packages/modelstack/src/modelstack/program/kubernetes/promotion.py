@@ -10,7 +10,7 @@ import pulumi
 from modelstack.platforms.kubernetes.names import GROUP
 from modelstack.program.kubernetes.rights import RBAC
 from modelstack.program.kubernetes.site import Site
-from modelstack.program.stack import Opts
+from modelstack.program.options import Opts
 
 
 class Promotion(pulumi.ComponentResource):

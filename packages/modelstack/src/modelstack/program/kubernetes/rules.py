@@ -17,8 +17,8 @@ from modelstack.platforms.kubernetes.rule import Watched, rule_file
 from modelstack.program.config.kubernetes_settings import ReceiverSettings
 from modelstack.program.config.settings import Settings
 from modelstack.program.kubernetes.site import Site
+from modelstack.program.options import Opts
 from modelstack.program.plan.releases import ServingPlan
-from modelstack.program.stack import Opts
 from modelstack.services.declaration.alarm_thresholds import evidence
 
 EVERY = 2

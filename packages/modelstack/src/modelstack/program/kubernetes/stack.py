@@ -20,11 +20,12 @@ from modelstack.program.kubernetes.rules import Rules
 from modelstack.program.kubernetes.site import Site
 from modelstack.program.kubernetes.workloads import Serving
 from modelstack.program.mlflow import Mlflow
+from modelstack.program.options import Opts, once
 from modelstack.program.package import Package
 from modelstack.program.providers.kubernetes_package import KubernetesPackageProvider
 from modelstack.program.providers.kubernetes_trial import KubernetesRolloutProvider
 from modelstack.program.release_request import ReleaseRequest, asked
-from modelstack.program.stack import Model, Opts, Stack, once
+from modelstack.program.stack import Model, Stack
 
 
 class KubernetesStack(Stack):

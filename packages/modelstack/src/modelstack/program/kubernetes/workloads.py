@@ -37,9 +37,9 @@ from modelstack.program.kubernetes.pod import (
 )
 from modelstack.program.kubernetes.rights import workload_rights
 from modelstack.program.kubernetes.site import Object, Site
+from modelstack.program.options import Opts
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import Declared, ServingPlan
-from modelstack.program.stack import Opts
 from modelstack.rollout.core.release import Release
 from modelstack.serving.unpacking import MAX_BYTES
 
