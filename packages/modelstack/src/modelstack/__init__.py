@@ -9,15 +9,26 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelstack.program.aws.stack import AwsModel, AwsStack
-    from modelstack.program.kubernetes.stack import KubernetesModel, KubernetesStack
-    from modelstack.program.stack import Model, Stack
+    from modelstack.program.aws.stack import AwsModel as AwsModel
+    from modelstack.program.aws.stack import AwsStack as AwsStack
+    from modelstack.program.kubernetes.stack import KubernetesModel as KubernetesModel
+    from modelstack.program.kubernetes.stack import KubernetesStack as KubernetesStack
+    from modelstack.program.plan.releases import Declared as Declared
+    from modelstack.program.stack import Model as Model
+    from modelstack.program.stack import Stack as Stack
 
-__all__ = ["AwsModel", "AwsStack", "KubernetesModel", "KubernetesStack", "Model", "Stack"]
+_PUBLIC = {
+    "AwsModel": "aws.stack",
+    "AwsStack": "aws.stack",
+    "Declared": "plan.releases",
+    "KubernetesModel": "kubernetes.stack",
+    "KubernetesStack": "kubernetes.stack",
+    "Model": "stack",
+    "Stack": "stack",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(__all__)}")
-    platform = name.removesuffix("Stack").removesuffix("Model").lower()
-    return resolve_name(f"modelstack.program.{platform}{platform and '.'}stack:{name}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(_PUBLIC)}")
+    return resolve_name(f"modelstack.program.{_PUBLIC[name]}:{name}")

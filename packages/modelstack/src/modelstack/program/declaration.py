@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from modelstack.program.config.checkout import check_model
 from modelstack.program.config.settings import Settings
-from modelstack.program.stack import Stack
+from modelstack.program.stack import Model, Stack
 from modelstack.services.platform_registry import platform
 
 
-async def read(config: Mapping[str, str], stack: str) -> Stack:
+async def read(config: Mapping[str, str], stack: str) -> Stack[Model]:
     """Check the model and the config, then read what is live."""
     check_model()
     settings = Settings.load(config, stack)

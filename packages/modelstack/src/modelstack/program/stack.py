@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import pulumi
 from pulumi.runtime.config import CONFIG
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from modelstack.program.trial import Rollout
 
 
-class Stack(ABC):
+_M_co = TypeVar("_M_co", bound="Model", covariant=True)
+
+
+class Stack(ABC, Generic[_M_co]):
     """A stack as its config and its live state request it: what its models share, and the models.
 
     Each method that declares something does so at its first call, and returns the same component later. `opts` are
@@ -44,7 +47,6 @@ class Stack(ABC):
     Attributes:
         name: The name of the Pulumi stack.
         settings: The stack's config, checked.
-        models: All models of the stack; none without an image that could serve one.
         aws: The stack with everything that only AWS has; None on other platforms.
         kubernetes: The stack with everything that only a cluster has; None on other platforms.
     """
@@ -56,10 +58,15 @@ class Stack(ABC):
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name, self.settings = name, settings
-        self.models: Sequence[Model] = ()
+        self._models: Sequence[_M_co] = ()
+
+    @property
+    def models(self) -> Sequence[_M_co]:
+        """All models of the stack; none without an image that could serve one."""
+        return self._models
 
     @staticmethod
-    async def read() -> Stack:
+    async def read() -> Stack[Model]:
         """Read the config and the live state, and plan the update. Nothing is declared.
 
         Raises:
@@ -84,7 +91,7 @@ class Stack(ABC):
     def outputs(self) -> Mapping[str, Any]:
         """The outputs that are known before the first release."""
 
-    async def build(self) -> Sequence[Model]:
+    async def build(self) -> Sequence[_M_co]:
         """Declare the registry and the packages. Returns the models that have a release which serves or may serve.
 
         A package that is to be released is waited for: it is trained, checked, sealed and registered.
@@ -124,7 +131,6 @@ class Model(ABC):
     Its methods declare like those of `Stack`.
 
     Attributes:
-        stack: What it shares with other models.
         now: What is live, read before anything was declared.
         update: The release that the config requests: its `plan`, and the approvals that it needs.
         aws: The model with everything that only AWS has; None on other platforms.
@@ -134,11 +140,16 @@ class Model(ABC):
     aws: AwsModel | None = None
     kubernetes: KubernetesModel | None = None
 
-    def __init__(self, stack: Stack, now: LiveState, update: ReleaseRequest) -> None:
-        self.stack, self.now, self.update = stack, now, update
+    def __init__(self, stack: Stack[Model], now: LiveState, update: ReleaseRequest) -> None:
+        self._stack, self.now, self.update = stack, now, update
         self.settings, self.plan = stack.settings, update.plan
         self.objective = self.settings.slo.objective(stack.name)
         self._rollout: Rollout | None = None
+
+    @property
+    def stack(self) -> Stack[Model]:
+        """What it shares with other models."""
+        return self._stack
 
     @property
     def name(self) -> str:

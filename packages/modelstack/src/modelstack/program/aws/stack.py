@@ -10,7 +10,6 @@ import pulumi
 import pulumi_aws as aws
 
 from modelstack.pipeline.project import SOURCES, project_root
-from modelstack.platforms.aws.names import Names
 from modelstack.program.aws.controller import Controller
 from modelstack.program.aws.executions import Executions
 from modelstack.program.aws.hosting import Serving
@@ -32,7 +31,7 @@ from modelstack.program.release_request import ReleaseRequest, asked
 from modelstack.program.stack import Model, Stack
 
 
-class AwsStack(Stack):
+class AwsStack(Stack["AwsModel"]):
     """A stack on AWS.
 
     Attributes:
@@ -45,9 +44,10 @@ class AwsStack(Stack):
         *("metrics", "signing_key", "signing_key_arn", "slo", "panels", "awaits", "promotion_role", "audit_key"),
     )
 
-    def __init__(self, name: str, settings: Settings, names: Names) -> None:
-        super().__init__(name, settings)
-        self.aws, self.names = self, names
+    def __init__(self, settings: Settings, now: StackNow, update: ReleaseRequest | None) -> None:
+        super().__init__(now.names.stack, settings)
+        self.aws, self.names = self, now.names
+        self._models = (AwsModel(self, now, update),) if update else ()
 
     @once
     def registry(
@@ -127,9 +127,13 @@ class AwsModel(Model):
         self.aws, self._shared, self._now, self.names = self, stack, now, now.names
         self._dashboard = False
 
+    @property
+    def stack(self) -> AwsStack:
+        return self._shared
+
     @once
     def package(self, *, opts: Opts = None) -> Package:
-        registry, settings = self._shared.registry(), self.settings
+        registry, settings = self.stack.registry(), self.settings
         executions = None
         if settings.pipeline.remote:
             executions = Executions("executions", self.names, registry=registry, settings=settings, opts=opts)
@@ -144,7 +148,7 @@ class AwsModel(Model):
             after=registry.bucket_rules,
             opts=opts,
         )
-        if told := self._shared.mlflow():
+        if told := self.stack.mlflow():
             where = {"platform": "aws", "region": self.names.region}
             Mlflow("mlflow", told.server, told.experiment, self.now, package, place=where, opts=opts)
         return package
@@ -156,7 +160,7 @@ class AwsModel(Model):
             self.names,
             plan=self.plan,
             package=self.package(),
-            registry=self._shared.registry(),
+            registry=self.stack.registry(),
             settings=self.settings.serving,
             log_days=self.settings.retention.log_days,
             adopted=self._now.adopted,
@@ -166,7 +170,7 @@ class AwsModel(Model):
     @once
     def monitoring(self, *, dashboard: bool = True, opts: Opts = None) -> Monitoring:
         self._dashboard = dashboard
-        site, settings, objective = self._shared.controller().site, self.settings, self.objective
+        site, settings, objective = self.stack.controller().site, self.settings, self.objective
         return Monitoring(
             "monitoring",
             site,
@@ -181,7 +185,7 @@ class AwsModel(Model):
     def retraining(self, *, opts: Opts = None) -> Retraining | None:
         if not self.settings.retraining.enabled:
             return None
-        return Retraining("retraining", self._shared.controller().site, settings=self.settings, opts=opts)
+        return Retraining("retraining", self.stack.controller().site, settings=self.settings, opts=opts)
 
     @property
     def driver(self) -> RolloutProvider:
@@ -193,7 +197,7 @@ class AwsModel(Model):
         return {"table": names.journal, "region": names.region, "topic": names.arn("sns", names.alerts)}
 
     def outputs(self, package: Package) -> Mapping[str, Any]:
-        names, controller, promotion = self.names, self._shared.controller(), self._shared.promotion()
+        names, controller, promotion = self.names, self.stack.controller(), self.stack.promotion()
         url = dashboard_url(names.region, names.dashboard, os.environ.get("AWS_ENDPOINT_URL"))
         return {
             "dashboard_url": url if self._dashboard else None,
@@ -209,15 +213,13 @@ async def read(settings: Settings, stack: str) -> AwsStack:
     """Read what is live, and plan; see `Stack.read`. A stack without an image for its model is a registry only."""
     check_target(stack, os.environ)
     now = await read_stack(settings, stack)
-    found = AwsStack(stack, settings, now.names)
     if not now.image:
         ask_for_image(now)
-        return found
+        return AwsStack(settings, now, None)
     update = await asked(now, settings)
     update.tell(now, settings)
     tell_quota(now, settings.serving)
-    found.models = (AwsModel(found, now, update),)
-    return found
+    return AwsStack(settings, now, update)
 
 
 def dashboard_url(region: str, name: str, endpoint: str | None) -> str:

@@ -28,7 +28,7 @@ from modelstack.program.release_request import ReleaseRequest, asked
 from modelstack.program.stack import Model, Stack
 
 
-class KubernetesStack(Stack):
+class KubernetesStack(Stack["KubernetesModel"]):
     """A stack in a namespace of a cluster.
 
     Attributes:
@@ -43,10 +43,11 @@ class KubernetesStack(Stack):
         "awaits",
     )
 
-    def __init__(self, name: str, settings: Settings, now: ClusterNow) -> None:
-        super().__init__(name, settings)
+    def __init__(self, settings: Settings, now: ClusterNow, update: ReleaseRequest) -> None:
+        super().__init__(now.names.stack, settings)
         self.kubernetes, self._now = self, now
         self.site = Site(now.names, settings.kubernetes, now.cluster, now.there.bucket)
+        self._models = (KubernetesModel(self, now, update),)
 
     @once
     def registry(self, *, opts: Opts = None) -> Definitions | None:
@@ -92,10 +93,14 @@ class KubernetesModel(Model):
         super().__init__(stack, now, update)
         self.kubernetes, self._shared, self._now, self._site = self, stack, now, stack.site
 
+    @property
+    def stack(self) -> KubernetesStack:
+        return self._shared
+
     @once
     def package(self, *, opts: Opts = None) -> Package:
         place, settings = self._site.place(self.update.wanted.model_name), self.settings.mlflow
-        own = pulumi.ResourceOptions.merge(self._shared.after_registry, opts)
+        own = pulumi.ResourceOptions.merge(self.stack.after_registry, opts)
         provider = KubernetesPackageProvider()
         package = Package("package", provider, self.now, self.settings, self.update.wanted, place=place, opts=own)
         if settings.server:
@@ -107,7 +112,7 @@ class KubernetesModel(Model):
     @once
     def endpoint(self, *, opts: Opts = None) -> Endpoint:
         """The route, its gateway, and the Rollout, whose status is the journal."""
-        own, listeners = pulumi.ResourceOptions.merge(self._shared.after_registry, opts), self._now.there.listeners
+        own, listeners = pulumi.ResourceOptions.merge(self.stack.after_registry, opts), self._now.there.listeners
         return Endpoint("endpoint", self._site, self._spec(), listeners=listeners, opts=own)
 
     @once
@@ -161,6 +166,4 @@ async def read(settings: Settings, stack: str) -> KubernetesStack:
     update = await asked(now, settings)
     update.tell(now, settings)
     kept_bucket.tell(settings.kubernetes, now.there.bucket)
-    found = KubernetesStack(stack, settings, now)
-    found.models = (KubernetesModel(found, now, update),)
-    return found
+    return KubernetesStack(settings, now, update)
