@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from modelstack.program.aws.stack import AwsStack as AwsStack
     from modelstack.program.kubernetes.stack import KubernetesModel as KubernetesModel
     from modelstack.program.kubernetes.stack import KubernetesStack as KubernetesStack
-    from modelstack.program.plan.releases import Declared as Declared
     from modelstack.program.stack import Model as Model
     from modelstack.program.stack import Stack as Stack
 
 _PUBLIC = {
     "AwsModel": "aws.stack",
     "AwsStack": "aws.stack",
-    "Declared": "plan.releases",
     "KubernetesModel": "kubernetes.stack",
     "KubernetesStack": "kubernetes.stack",
     "Model": "stack",

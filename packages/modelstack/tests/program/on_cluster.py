@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from infra import __main__ as program
 from modelstack.platforms.kubernetes import buckets
 from modelstack.platforms.kubernetes.names import CONTENT, Names
 from modelstack.platforms.kubernetes.serving_config import ServingConfig
@@ -103,6 +104,7 @@ def run_on_cluster(
     beside: tuple[str, ...] = (),
     bucket: BucketSettings | None = None,
     bucket_is_not_there: str = "",
+    main: Callable[[], Awaitable[None]] = program.main,
     **sections: Any,
 ) -> World:
     """Run the program of stack `local-kubernetes` to its end.
@@ -118,6 +120,7 @@ def run_on_cluster(
         beside: The Rollouts of other stacks in the namespace.
         bucket: The bucket of live packages, where the config names none.
         bucket_is_not_there: The error of any bucket, after its name; empty for none.
+        main: The program.
         sections: Changes of the config, by section.
     """
     world = World(answers or OnCluster())
@@ -139,5 +142,5 @@ def run_on_cluster(
         mock.patch.object(cluster_now.ClusterNow, "agreed", lambda now, settings, wanted: agreed),
         mock.patch.object(declaration, "check_model", lambda: None),
     ):
-        run_to_its_end(world, STACK, sections)
+        run_to_its_end(world, STACK, sections, main=main)
     return world

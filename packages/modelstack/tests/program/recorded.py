@@ -9,7 +9,7 @@ import logging
 import os
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -74,6 +74,7 @@ class Declared:
     imports: str
     retained: bool
     protected: bool
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ class Recorder(mocks.MockMonitor):
                 request.importId,
                 request.retainOnDelete,
                 request.protect,
+                request.parent,
             )
         )
         state = struct_pb2.Struct()
@@ -321,6 +323,7 @@ def record_run(
     own: str = ACCOUNT,
     stands: str | None = None,
     agreed: int = 5,
+    main: Callable[[], Awaitable[None]] = program.main,
     **sections: dict[str, Any],
 ) -> World:
     """Run the program of a stack to its end.
@@ -336,6 +339,7 @@ def record_run(
         own: The account of the program's own calls.
         stands: An endpoint that exists before the first release.
         agreed: The number of approvals of the desired release.
+        main: The program.
         sections: Changes of the config, by section.
     """
 
@@ -368,12 +372,16 @@ def record_run(
         mock.patch.object(declaration, "check_model", lambda: _check_model(checkout.project_root())),
         mock.patch.object(on_aws, "seal", _sealed),
     ):
-        run_to_its_end(world, name, sections, asked)
+        run_to_its_end(world, name, sections, asked, main)
     return world
 
 
 def run_to_its_end(
-    world: World, name: str, sections: dict[str, Any], asked: Callable[[World], None] = lambda world: None
+    world: World,
+    name: str,
+    sections: dict[str, Any],
+    asked: Callable[[World], None] = lambda world: None,
+    main: Callable[[], Awaitable[None]] = program.main,
 ) -> None:
     """Run the program of a stack in a world, without an engine."""
     logger = logging.Logger("engine", logging.INFO)
@@ -400,7 +408,7 @@ def run_to_its_end(
     ):
         warnings.filterwarnings("ignore", ".*has been deprecated in favor of.*")  # the SDK's own modules, as they load
         try:
-            loop.run_until_complete(stack.run_in_stack(program.main))
+            loop.run_until_complete(stack.run_in_stack(main))
         except pulumi.RunError as error:
             world.stopped = error
         finally:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
-from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
-from modelstack.program.options import Opts
+from modelstack.program.options import Opts, urn_of
 from modelstack.program.package import Package
 from modelstack.program.providers.mlflow import MlflowProvider
 
@@ -50,7 +49,7 @@ class Mlflow(Resource, module="modelstack", name="Mlflow"):
             "version": package.registered_as,
             "release": package.wanted.id,
             **place,
-            "urn": create_urn(name, TYPE, opts.parent if opts else None),
+            "urn": urn_of(name, TYPE, opts),
             **dict.fromkeys(("untold", "missed")),
         }
         own = pulumi.ResourceOptions(provider=now.provider)

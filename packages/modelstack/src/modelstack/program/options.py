@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import pulumi
+from pulumi.resource import create_urn
 
 Opts: TypeAlias = pulumi.ResourceOptions | None
 _Of = TypeVar("_Of")
@@ -38,3 +39,11 @@ def expect(what: str, value: object, *kinds: type | None) -> None:
     if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
         names = " or ".join(kind.__name__ if kind else "None" for kind in kinds)
         raise pulumi.RunError(f"{what}: got {type(value).__name__} {value!r}, expected {names}")
+
+
+def urn_of(name: str, type_: str, opts: Opts) -> Awaitable[str | None]:
+    """The URN of a resource with these options, as an input of the resource itself.
+
+    It depends on no resource: to depend on a parent is to depend on all of its children.
+    """
+    return create_urn(name, type_, opts.parent if opts else None).future()

@@ -7,11 +7,10 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
-from pulumi.resource import create_urn
 
 from modelstack.program.config.settings import Settings
 from modelstack.program.live_state import LiveState
-from modelstack.program.options import Opts
+from modelstack.program.options import Opts, urn_of
 from modelstack.program.plan.releases import DesiredRelease
 from modelstack.program.providers.packaging import PackagingProvider
 
@@ -70,7 +69,7 @@ class Package(Resource, module="modelstack", name="Package"):
             "source": now.source,
             "candidate": now.registered,
             "pipeline": pipeline,
-            "urn": create_urn(name, TYPE, opts.parent if opts else None),
+            "urn": urn_of(name, TYPE, opts),
             **dict.fromkeys((*_OUTPUTS, *provider.KEYS, provider.VERSION)),
         }
         own = pulumi.ResourceOptions(provider=now.provider, depends_on=after)

@@ -7,10 +7,9 @@ from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
-from pulumi.resource import create_urn
 
 from modelstack.program.live_state import LiveState
-from modelstack.program.options import Opts
+from modelstack.program.options import Opts, urn_of
 from modelstack.program.package import Package
 from modelstack.program.plan.releases import ServingPlan
 from modelstack.program.providers.driving import DrivingProvider
@@ -68,7 +67,7 @@ class Rollout(Resource, module="modelstack", name="Rollout"):
                 "revision": now.state.revision,
                 **({"gone": True} if now.gone or unknown_variants(now.state, now.live) else {}),
             },
-            "urn": create_urn(name, TYPE, opts.parent if opts else None),
+            "urn": urn_of(name, TYPE, opts),
             **dict.fromkeys(("champion", "challenger", "release", "metrics", "outcome", "why")),
         }
         own = pulumi.ResourceOptions(provider=now.provider, depends_on=after)

@@ -40,7 +40,7 @@ class Registry(pulumi.ComponentResource):
     ) -> None:
         """Declare the registry; see `AwsStack.registry` for the caller's own bucket with its rules, and key."""
         super().__init__("modelstack:index:Registry", name, None, opts)
-        self.retained = pulumi.ResourceOptions(protect=retain, retain_on_delete=retain)
+        self.retained = pulumi.ResourceOptions(protect=retain or None, retain_on_delete=retain or None)
         child = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), self.retained)
         self.key = key or aws.kms.Key(
             "artifacts",
