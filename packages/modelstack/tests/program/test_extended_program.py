@@ -72,15 +72,15 @@ def test_a_team_adds_resources_that_use_the_librarys_outputs(infra: Path) -> Non
     added = {(kind.rpartition(":")[2], name) for _, kind, name in urns(world) - urns(before)}
     variants = {world.rollout["desired_release"]["variant"], OLD.variant}
     assert added == {
-        *(("Queue", "inbox"), ("TopicSubscription", "inbox"), ("Role", "clients"), ("RolePolicy", "clients")),
+        *(("TopicSubscription", "mail"), ("Role", "clients"), ("RolePolicy", "clients")),
         *(("MetricAlarm", f"refusals-{variant}") for variant in variants),
     }
     topic = f"arn:aws:sns/topic:us-east-1:{ACCOUNT}:alerts"
-    assert world.one(":TopicSubscription", "inbox").inputs["topic"] == topic
+    assert world.one(":TopicSubscription", "mail").inputs["topic"] == topic
     assert world.alarm(f"refusals-{OLD.variant}")["alarmActions"] == [topic]
     (calls,) = world.allows("clients")
     assert calls["Resource"] == f"arn:aws:sagemaker/endpoint:us-east-1:{ACCOUNT}:endpoint"
-    assert {*before.exported} | {"clients_role", "inbox"} == {*world.exported}
+    assert {*before.exported} | {"clients_role"} == {*world.exported}
 
 
 def test_a_trial_begins_after_the_alarms_that_the_team_adds(infra: Path) -> None:
@@ -127,8 +127,8 @@ def test_bucket_dashboard_and_hosting_may_be_a_teams_own(infra: Path) -> None:
     world = run(main_of(infra / "replaced.py"), state=idle(OLD), registry=BUCKET)
     (bucket,) = world.all("s3/bucket:Bucket")
     assert (bucket.name, bucket.inputs["bucket"]) == ("team", BUCKET["bucket"])
-    assert [item.name for item in world.all("s3/bucketVersioning:BucketVersioning")] == ["team"], "its rules"
-    assert "BucketVersioning::team" in " ".join(world.one("modelstack:Package").depends)
+    assert world.one(":BucketVersioning").inputs["bucket"] == BUCKET["bucket"], "the rules are the stack's"
+    assert "BucketVersioning::artifacts" in " ".join(world.one("modelstack:Package").depends)
     assert world.package["bucket"] == world.exported["artifact_bucket"] == BUCKET["bucket"]
     assert {item.name for item in world.all("kms/key:Key")} == {"team", "signing", "audit"}
     granted = str([world.allows(role) for role in ("controller", "drift", "labels")])
@@ -141,6 +141,18 @@ def test_bucket_dashboard_and_hosting_may_be_a_teams_own(infra: Path) -> None:
     pair = world.rollout["trial_config"]
     weights = [item["initialVariantWeight"] for item in world.config(pair)["productionVariants"]]
     assert weights == [1, 0]
+
+
+def test_rules_of_a_bucket_may_be_a_teams_own() -> None:
+    def declare(stack: ms.Stack[ms.Model]) -> None:
+        assert stack.aws
+        bucket = aws.s3.Bucket("team", bucket=BUCKET["bucket"])
+        rule = aws.s3.BucketPolicy("team", bucket=bucket.bucket, policy="{}")
+        stack.aws.registry(bucket=bucket, rules=[rule])
+
+    world = run(composed(declare), registry=BUCKET)
+    assert [item.name for item in world.resources if item.type.startswith("aws:s3/bucket")] == ["team", "team", "files"]
+    assert "BucketPolicy::team" in " ".join(world.one("modelstack:Package").depends)
 
 
 def test_a_trial_never_begins_without_the_librarys_alarms() -> None:

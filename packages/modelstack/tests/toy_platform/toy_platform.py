@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pulumi
-
 from modelstack.cli.platform import port as operator
 from modelstack.cli.platform.facts import AlarmInFull, EndpointState
 from modelstack.cli.platform.package_store import PackageStore
@@ -23,6 +21,8 @@ from modelstack.pipeline.pack import Registered
 from modelstack.platforms.clock import SystemClock
 from modelstack.program.config.problems import Problem
 from modelstack.program.config.settings import Settings
+from modelstack.program.options import Opts
+from modelstack.program.stack import Model, Stack
 from modelstack.records.provenance.evidence import Attestation
 from modelstack.rollout.controller.controller import Controller
 from modelstack.rollout.controller.ports import Signals
@@ -43,7 +43,7 @@ from modelstack.services.versions import PENDING, Version, Versions
 
 PLATFORM = Platform(
     name="toy",
-    declare="toy_platform:declare",
+    stack="toy_platform:read",
     problems="toy_platform:problems",
     champion="toy_platform:champion",
     origin="toy_platform:origin",
@@ -265,10 +265,25 @@ def journal_of(file: File, by: str = "") -> CopiedJournal:
     return CopiedJournal(DocumentJournal(stored, "toy"), DocumentJournal(copy, "toy"), by)
 
 
-async def declare(settings: Settings, stack: str) -> None:
-    """Declare a stack: a file."""
-    pulumi.export("platform", settings.platform)
-    pulumi.export("file", str(Path.cwd() / f"{settings.model.name}-{stack}.sqlite"))
+class ToyStack(Stack[Model]):
+    """A stack: a file."""
+
+    OUTPUTS = ("platform", "file")
+
+    def registry(self, *, opts: Opts = None) -> None:
+        return None
+
+    def controller(self, *, opts: Opts = None) -> None:
+        return None
+
+    def outputs(self) -> dict[str, str]:
+        file = Path.cwd() / f"{self.settings.model.name}-{self.name}.sqlite"
+        return {"platform": self.settings.platform, "file": str(file)}
+
+
+async def read(settings: Settings, name: str) -> ToyStack:
+    """See `Platform`."""
+    return ToyStack(name, settings)
 
 
 def problems(settings: Settings, _stack: str) -> list[Problem]:

@@ -34,7 +34,7 @@ class Registry(pulumi.ComponentResource):
         retention: RetentionSettings,
         *,
         bucket: aws.s3.Bucket | None = None,
-        rules: Sequence[pulumi.Resource] = (),
+        rules: Sequence[pulumi.Resource] | None = None,
         key: aws.kms.Key | None = None,
         opts: Opts = None,
     ) -> None:
@@ -58,10 +58,8 @@ class Registry(pulumi.ComponentResource):
             deletion_window_in_days=30 if retain else 7,
             opts=child,
         )
-        if bucket:
-            self.bucket, self.bucket_rules = bucket, [bucket, *rules]
-        else:
-            self.bucket, self.bucket_rules = self._bucket(names, retain, retention, child)
+        self.bucket = bucket or aws.s3.Bucket("artifacts", bucket=names.bucket, force_destroy=not retain, opts=child)
+        self.bucket_rules = list(rules) if rules is not None else self._rules(names, retention, child)
         self.repository = aws.ecr.Repository(
             "serving",
             name=names.repository,
@@ -93,11 +91,11 @@ class Registry(pulumi.ComponentResource):
             "signing_key": self.signing_key.arn,
         }
 
-    def _bucket(
-        self, names: Names, retain: bool, retention: RetentionSettings, child: pulumi.ResourceOptions
-    ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
-        """The bucket, and the rules that must exist before objects do. S3 disables ACLs by default."""
-        bucket = aws.s3.Bucket("artifacts", bucket=names.bucket, force_destroy=not retain, opts=child)
+    def _rules(
+        self, names: Names, retention: RetentionSettings, child: pulumi.ResourceOptions
+    ) -> list[pulumi.Resource]:
+        """The rules that must exist before objects do. S3 disables ACLs by default."""
+        bucket = self.bucket
         closed = aws.s3.BucketPublicAccessBlock(
             "artifacts",
             bucket=bucket.bucket,
@@ -107,7 +105,7 @@ class Registry(pulumi.ComponentResource):
             restrict_public_buckets=True,
             opts=child,
         )
-        rules: list[pulumi.Resource] = [
+        return [
             closed,
             aws.s3.BucketVersioning(
                 "artifacts",
@@ -141,7 +139,6 @@ class Registry(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[closed])),
             ),
         ]
-        return bucket, rules
 
 
 def _lifecycle(retention: RetentionSettings) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:

@@ -54,16 +54,16 @@ class AwsStack(Stack["AwsModel"]):
         self,
         *,
         bucket: aws.s3.Bucket | None = None,
-        rules: Sequence[pulumi.Resource] = (),
+        rules: Sequence[pulumi.Resource] | None = None,
         key: aws.kms.Key | None = None,
         opts: Opts = None,
     ) -> Registry:
         """The bucket of packages, their group, the repository of images, and the keys.
 
         Args:
-            bucket: A bucket of the program's own, of the name in `modelstack:registry.bucket`. Its rules (versioning,
-                access, expiry, encryption by `key`) are up to the program.
-            rules: Resources of the program that must exist before anything is stored in `bucket`.
+            bucket: A bucket of the program's own, of the name in `modelstack:registry.bucket`.
+            rules: The program's own rules of the bucket (versioning, access, expiry, encryption by `key`), which must
+                exist before anything is stored in it. Without them the stack declares its own.
             key: A symmetric key of the program's own, which encrypts what is in the bucket.
             opts: Options of the component.
         """
