@@ -42,7 +42,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module of the toy platform, whose package is installed for this test."""
     monkeypatch.syspath_prepend(str(TOY))
     platform_registry.platform.cache_clear()
-    yield importlib.import_module(platform_registry.platform("toy").declare.partition(":")[0])
+    yield importlib.import_module(platform_registry.platform("toy").stack.partition(":")[0])
     platform_registry.platform.cache_clear()
 
 

@@ -61,12 +61,13 @@ class RulesSettings(Section):
     )
 
 
+BucketName = Annotated[str, Allowed(BUCKET.words), Field(pattern=f"^({BUCKET.pattern})$")]
+
+
 class BucketSettings(Section):
     """A bucket of S3, or of what speaks like it, for sealed packages."""
 
-    name: Annotated[str, Allowed(BUCKET.words), Field(pattern=f"^({BUCKET.pattern})$")] = Field(
-        description="The bucket. It must exist."
-    )
+    name: BucketName = Field(description="The bucket. It must exist.")
     endpoint: Url | None = Field(
         default=None, description="Where S3 answers, for pods and for `pulumi up` alike. Null: AWS."
     )

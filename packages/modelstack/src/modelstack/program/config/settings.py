@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from modelstack.program.config import checkout
 from modelstack.program.config.judge_settings import CAPTURED, MetricSettings, unanswered, without_capture
-from modelstack.program.config.kubernetes_settings import KubernetesSettings
+from modelstack.program.config.kubernetes_settings import BucketName, KubernetesSettings
 from modelstack.program.config.mlflow_settings import MlflowSettings
 from modelstack.program.config.model_settings import ModelSettings
 from modelstack.program.config.monitoring_settings import MonitoringSettings
@@ -58,11 +58,8 @@ class RegistrySettings(Section):
     retain: bool | None = Field(
         default=None, description="Keep archives and packages on destroy. Null: false on local stacks, true elsewhere."
     )
-    bucket: (
-        Annotated[str, Allowed("the name of a bucket: 3 to 63 lower-case letters, digits, hyphens and dots")] | None
-    ) = Field(
+    bucket: BucketName | None = Field(
         default=None,
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="The bucket that the program brings, by `registry(bucket=...)`; on AWS alone. Null: none.",
     )
 
