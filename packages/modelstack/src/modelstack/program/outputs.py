@@ -30,7 +30,7 @@ def of_champion(package: Package, rollout: Rollout) -> dict[str, Any]:
 
 def of_objective(objective: Objective, settings: Settings) -> dict[str, Any]:
     """The service-level objective, and the settings of the console's panels."""
-    return {"slo": objective.as_dict(), OUTPUT: settings.monitoring.panels(objective).to_output()}
+    return {"slo": objective.as_dict(), OUTPUT: settings.panels(objective).to_output()}
 
 
 def export(outputs: Mapping[str, Any], names: Sequence[str]) -> None:

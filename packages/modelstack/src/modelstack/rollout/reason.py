@@ -168,6 +168,10 @@ def _no_data(given: Reason) -> list[str]:
 def _out_of_range(given: Reason) -> list[str]:
     numbers, facts = given.numbers, given.facts
     first: Mapping[str, Any] = facts["first"]
+    if first.get("sum") == "nan":
+        failed = f"its function failed for {first['count']} of the {first['version']}'s answers"
+        many = f"windows like this: {numbers['windows_out_of_range']:.0f}"
+        return [f"not known: {given.name}: {failed} in one window ({many}); `modelstack status --all` shows the error"]
     which = "sum" if "sum" in first else "mean"
     values = f"the {first['version']}'s {which} of {first['count']} values is {first[which]}"
     if "squares" in first:

@@ -15,11 +15,12 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelstack.monitoring.custom import CustomMetrics
 from modelstack.monitoring.drift.shift import unjudged
-from modelstack.monitoring.labels.claimed import answered_of, content, measured, rows_of
+from modelstack.monitoring.labels.claimed import answered_of, content, custom_of, measured, rows_of
 from modelstack.monitoring.labels.pairs import Batch
 from modelstack.monitoring.labels.standing import Promised, Standing, shown
 from modelstack.monitoring.log import log
@@ -44,6 +45,7 @@ class Batches:
     documents: Documents
     metrics: Metrics
     now: Callable[[], float] = time.time
+    custom: CustomMetrics = field(default_factory=CustomMetrics)
 
     def document(self, body: Mapping[str, Any]) -> Document:
         """A new batch, to be written in one transaction with its claims."""
@@ -78,7 +80,7 @@ class Batches:
 
     def _sent(self, batch: Document, *more: Document) -> bool:
         """Release a batch for `sum_up`, or delete one without rows; False if another call was first."""
-        if batch.body["rows"] or batch.body["answered"]:
+        if batch.body["rows"] or batch.body["answered"] or batch.body.get("custom"):
             return not self.documents.transact([replace(batch, queue=_SENT, since=self.now()), *more])
         return not self.documents.transact(more, [batch])
 
@@ -105,10 +107,10 @@ class Batches:
         for variant, group in groups.items():
             known = promised(variant)
             state = self._take(variant, group, known, last=True) if group else None
-            if state is not None and known is not None:
+            if state is not None:
+                gauges = [*(state.gauges(known) if known else ()), *state.custom.gauges(self.custom)]
                 levels = [
-                    Datum(one.name, variant, one.value, "None", self.now(), segment=one.segment)
-                    for one in state.gauges(known)
+                    Datum(one.name, variant, one.value, "None", self.now(), segment=one.segment) for one in gauges
                 ]
                 self.metrics.put(levels)
 
@@ -123,11 +125,14 @@ class Batches:
             [answered_of(batch.body) for batch in batches],
             promised,
         )
+        state.custom.take((tally for batch in batches for tally in custom_of(batch.body).items()), self.custom)
         if last:
             state.judge(promised)
         before = stored.body.get("shown", {}).get("labelled_at")
         labelled = max((batch.since for batch in batches if batch.body["rows"]), default=before)
-        body = {"state": state.as_dict(), "shown": shown(state, promised, self.now()) | {"labelled_at": labelled}}
+        figures = shown(state, promised, self.now()) | {"labelled_at": labelled}
+        figures |= state.custom.shown(self.custom)
+        body = {"state": state.as_dict(), "shown": figures}
         try:
             return None if self.documents.transact([replace(stored, body=body)], batches) else state
         except Busy:

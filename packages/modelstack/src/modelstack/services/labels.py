@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from modelstack.monitoring.custom import CustomMetrics
 from modelstack.monitoring.exchanges import read
 from modelstack.monitoring.labels.answered import Reader
 from modelstack.monitoring.labels.joining import LabelJoin
 from modelstack.monitoring.labels.pairs import Aside, CurrentTrial
 from modelstack.monitoring.measurements import Metrics
 from modelstack.services.batches import Batches
+from modelstack.services.custom_metrics import deployed
 from modelstack.services.ledger import DocumentLedger
 from modelstack.services.ports import Documents
 from modelstack.services.promises import Promises
@@ -34,14 +36,18 @@ class Labels:
     rejected: Aside
     promises: Promises
     now: Callable[[], float] = time.time
+    custom: Callable[[str], CustomMetrics] = deployed
     _batches: Batches = field(init=False, repr=False)
     _join: LabelJoin = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        batches = Batches(self.documents, self.metrics, self.now)
+        custom = self.custom(self.promises.settings.custom)
+        batches = Batches(self.documents, self.metrics, self.now, custom)
         ledger = DocumentLedger(self.documents, batches, self.now)
         object.__setattr__(self, "_batches", batches)
-        object.__setattr__(self, "_join", LabelJoin(ledger, self.rejected, CurrentTrial.of(self.promises.state)))
+        object.__setattr__(
+            self, "_join", LabelJoin(ledger, self.rejected, CurrentTrial.of(self.promises.state), custom=custom)
+        )
 
     def take_labels(self, name: str, digest: str, lines: Iterable[bytes]) -> int:
         """Take in a file of labels, see `LabelJoin.labels`; returns the number of pairs that it completed."""
@@ -50,7 +56,8 @@ class Labels:
     def take_answers(self, variant: str, name: str, written: float, lines: Iterable[bytes]) -> int:
         """Take in a file of a variant's captures, written at epoch seconds; returns the pairs that it completed."""
         form, segments = self.promises.form(variant), self.promises.settings.segments
-        reader = Reader(variant, form, written=written, now=self.now(), segments=segments)
+        with_rows = self._join.custom.labelled
+        reader = Reader(variant, form, written=written, now=self.now(), segments=segments, with_rows=with_rows)
         return self._join.answers(name, reader, read(lines))
 
     def finish(self) -> None:

@@ -121,7 +121,7 @@ class DocumentLedger:
         unusable = [one for one in map(entry, batch.unusable) if variant in one.due]
         waiting = [one for one in batch.unknown if self._stored[_key(one)].queue == _WAITING]
         return (
-            {name: claimed(replace(one, joined=one.joined | {variant})) for name, one in rows.items()},
+            {name: claimed(_joined(one, variant)) for name, one in rows.items()},
             [
                 claimed(replace(one, unusable=one.unusable | {variant}))
                 for one in unusable
@@ -140,6 +140,12 @@ class DocumentLedger:
     def finish(self) -> None:
         """Publish the unfinished batches of calls that were killed."""
         self.batches.finish()
+
+
+def _joined(entry: LedgerEntry, variant: str) -> LedgerEntry:
+    """An entry with a joined answer, whose request nobody needs any more."""
+    answers = {**entry.answers, variant: replace(entry.answers[variant], rows=None)}
+    return replace(entry, joined=entry.joined | {variant}, answers=answers)
 
 
 def was_taken(documents: Documents, once: str) -> bool:

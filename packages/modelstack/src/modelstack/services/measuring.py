@@ -31,6 +31,7 @@ class Measuring:
         segments: Fields of an instance by which errors are grouped.
         requests_days: How many days captured requests, files of labels, and rejected lines of both are stored.
         probe_minutes: The time between two probes; 0: never.
+        custom: The digest of the project's own metrics; empty without one.
     """
 
     drift_minutes: int = 60
@@ -42,6 +43,7 @@ class Measuring:
     segments: tuple[str, ...] = ()
     requests_days: int = 30
     probe_minutes: int = 0
+    custom: str = ""
 
     def __post_init__(self) -> None:
         for name, (low, high) in BOUNDS.items():
@@ -64,7 +66,8 @@ class Measuring:
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         found = {key: getattr(self, name) for name, key in KEYS.items()}
-        return found | {"segments": list(self.segments)}
+        del found["custom"]
+        return found | {"segments": list(self.segments)} | ({"custom": self.custom} if self.custom else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Measuring:
@@ -74,6 +77,9 @@ class Measuring:
             if name == "segments":
                 if not isinstance(item, list) or not all(isinstance(one, str) and one for one in item):
                     raise _wrong(name, item, "a list of texts")
+            elif name == "custom":
+                if not isinstance(item, str):
+                    raise _wrong(name, item, "a text")
             elif isinstance(item, bool) or not isinstance(item, (int, float)):
                 raise _wrong(name, item, "a number")
             elif name in WHOLE and math.floor(item) != item:

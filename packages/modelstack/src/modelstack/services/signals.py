@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelstack.rollout.controller.ports import Quantile, SignalQuery
-from modelstack.rollout.core.catalogue import OWN
+from modelstack.rollout.core.catalogue import OWN, failures
 from modelstack.rollout.core.decision import REQUESTS, TrialObservations
 from modelstack.rollout.core.errors import RolloutError, Unanswered
 from modelstack.rollout.core.state import Pivot
-from modelstack.rollout.judge.metrics import Tally, Window
+from modelstack.rollout.judge.metrics import Metric, Tally, Window
 from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
 
 
@@ -31,13 +31,14 @@ class CountedSignals:
         """The closed windows between two times; unknown if the counters are unreachable."""
         metrics = tuple(metric for metric in ask.metrics if metric.kind != "quantile" and metric.name != REQUESTS)
         is_captured = any(metric.namespace == OWN for metric in metrics)
+        failed = failures(metrics)
         query = CountQuery(
             (ask.champion, ask.challenger),
             ask.start,
             ask.end,
             ask.window_seconds,
             self._cuts(ask),
-            metrics,
+            (*metrics, *failed.values()),
             ask.rollout_id,
             is_captured,
         )
@@ -50,7 +51,11 @@ class CountedSignals:
             return TrialObservations.unknown(str(error), unanswered=isinstance(error, Unanswered))
         answers = sum(window.of(ask.challenger).get(COUNTED, Tally()).count for window in counted)
         windows = tuple(
-            Window(window.start, ask.window_seconds, *(_known(ask, window, variant) for variant in query.variants))
+            Window(
+                window.start,
+                ask.window_seconds,
+                *(_without_failed(failed, _known(ask, window, variant)) for variant in query.variants),
+            )
             for window in counted
             if window.closed
         )
@@ -95,6 +100,16 @@ def _known(ask: SignalQuery, window: CountedWindow, variant: str) -> Mapping[str
         tally = tallies.get(_at(metric, pivot)) if pivot else None
         if tally is not None:
             found[metric] = tally
+    return found
+
+
+def _without_failed(failed: Mapping[str, Metric], tallies: Mapping[str, Tally]) -> Mapping[str, Tally]:
+    """A custom metric whose function failed has an unknown sum, by which the judge can show nothing."""
+    found = dict(tallies)
+    for name, counter in failed.items():
+        times = found.pop(counter.name, None)
+        if times is not None and times.count:
+            found[name] = Tally(times.count, math.nan, math.nan)
     return found
 
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from modelstack.cli.errors import OperatorError
 from modelstack.cli.local.imported import imported
+from modelstack.monitoring.custom import FOLDER, files
 from modelstack.pipeline.contract import DATA
 from modelstack.pipeline.project import SOURCES
 from modelstack.pipeline.shared_objects import DECLARED, declared
@@ -186,6 +187,8 @@ def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
     _copy(SOURCES / "modelstack/platforms" / "kubernetes" / "Dockerfile", folder / "Dockerfile")
     for name, path in controller_files().items():
         _copy(path, folder / "runtime" / name)
+    for path in files(root / FOLDER):
+        _copy(path, folder / "runtime" / FOLDER / path.name)
     _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 

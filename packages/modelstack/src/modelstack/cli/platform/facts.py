@@ -183,7 +183,8 @@ class QualityView:
     """A variant's published quality at a time (ISO 8601, UTC); `since` is its concept shift, None without one.
 
     `reach` is the power of the concept alarm, None when it is not judged. `labelled` is when the newest labels were
-    counted (ISO 8601, UTC), empty if unknown. `drift` is why drift is not judged, empty if it is.
+    counted (ISO 8601, UTC), empty if unknown. `drift` is why drift is not judged, empty if it is. `custom` are the
+    project's own metrics by the newest captured answers, `custom_problem` is why they are not computed.
     """
 
     variant: str
@@ -194,6 +195,8 @@ class QualityView:
     reach: Reach | None = None
     labelled: str = ""
     drift: str = ""
+    custom: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    custom_problem: str = ""
 
     @classmethod
     def of(cls, variant: str, told: Mapping[str, Any]) -> QualityView:
@@ -208,7 +211,14 @@ class QualityView:
             Reach.from_dict(seen) if seen else None,
             _moment(labelled) if labelled else "",
             told.get("drift", ""),
+            told.get("custom", {}),
+            told.get("custom_problem", ""),
         )
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.values or self.drift or self.labelled or self.custom or self.custom_problem)
 
     @property
     def labels(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
@@ -250,11 +251,24 @@ def quality(row: QualityView) -> RenderableType:
 
 
 def _unsure(row: QualityView, now: str) -> Iterator[Text]:
-    """When labels came last, and why drift is not judged."""
+    """When labels came last, the project's own metrics, and why drift is not judged."""
     if row.labelled:
         yield Text.assemble(("newest labels ", "dim"), f"counted {when(row.labelled, now)}")
+    for name, one in row.custom.items():
+        yield _custom(f"{name} of {row.variant} ", one)
+    if row.custom_problem:
+        yield Text.assemble(("metrics of monitoring/ ", "dim"), (f"not computed: {row.custom_problem}", "yellow"))
     if row.drift:
         yield Text.assemble((f"drift of {row.variant} ", "dim"), (f"not judged: {row.drift}", "yellow"))
+
+
+def _custom(label: str, one: Mapping[str, Any]) -> Text:
+    """A metric of the project's own: its mean, and how often its function failed."""
+    known = "{:.4g} ({:.4g} to {:.4g})".format(*one["interval"]) if one["interval"] else "not enough data"
+    found = Text.assemble((label, "dim"), f"{known}, of the newest {one['values']:,} captured answers")
+    if one["failed"]:
+        found.append(f"; failed for {one['failed']:,}: {one['why']}", "yellow")
+    return found
 
 
 def _range(values: Mapping[str, float], name: str) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelstack.monitoring import captured
-from modelstack.monitoring.captured import Malformed, Recorded, Rows
-from modelstack.monitoring.labels.lines import LONGEST, is_id
+from modelstack.monitoring.captured import Malformed, Recorded, Row, Rows
+from modelstack.monitoring.labels.lines import LONGEST, LONGEST_ROWS, is_id
 from modelstack.monitoring.labels.pairs import CapturedAnswer
 from modelstack.monitoring.labels.performance import segment_of
 from modelstack.monitoring.labels.quality import Form, Scored
@@ -27,6 +27,7 @@ class Reader:
         form: The form of the release's predictions, or why it is unknown.
         written: When the file was written, epoch seconds; `now` likewise.
         segments: Columns of an instance by which predictions are grouped.
+        with_rows: Whether custom metrics need the rows once the label has come.
     """
 
     variant: str
@@ -34,6 +35,7 @@ class Reader:
     written: float = -math.inf
     now: float = math.inf
     segments: Sequence[str] = ()
+    with_rows: bool = False
 
     def skew(self, item: Recorded) -> str | None:
         """Why the time of an answer cannot be true; None when it can."""
@@ -72,7 +74,17 @@ class Reader:
         if len(json.dumps([said, segments])) > LONGEST:
             return Malformed(f"the answer has too many predictions for a label: more than {LONGEST:,} characters")
         at, about = self.time(item), self._about(item)
-        return inference_id, CapturedAnswer(item.event_id, self.variant, at, form.as_dict(), said, segments, about)
+        return inference_id, CapturedAnswer(
+            *(item.event_id, self.variant, at, form.as_dict(), said, segments, about, self._rows(item, rows))
+        )
+
+    def _rows(self, item: Recorded, said: Rows) -> list[tuple[Row, Row]] | None:
+        """Instances with their predictions; None if no metric needs them, empty if they are unknown or too large."""
+        asked = captured.instances(item) if self.with_rows else None
+        if asked is None or isinstance(asked, Malformed) or len(asked) != len(said):
+            return None if asked is None else []
+        found = list(zip(asked, said, strict=True))
+        return found if len(json.dumps(found)) <= LONGEST_ROWS else []
 
     def _about(self, item: Recorded) -> float | None:
         at, told = captured.when(item, self.now)

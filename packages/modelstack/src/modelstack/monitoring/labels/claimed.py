@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from modelstack.monitoring.custom import SQUARED, Tally
 from modelstack.monitoring.labels.pairs import Batch, JoinedRow
 from modelstack.monitoring.labels.quality import ABSOLUTE_ERROR, LOG_LOSS
 from modelstack.monitoring.labels.scores import Scores
 from modelstack.monitoring.measurements import Datum, Values
-from modelstack.rollout.core.catalogue import INVALID
+from modelstack.rollout.core.catalogue import FAILURES, INVALID
 
-_SQUARES = {name: f"{name}Squared" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
-SQUARES = frozenset(_SQUARES.values())
-"""The metrics that hold another metric's squared values."""
+_SQUARES = {name: f"{name}{SQUARED}" for name in (LOG_LOSS, ABSOLUTE_ERROR)}
 
 
 def content(batch: Batch, rows: Mapping[str, JoinedRow], counts: Counter[str]) -> dict[str, Any]:
@@ -23,7 +22,9 @@ def content(batch: Batch, rows: Mapping[str, JoinedRow], counts: Counter[str]) -
         {"variant": batch.variant, "trial": trial, "invalid": invalid, "answers": answers}
         for (trial, invalid), answers in batch.checked.items()
     ]
+    custom = [[trial, name, *tally.as_list()] for (trial, name), tally in batch.custom.items()]
     return {
+        **({"custom": custom} if custom else {}),
         "variant": batch.variant,
         "rows": [{"id": name, **vars(row)} for name, row in rows.items()],
         "checked": checked,
@@ -49,6 +50,17 @@ def answered_of(content: Mapping[str, Any]) -> Scores:
     return Scores.from_dict(content["answered"], "answered")
 
 
+def custom_of(content: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
+    """The values of custom metrics in a batch, by rollout (empty without one) and published name."""
+    found: dict[tuple[str, str], Tally] = {}
+    parts = [((trial or "", name), parts) for trial, name, *parts in content.get("custom", ())]
+    for row in content["rows"]:
+        parts += [((row["trial"] or "", name), tally) for name, tally in row.get("custom", {}).items()]
+    for key, tally in parts:
+        found.setdefault(key, Tally()).merge(Tally.from_list(tally))
+    return found
+
+
 def measured(content: Mapping[str, Any], at: float) -> tuple[list[Datum], list[Values]]:
     """Counts and values that a batch publishes, with their time `at` in epoch seconds."""
     losses: dict[tuple[str, str, str], list[float]] = {}
@@ -63,4 +75,11 @@ def measured(content: Mapping[str, Any], at: float) -> tuple[list[Datum], list[V
         Values(INVALID, item["variant"], item["trial"] or "", [float(item["invalid"])], at, [item["answers"]])
         for item in content["checked"]
     ]
+    for (rollout, name), tally in custom_of(content).items():
+        of = content["variant"], rollout
+        if tally.count:
+            means = {name: tally.total, f"{name}{SQUARED}": tally.squares}
+            found += [Values(one, *of, [total / tally.count], at, [tally.count]) for one, total in means.items()]
+        if tally.failed:
+            found.append(Values(f"{name}{FAILURES}", *of, [1.0], at, [tally.failed]))
     return [Datum(name, "", count, "Count", at) for name, count in content["counts"].items()], found

@@ -11,11 +11,13 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar, cast
 
-from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring import captured
+from modelstack.monitoring.captured import Malformed, Recorded, Row
+from modelstack.monitoring.custom import CustomMetrics, Tally
 from modelstack.monitoring.labels.answered import Reader
 from modelstack.monitoring.labels.lines import parse
 from modelstack.monitoring.labels.pairs import (
@@ -31,7 +33,7 @@ from modelstack.monitoring.labels.pairs import (
     captures_once,
 )
 from modelstack.monitoring.labels.performance import LabelScore
-from modelstack.monitoring.labels.quality import Form, UnreadableForm, UnreadableLabel
+from modelstack.monitoring.labels.quality import Form, Scalar, UnreadableForm, UnreadableLabel
 from modelstack.monitoring.labels.sound import violation
 from modelstack.monitoring.published import (
     ANSWERS_DUPLICATE,
@@ -59,6 +61,7 @@ class LabelJoin:
     aside: Aside
     trial: CurrentTrial | None
     claims: int = 90
+    custom: CustomMetrics = field(default_factory=CustomMetrics)
 
     def answers(self, name: str, reader: Reader, recorded: Iterable[Recorded | Malformed]) -> int:
         """Check a captured file against the model's contract and join it; returns the number of completed pairs."""
@@ -97,7 +100,11 @@ class LabelJoin:
 
     def _look(self, reader: Reader, item: Recorded, into: Batch) -> list[tuple[str, str]]:
         wrong, skew = violation(reader.form, item), reader.skew(item)
-        into.checked[_trial_of(self.trial, reader.variant, reader.time(item)), wrong is not None] += 1
+        trial = _trial_of(self.trial, reader.variant, reader.time(item))
+        into.checked[trial, wrong is not None] += 1
+        if self.custom.each:
+            for name, tally in self.custom.observe(captured.instances(item), captured.predictions(item)).items():
+                into.custom.setdefault((trial, name), Tally()).merge(tally)
         for scored in reader.scores(item):
             into.answered.add(scored.score, decided=scored.decided)
         if skew:
@@ -185,7 +192,7 @@ class LabelJoin:
         batch, rejected, size = Batch(variant), list[Rejected](), 0
         for entry in entries:
             try:
-                batch.rows[entry.id] = row = _row(entry, variant, self.trial)
+                batch.rows[entry.id] = row = _row(entry, variant, self.trial, self.custom)
                 size += sum(len(values) for values in row.losses.values())
             except (UnreadableLabel, UnreadableForm) as error:
                 batch.unusable[entry.id] = cast(Label, entry.given)
@@ -203,7 +210,7 @@ class LabelJoin:
             self.ledger.commit(batch)
 
 
-def _row(entry: LedgerEntry, variant: str, trial: CurrentTrial | None) -> JoinedRow:
+def _row(entry: LedgerEntry, variant: str, trial: CurrentTrial | None, custom: CustomMetrics) -> JoinedRow:
     answer, given = entry.answers[variant], cast(Label, entry.given)
     form, label = Form.from_dict(answer.form), json.loads(given.label)
     labels = cast(list[object], label) if isinstance(label, list) else [label]
@@ -211,14 +218,24 @@ def _row(entry: LedgerEntry, variant: str, trial: CurrentTrial | None) -> Joined
         raise UnreadableLabel(f"label: got {len(labels)} of them, expected {len(answer.said)}, one a prediction")
     losses: dict[str, list[float]] = {}
     scored: list[tuple[float, bool, bool] | None] = []
-    for said, one in zip(answer.said, labels, strict=True):
-        found = LabelScore.of(form, said, form.label(one))
+    truth = [form.label(one) for one in labels]
+    for said, one in zip(answer.said, truth, strict=True):
+        found = LabelScore.of(form, said, one)
         scored.append((found.scored.score, found.scored.decided, found.hit) if found.scored else None)
         for name, value in found.losses.items():
             losses.setdefault(name, []).append(value)
-    return JoinedRow(
-        variant, _trial_of(trial, variant, answer.at), losses, answer.at, scored, answer.segments, answer.about
-    )
+    tallies = {name: tally.as_list() for name, tally in _custom(custom, answer.rows, truth).items()}
+    trial_id = _trial_of(trial, variant, answer.at)
+    return JoinedRow(variant, trial_id, losses, answer.at, scored, answer.segments, answer.about, tallies)
+
+
+def _custom(custom: CustomMetrics, rows: Sequence[Sequence[Row]] | None, labels: list[Scalar]) -> dict[str, Tally]:
+    """The values of custom metrics that need the label; none of an answer that came before them."""
+    if rows is None:
+        return {}
+    unknown = Malformed("its request was not captured, does not fit its answer, or is too large to wait for a label")
+    asked, said = (tuple(row[side] for row in rows) or unknown for side in (0, 1))
+    return custom.observe(asked, said, labels)
 
 
 def _trial_of(trial: CurrentTrial | None, variant: str, at: float) -> str | None:

@@ -11,8 +11,9 @@ from typing import cast
 from modelstack.monitoring.labels.quality import Scalar
 
 LONGEST_ID = 64
-LONGEST = 100_000
-"""Characters of a label or of a stored answer: a ledger item of at most 400 kB holds a label and two answers."""
+LONGEST, LONGEST_ROWS = 100_000, 40_000
+"""Characters of a label or of a stored answer, and of its rows: a ledger item of at most 400 kB holds a label and two
+answers with their rows."""
 
 
 def parse(line: bytes) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from modelstack.monitoring.captured import Malformed, Recorded
+from modelstack.monitoring.captured import Malformed, Recorded, Row
+from modelstack.monitoring.custom import Tally
 from modelstack.monitoring.labels.performance import LabelScore
 from modelstack.monitoring.labels.quality import Scored
 from modelstack.monitoring.labels.scores import Scores
@@ -34,6 +35,8 @@ class CapturedAnswer:
         said: Per prediction, what is compared with the label.
         segments: Per prediction, column -> value; empty without segments.
         about: The time that the request is about by its sender, epoch seconds; None: that of the answer.
+        rows: Instances with their predictions, for custom metrics that need the label; None if none does, empty if
+            they are unknown or too large.
     """
 
     event: str
@@ -43,6 +46,7 @@ class CapturedAnswer:
     said: Sequence[Mapping[str, Any]]
     segments: Sequence[Mapping[str, str]] = ()
     about: float | None = None
+    rows: Sequence[Sequence[Row]] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class JoinedRow:
         losses: By metric.
         at: See `CapturedAnswer.at`.
         scored: Score, whether it was decided for, and whether it was a hit; None without a score.
+        custom: The tallies of custom metrics that need the label, by their published names, see `custom.Tally`.
     """
 
     variant: str
@@ -98,6 +103,7 @@ class JoinedRow:
     scored: Sequence[tuple[float, bool, bool] | None] = ()
     segments: Sequence[Mapping[str, str]] = ()
     about: float | None = None
+    custom: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
 
     def outcomes(self) -> Iterator[LabelScore]:
         """Each prediction with its label."""
@@ -131,6 +137,7 @@ class Batch:
         unusable: Inference id -> the invalid label; each counts as `LabelsUnparsable`.
         checked: (Trial or None, whether it breaks the model's contract) -> number of answers; only with `once`.
         answered: The scores of the answers, with or without labels; only with `once`.
+        custom: (Trial or None, published name) -> values of a custom metric that needs no label; only with `once`.
         unknown: Inference ids of expired labels; each counts as `LabelsUnknown`.
         counts: Further counts by metric; only with `once`.
         begins: The beginnings of all event and inference ids of a captured file, by which a search skips the file; None
@@ -143,6 +150,7 @@ class Batch:
     unusable: dict[str, Label] = field(default_factory=dict[str, Label])
     checked: Counter[tuple[str | None, bool]] = field(default_factory=Counter[tuple[str | None, bool]])
     answered: Scores = field(default_factory=Scores)
+    custom: dict[tuple[str | None, str], Tally] = field(default_factory=dict[tuple[str | None, str], Tally])
     unknown: set[str] = field(default_factory=set[str])
     counts: Counter[str] = field(default_factory=Counter[str])
     begins: set[str] | None = None

@@ -7,9 +7,10 @@ and between the parts of a call the order does not matter.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from modelstack.monitoring.custom import BUCKET, EVIDENCE, FEWEST, RECENT, CustomMetrics, Tally
 from modelstack.monitoring.labels.concept import Bets, Tolerated
 from modelstack.monitoring.labels.estimated import estimated
 from modelstack.monitoring.labels.pairs import JoinedRow
@@ -21,9 +22,6 @@ from modelstack.monitoring.labels.settling import Labelled
 from modelstack.monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from modelstack.monitoring.statistics.intervals import Interval
 from modelstack.monitoring.statistics.profile import an_object
-
-BUCKET = 1000  # pairs, or answers
-FEWEST = 30  # pairs for a report: intervals of fewer cover less than their level
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,54 @@ class Gauge:
 
 
 @dataclass
+class CustomValues:
+    """The newest values of custom metrics, by published name: a full bucket and the current one."""
+
+    buckets: dict[str, tuple[Tally, Tally]] = field(default_factory=dict[str, tuple[Tally, Tally]])
+
+    def take(self, tallies: Iterable[tuple[tuple[str, str], Tally]], metrics: CustomMetrics) -> None:
+        """Add values by rollout and published name, and forget metrics that are declared no more."""
+        for (_, name), tally in tallies:
+            before, current = self.buckets.get(name, (Tally(), Tally()))
+            current.merge(tally)
+            full = current.count + current.failed >= BUCKET
+            self.buckets[name] = (current, Tally()) if full else (before, current)
+        if metrics.each:
+            self.buckets = {name: pair for name, pair in self.buckets.items() if name in metrics.each}
+
+    def newest(self, name: str) -> Tally:
+        """The newest values of a metric."""
+        whole = Tally()
+        for one in self.buckets.get(name, ()):
+            whole.merge(one)
+        return whole
+
+    def gauges(self, metrics: CustomMetrics) -> list[Gauge]:
+        """The mean of the newest values with its interval, and the evidence of an alarm."""
+        found: list[Gauge] = []
+        for name, metric in metrics.each.items():
+            newest = self.newest(name)
+            if newest.count >= FEWEST:
+                found += _ranges(name, {RECENT: metric.interval(newest)})
+                found += [Gauge(f"{name}{EVIDENCE}", metric.evidence(newest))] if metric.alarm is not None else []
+        return found
+
+    def shown(self, metrics: CustomMetrics) -> dict[str, Any]:
+        """The JSON for people, by the names of the metrics; nothing without metrics."""
+        found: dict[str, Any] = {}
+        for name, metric in metrics.each.items():
+            newest = self.newest(name)
+            known = metric.interval(newest) if newest.count >= FEWEST else None
+            found[metric.name] = {
+                "values": newest.count,
+                "interval": [known.value, known.low, known.high] if known else None,
+                "failed": newest.failed,
+                "why": newest.why,
+            }
+        return {"custom": found, "custom_problem": metrics.problem} if found or metrics.problem else {}
+
+
+@dataclass
 class Standing:
     """The stored state of a variant: full (`before`) and current buckets of pairs and scores, and the bets."""
 
@@ -53,6 +99,7 @@ class Standing:
     asked_before: Scores
     asked: Scores
     bets: Bets
+    custom: CustomValues = field(default_factory=CustomValues)
 
     @classmethod
     def new(cls) -> Standing:
@@ -142,6 +189,7 @@ class Standing:
             "asked_before": self.asked_before.as_dict(),
             "asked": self.asked.as_dict(),
             "bets": self.bets.as_dict(),
+            "custom": {name: [one.as_list() for one in pair] for name, pair in self.custom.buckets.items()},
         }
 
     @classmethod
@@ -154,6 +202,12 @@ class Standing:
             Scores.from_dict(body.get("asked_before"), "asked_before"),
             Scores.from_dict(body.get("asked"), "asked"),
             Bets.from_dict(body.get("bets"), "bets"),
+            CustomValues(
+                {
+                    name: (Tally.from_list(before, name), Tally.from_list(current, name))
+                    for name, (before, current) in body.get("custom", {}).items()
+                }
+            ),
         )
 
 

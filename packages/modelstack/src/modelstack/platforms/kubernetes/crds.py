@@ -124,7 +124,7 @@ def _measuring() -> Schema:
     }
     segments = {"type": "array", "items": _text("A field of an instance.", least=1)}
     return _object(
-        {**numbers, KEYS["segments"]: segments},
+        {**numbers, KEYS["segments"]: segments, KEYS["custom"]: _text("The digest of the project's own metrics.")},
         description="What is measured, and how long it is kept: fields of the config of the same names.",
     )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from modelstack.monitoring.labels.claimed import SQUARES
+from modelstack.monitoring.custom import SQUARED
 from modelstack.monitoring.measurements import Datum, Values
 from modelstack.monitoring.published import DELAY
 from modelstack.platforms.kubernetes.database import Database, Run
@@ -112,7 +112,7 @@ class PostgresMetrics:
             of, often = {"variant": each.variant, "rollout": each.rollout}, each.counts or [1] * len(each.values)
             total = sum(value * count for value, count in zip(each.values, often, strict=True))
             counts[counter(each.name, "sum", **of)] += total
-            if each.name not in SQUARES:
+            if not each.name.endswith(SQUARED):
                 counts[counter(each.name, "count", **of)] += sum(often)
 
         def publish(run: Run) -> None:

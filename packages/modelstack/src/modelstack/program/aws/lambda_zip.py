@@ -7,8 +7,11 @@ import hashlib
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from modelstack.monitoring.custom import FOLDER
 
 ROOMS = ("monitoring", "platforms", "records", "rollout", "services")
 LARGEST = 1_024_000
@@ -42,20 +45,25 @@ class Bundle:
     sha256_base64: str
 
 
-def seal(root: Path, folder: Path) -> Bundle:
-    """Write the archive to a folder; ValueError if a package has no code or the archive exceeds 1,024 kB."""
+def seal(root: Path, folder: Path, own: Iterable[Path] = ()) -> Bundle:
+    """Write the archive to a folder; ValueError if a package has no code or the archive exceeds 1,024 kB.
+
+    `own` are the files of the project's own metrics.
+    """
     sources = [
         root / "modelstack" / "__init__.py",
         *(path for room in ROOMS for path in _sources(root / "modelstack", room)),
     ]
+    named = {path.relative_to(root).as_posix(): path for path in sources}
+    named |= {f"{FOLDER}/{path.name}": path for path in own}
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=folder, suffix=".zip.part")
+    handle, part_name = tempfile.mkstemp(dir=folder, suffix=".zip.part")
     os.close(handle)
-    part = Path(name)
+    part = Path(part_name)
     # Not compressed: zlib builds differ in their output.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(sources, key=lambda item: item.relative_to(root).as_posix()):
-            entry = zipfile.ZipInfo(path.relative_to(root).as_posix(), _TIME)
+        for name, path in sorted(named.items()):
+            entry = zipfile.ZipInfo(name, _TIME)
             entry.external_attr, entry.create_system = _MODE, 3
             archive.writestr(entry, path.read_bytes())
     content = part.read_bytes()

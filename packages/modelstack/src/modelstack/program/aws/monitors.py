@@ -80,7 +80,7 @@ class Monitoring(pulumi.ComponentResource):
             aws.cloudwatch.Dashboard(
                 "dashboard",
                 dashboard_name=site.names.dashboard,
-                dashboard_body=body(site.names, monitoring.panels(objective)),
+                dashboard_body=body(site.names, settings.panels(objective)),
                 opts=child,
             )
         self.register_outputs({"dashboard": site.names.dashboard if dashboard else None})

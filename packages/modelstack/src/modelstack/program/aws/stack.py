@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from modelstack.monitoring.custom import FOLDER, files
 from modelstack.pipeline.project import SOURCES, project_root
 from modelstack.program.aws.controller import Controller
 from modelstack.program.aws.executions import Executions
@@ -99,7 +100,7 @@ class AwsStack(Stack["AwsModel"]):
             "rollback",
             self.names,
             registry=self.registry(),
-            code=seal(SOURCES, project_root() / ".modelstack" / "run"),
+            code=seal(SOURCES, project_root() / ".modelstack" / "run", files(project_root() / FOLDER)),
             scheduled=self.settings.scheduled,
             log_days=self.settings.retention.log_days,
             probe_minutes=self.settings.slo.probe_minutes,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from modelstack.monitoring.custom import FOLDER, CustomMetricError, CustomMetrics, load
 from modelstack.monitoring.labels.quality import Form, UnreadableForm
 from modelstack.pipeline.contract import ContractBroken, RecipeError
 from modelstack.pipeline.declared import check_parameters, retrained
@@ -30,6 +32,63 @@ def check_model() -> None:
             problems.append(f"model/{error}")
     if problems:
         raise pulumi.RunError(f"nothing was changed: {ContractBroken(problems)}")
+
+
+def custom() -> CustomMetrics:
+    """The project's own metrics; pulumi.RunError if their files cannot be used."""
+    try:
+        return load(project_root() / FOLDER)
+    except CustomMetricError as error:
+        raise pulumi.RunError(f"nothing was changed: {FOLDER}/ cannot be used:\n{error}") from None
+
+
+def check_metrics() -> None:
+    """Run the project's own metrics on an example, and refuse those that fail."""
+    if not (metrics := custom()).each:
+        return
+    problems: list[str] = []
+    try:
+        form = _form()
+    except UnreadableForm:
+        form = None
+    if metrics.labelled and form is None:
+        problems.append("model/answer.json: not found; a metric with a label needs it, as labels are joined by it")
+    for request, answer, label in _examples(form):
+        for metric in metrics.each.values():
+            try:
+                metric.value(request, answer, *((label,) if metric.labelled else ()))
+            except (Exception, SystemExit) as error:
+                problems.append(f"{metric.why(error)}: {metric.name} of the example answer {json.dumps(answer)}")
+    if problems:
+        raise pulumi.RunError(f"nothing was changed: {FOLDER}/ fails:\n" + "\n".join(dict.fromkeys(problems)))
+
+
+def _examples(form: Form | None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], object]]:
+    """Instances of the example request with answers as `answer.json` declares them, and labels.
+
+    `monitoring/example_answer.json` gives further fields; without it and an `answer.json`, there is none.
+    """
+    root = project_root()
+    asked, said = (_json(root / place) for place in ("model/example_request.json", f"{FOLDER}/example_answer.json"))
+    requests = (asked or {}).get("instances") or [{}]
+    if form is None:
+        found = [({}, None)] if said else []
+    elif form.kind == "regression":
+        found = [({form.value: 0.0}, 1.0)]
+    else:
+        chance: Any = 0.5 if form.binary else {str(one): 1 / len(form.classes) for one in form.classes}
+        score = {form.probability: chance} if form.probability else {}
+        found = [({form.decision: one, **score}, label) for one in form.classes[:2] for label in form.classes[:2]]
+    return ((request, {**answer, **(said or {})}, label) for request in requests[:3] for answer, label in found)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise pulumi.RunError(f"nothing was changed: {path.parent.name}/{path.name}: found no JSON ({error})") from None
 
 
 def losses() -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from modelstack.pipeline.forms import meant
+from modelstack.program.config.checkout import custom
 from modelstack.program.config.problems import Problem, Wrong
 from modelstack.program.config.section import Section
 from modelstack.program.config.whole_numbers import whole
@@ -19,6 +20,11 @@ CAPTURED = frozenset(name for name, metric in catalogue.KNOWN.items() if metric.
 """The metrics that captured answers give, with or without a label."""
 LABELLED = CAPTURED - {"invalid_answers"}
 """Those that need a label."""
+
+
+def is_captured(name: str) -> bool:
+    """Whether captured answers give a metric, with or without a label."""
+    return name in CAPTURED or name in custom().compared()
 
 
 class MetricSettings(Section):
@@ -58,7 +64,7 @@ class MetricSettings(Section):
 
     def of(self, name: str) -> Metric:
         """The metric of a name; ValueError if a field is missing or not allowed."""
-        return catalogue.metric(name, **self.given())
+        return catalogue.metric(name, custom().compared(), **self.given())
 
     def given(self) -> dict[str, Any]:
         """The fields that are set."""
@@ -90,8 +96,9 @@ class JudgeSettings(Section):
     )
     metrics: dict[str, MetricSettings] = Field(
         default_factory=_without_labels,
-        description="Metric name -> what is tolerated. These metrics are compared, and no others. By default also the "
-        "loss that labels give: log_loss, accuracy or absolute_error, by the model's answer.json.",
+        description="Metric name -> what is tolerated. These metrics are compared, and those of monitoring/ that have "
+        "a margin. By default also the loss that labels give: log_loss, accuracy or absolute_error, by the model's "
+        "answer.json.",
     )
 
     @field_validator("metrics")
@@ -151,7 +158,7 @@ def without_capture(metrics: Mapping[str, MetricSettings]) -> list[Problem]:
     text = (
         "serving.capture_percent is 0, so no answer is there to be looked at, or for a label to meet; allowed is false"
     )
-    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name in CAPTURED]
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if is_captured(name)]
 
 
 def unanswered(metrics: Mapping[str, MetricSettings], losses: Sequence[str]) -> list[Problem]:
@@ -167,7 +174,8 @@ def in_shadow(metrics: Mapping[str, MetricSettings]) -> list[Problem]:
         "in a shadow step no service sees the challenger's answers, so none publishes a metric of them; allowed is "
         "false, or a strategy without shadow"
     )
-    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name not in catalogue.KNOWN]
+    known = catalogue.KNOWN.keys() | custom().compared().keys()
+    return [_proof(name, given, text) for name, given in _to_prove(metrics) if name not in known]
 
 
 def _to_prove(metrics: Mapping[str, MetricSettings]) -> Iterator[tuple[str, MetricSettings]]:

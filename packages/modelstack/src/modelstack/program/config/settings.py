@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from modelstack.monitoring.custom import CustomMetric
+from modelstack.monitoring.objectives.slo import Objective
 from modelstack.program.config import checkout
-from modelstack.program.config.judge_settings import CAPTURED, MetricSettings, unanswered, without_capture
+from modelstack.program.config.judge_settings import MetricSettings, is_captured, unanswered, without_capture
 from modelstack.program.config.kubernetes_settings import BucketName, KubernetesSettings
 from modelstack.program.config.mlflow_settings import MlflowSettings
 from modelstack.program.config.model_settings import ModelSettings
@@ -28,6 +31,7 @@ from modelstack.program.config.slo_settings import SloSettings
 from modelstack.program.config.target import is_local
 from modelstack.program.config.whole_numbers import whole
 from modelstack.services.declaration.alarms import Watch
+from modelstack.services.declaration.panels import CustomPanel, PanelSettings
 from modelstack.services.measuring import Measuring
 from modelstack.services.platform_registry import DEFAULT, UnknownPlatform, names, platform
 
@@ -95,14 +99,17 @@ class Settings(Section):
     def trial(self) -> RolloutSettings:
         """The rollout's settings with the defaults that follow from the model and from what is captured.
 
-        By default the loss that labels give is compared too. Without capture there is no default that needs answers.
+        By default the loss that labels give is compared too, and the project's own metrics always are. Without capture
+        there is no default that needs answers.
         """
         judge, captured = self.rollout.judge, self.serving.capture_percent > 0
         found = checkout.loss() if captured and "metrics" not in judge.model_fields_set else None
-        if captured and found is None:
+        own = checkout.custom().compared().keys() - judge.metrics.keys() if captured else ()
+        if captured and found is None and not own:
             return self.rollout
-        metrics = {name: item for name, item in judge.metrics.items() if captured or name not in CAPTURED}
+        metrics = {name: item for name, item in judge.metrics.items() if captured or not is_captured(name)}
         metrics |= {found[0]: MetricSettings.model_validate(found[1])} if found else {}
+        metrics |= {name: MetricSettings() for name in sorted(own)}
         changed: dict[str, Any] = {"judge": judge.model_copy(update={"metrics": metrics})}
         return self.rollout.model_copy(update=changed if captured else {**changed, "replay": None})
 
@@ -118,7 +125,15 @@ class Settings(Section):
             drift_false_alarms=monitoring.drift_false_alarms,
             max_loss_rise=monitoring.max_loss_rise,
             probe_minutes=self.slo.probe_minutes,
+            custom=tuple(one for one in self._custom() if one.alarm is not None),
         )
+
+    def panels(self, objective: Objective) -> PanelSettings:
+        """The settings of the dashboard's panels."""
+        return replace(self.monitoring.panels(objective), custom=tuple(map(CustomPanel.of, self._custom())))
+
+    def _custom(self) -> list[CustomMetric]:
+        return list(checkout.custom().each.values()) if self.serving.capture_percent else []
 
     def measuring(self) -> Measuring:
         """The measurement settings of the stack's endpoint."""
@@ -133,6 +148,7 @@ class Settings(Section):
             segments=tuple(monitoring.segments),
             requests_days=self.retention.requests_days,
             probe_minutes=self.slo.probe_minutes or 0,
+            custom=checkout.custom().digest if self.serving.capture_percent else "",
         )
 
     @property

@@ -23,7 +23,7 @@ class Dashboard(pulumi.ComponentResource):
     def __init__(self, name: str, site: Site, settings: Settings, objective: Objective, opts: Opts = None) -> None:
         super().__init__("modelstack:kubernetes:Dashboard", name, None, opts)
         prefix = site.names.prefix
-        content = grafana.dashboard(prefix, site.names.namespace, settings.monitoring.panels(objective))
+        content = grafana.dashboard(prefix, site.names.namespace, settings.panels(objective))
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from modelstack.rollout.controller.commands import PLAIN, Commands
-from modelstack.rollout.core.catalogue import KNOWN
 from modelstack.rollout.core.decision import REQUESTS, Decision
 from modelstack.rollout.core.event import Event
 from modelstack.rollout.core.verdict import Outcome
@@ -20,8 +19,6 @@ Lack = Literal["requests", "labels", "evidence"]
 
 SUBJECT = 99  # SNS requires subjects of less than 100 characters
 
-_OF_REQUESTS = {REQUESTS, *(metric.name for metric in KNOWN.values() if metric.expected)}
-"""Metrics that count every request, with or without labels; so do latencies."""
 _FORMAT = 1
 _REJECTED = (
     "the champion serves: `{modelstack} status` shows whether an alarm fires",
@@ -174,5 +171,5 @@ def lack(decision: Decision | None) -> Lack | None:
         return None  # observations are wrong or uncounted: more of them do not help
     if reason.numbers.get("challenger_count"):
         return "evidence"
-    of_requests = reason.facts["metric_kind"] == "quantile" or reason.name in _OF_REQUESTS
+    of_requests = reason.facts["metric_kind"] == "quantile" or reason.name == REQUESTS or "expected" in reason.facts
     return "requests" if of_requests else "labels"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ KNOWN: Mapping[str, Metric] = {
 }
 
 INVALID = KNOWN["invalid_answers"].metric  # the published metric that counts invalid answers
+FAILURES = "Failed"
+"""The suffix of the metric that counts the predictions for which the function of a custom metric failed."""
 _WITHIN = "; the judge compares values within low..high only"
 _HIGH = f"must be given: the greatest value of an observation{_WITHIN}"
 _LARGEST = f"must be given: the greatest error, which is `largest_error` of the model's answer.json{_WITHIN}"
@@ -39,12 +41,27 @@ class UnknownMetric(ValueError):
     def __init__(self, name: str, needs: Sequence[str]) -> None:
         self.needs = needs
         known = ", ".join(KNOWN)
-        super().__init__(f"metric {name!r} is none of {known}; a metric of your own needs {', '.join(needs)} too")
+        super().__init__(
+            f"metric {name!r} is none of {known}; a metric of your own is a function in monitoring/, "
+            f"or needs {', '.join(needs)} too"
+        )
 
 
-def metric(name: str, **given: Any) -> Metric:
-    """A metric from its name and the fields of the config; UnknownMetric or MetricError if a field is missing."""
-    known = KNOWN.get(name)
+def failures(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    """By the name of each metric of the project's `monitoring/`: the one that counts its failures."""
+    return {
+        one.name: Metric(f"{one.name} {FAILURES}", "rate", 0.0, namespace=OWN, metric=f"{one.metric}{FAILURES}")
+        for one in metrics
+        if one.namespace == OWN and one.name not in KNOWN
+    }
+
+
+def metric(name: str, custom: Mapping[str, Metric] | None = None, **given: Any) -> Metric:
+    """A metric from its name and the fields of the config; UnknownMetric or MetricError if a field is missing.
+
+    `custom` are those of the project's `monitoring/`.
+    """
+    known = KNOWN.get(name) or (custom or {}).get(name)
     if known is not None:
         fixed = sorted({"kind", "quantile", "better", "namespace", "metric"} & given.keys())
         if fixed:

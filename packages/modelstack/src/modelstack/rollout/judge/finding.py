@@ -214,6 +214,7 @@ def _not_known(metric: Metric, wrong: Sequence[Mapping[str, str]], numbers: Mapp
 def _reason(metric: Metric, kind: Kind, numbers: Mapping[str, float], **facts: Any) -> Reason:
     known = {"requests_to_cut": float(metric.requests_to_cut)} if metric.kind == "quantile" else {}
     given = {"metric_kind": metric.kind, "namespace": metric.namespace, "stored_as": metric.metric, **facts}
+    given |= {"expected": True} if metric.expected else {}
     return Reason("judge", metric.name, numbers={**numbers, **known}, kind=kind, facts=given)
 
 

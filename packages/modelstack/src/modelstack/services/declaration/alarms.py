@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from modelstack.monitoring.custom import EVIDENCE, CustomMetric
 from modelstack.monitoring.labels.concept import LOSS_RISE
 from modelstack.monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
 from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
@@ -132,6 +133,7 @@ class Watch:
         drift_false_alarms: Accepted false alarms on drift, per year and variant.
         max_loss_rise: The share by which the loss may rise above that of the evaluation.
         probe_minutes: The time between two probes; None: never.
+        custom: The project's own metrics that have an alarm.
     """
 
     period_seconds: int
@@ -142,6 +144,7 @@ class Watch:
     drift_false_alarms: float = 0.05
     max_loss_rise: float = LOSS_RISE
     probe_minutes: int | None = 1
+    custom: tuple[CustomMetric, ...] = ()
 
 
 def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
@@ -190,6 +193,22 @@ def variant_alarms(watch: Watch, variant: str) -> tuple[AlarmSpec, ...]:
             "the-concept-has-moved",
             condition=EvidenceRule(CONCEPT_EVIDENCE),
         ),
+        *(_custom_alarm(variant, metric, metric.alarm) for metric in watch.custom if metric.alarm is not None),
+    )
+
+
+def _custom_alarm(variant: str, metric: CustomMetric, threshold: float) -> AlarmSpec:
+    beyond = "above" if metric.better == "lower" else "below"
+    return AlarmSpec(
+        variant,
+        f"metric-{metric.name}",
+        f"The mean {metric.name} of the newest captured answers of {variant} is {beyond} {threshold:g}, by more than "
+        "chance explains",
+        "ticket",
+        1,
+        Missing("ignore", "No answer says neither that it is bad nor that it is good again."),
+        "a-metric-of-your-own",
+        condition=EvidenceRule(f"{metric.published}{EVIDENCE}"),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from modelstack.monitoring import published
+from modelstack.monitoring.custom import RECENT, CustomMetric
 from modelstack.monitoring.objectives.slo import Objective
 from modelstack.rollout.core.catalogue import EVENTS, INVALID
 from modelstack.services.declaration.alarm_names import LATE_MINUTES
@@ -80,12 +81,29 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class CustomPanel:
+    """A metric of the project's own. Where it has an alarm, `line` is its threshold."""
+
+    name: str
+    published: str
+    unit: str
+    line: float | None = None
+
+    @classmethod
+    def of(cls, metric: CustomMetric) -> CustomPanel:
+        """The panel of a metric."""
+        unit = "share of captured answers" if metric.is_rate else "mean of captured answers"
+        return cls(metric.name, metric.published, unit, metric.alarm)
+
+
+@dataclass(frozen=True)
 class PanelSettings:
     """The parts of a stack's config that its panels depend on.
 
     Attributes:
         max_p99_ms: From which latency on an alarm fires; None: not known.
         max_5xx_rate: From which share of failed requests on an alarm fires; None: not known.
+        custom: The project's own metrics.
         period_seconds: The period of the alarms.
         segments: Whether errors are counted by segment.
         objective: None: not known.
@@ -97,10 +115,12 @@ class PanelSettings:
     segments: bool = False
     objective: Objective | None = None
     max_5xx_rate: float | None = None
+    custom: tuple[CustomPanel, ...] = ()
 
     def to_output(self) -> dict[str, Any]:
         """The stack output `OUTPUT`."""
-        return {name: value for name, value in asdict(self).items() if name != "objective"}
+        found = {name: value for name, value in asdict(self).items() if name not in ("objective", "custom")}
+        return {**found, "custom": [asdict(one) for one in self.custom]} if self.custom else found
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> PanelSettings:
@@ -114,6 +134,7 @@ class PanelSettings:
             bool(told.get("segments")),
             Objective.from_dict(slo) if slo else None,
             told.get("max_5xx_rate"),
+            tuple(CustomPanel(**one) for one in told.get("custom", ())),
         )
 
 
@@ -167,10 +188,10 @@ def quality(settings: PanelSettings) -> tuple[PanelSpec, ...]:
     """How correct the predictions were, and which labels and predictions could not be used."""
     seconds = max(settings.period_seconds, 60)
 
-    def interval(title: str, unit: str, metric: str) -> PanelSpec:
+    def interval(title: str, unit: str, metric: str, line: float | None = None) -> PanelSpec:
         names = (f"{metric}{end}" for end in ("", "Low", "High"))
         curves = tuple(CurveSpec(name, "average", label=name) for name in names)
-        return PanelSpec(f"{title}, with its interval", unit, curves, seconds=seconds)
+        return PanelSpec(f"{title}, with its interval", unit, curves, line, seconds)
 
     errors = (CurveSpec(published.SEGMENT_ERROR, "average", (VARIANT, SEGMENT)),)
     segments = PanelSpec("Error by segment, by the newest labels", "error", errors, seconds=seconds)
@@ -179,6 +200,10 @@ def quality(settings: PanelSettings) -> tuple[PanelSpec, ...]:
     problems = "Labels and answers that could not be used, by what is wrong"
     return (
         *(interval(*panel, f"{published.REALISED}{name}") for name, panel in _MEASURES.items()),
+        *(
+            interval(f"{one.name} of the newest", one.unit, f"{one.published}{RECENT}", one.line)
+            for one in settings.custom
+        ),
         *((segments,) if settings.segments else ()),
         interval("Accuracy, estimated before labels come", "share of answers", f"{published.ESTIMATED}Accuracy"),
         PanelSpec("Evidence that the concept has moved", "evidence", concept, 1, seconds),

@@ -145,7 +145,7 @@ class Kubernetes(Platform):
             found = [QualityView.of(variant, told[variant]) for variant in variants if variant in told]
         except (RolloutError, KeyError, TypeError, ValueError):
             return ()
-        return tuple(item for item in found if item.values or item.drift or item.labelled)
+        return tuple(item for item in found if item.says_anything)
 
     def bring_labels(self, name: str, content: bytes) -> str:
         """Send to the controller, which stores it in PostgreSQL."""
