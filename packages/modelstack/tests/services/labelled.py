@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from modelstack.monitoring.custom import CustomMetrics
 from modelstack.monitoring.measurements import Datum, Values
 from modelstack.rollout.core.plan import Plan, Step
 from modelstack.rollout.core.release import Release
@@ -75,6 +76,7 @@ class World:
     packages: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     forgotten: dict[str, Release] = field(default_factory=dict[str, Release])
     settings: Measuring = field(default_factory=Measuring)
+    custom: CustomMetrics = field(default_factory=CustomMetrics)
     names: int = 0
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict[str, tuple[bytes, float]])
     aside: dict[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
@@ -119,7 +121,7 @@ class World:
 
     def labels(self) -> Labels:
         promises = Promises(self.state, self._member, self.forgotten.get, self.settings)
-        return Labels(self.documents, self.metrics, self, promises, lambda: self.now)
+        return Labels(self.documents, self.metrics, self, promises, lambda: self.now, lambda _: self.custom)
 
     def _member(self, release: Any, name: str) -> bytes | None:
         found = self.packages.get((release.variant, name))
