@@ -283,9 +283,9 @@ class CustomMetrics:
         return found
 
 
-def files(folder: Path) -> list[Path]:
+def files(folder: Path) -> tuple[Path, ...]:
     """The Python files of a folder, in order; none if it does not exist."""
-    return sorted(folder.glob("*.py"))
+    return tuple(sorted(folder.glob("*.py")))
 
 
 def load(folder: Path) -> CustomMetrics:
