@@ -170,6 +170,7 @@ def test_its_build_context_has_what_its_dockerfile_asks_for(tmp_path: Path) -> N
         tmp_path / "context" / "runtime" / "modelstack" / "platforms" / "kubernetes" / "program" / "__main__.py"
     ).is_file()
     assert not (tmp_path / "context" / "runtime" / "modelstack" / "platforms" / "aws").exists()
+    assert (tmp_path / "context" / "runtime" / "monitoring" / "metrics.py").is_file(), "the project's own metrics"
 
 
 def test_what_a_program_imports_is_found_through_functions_and_packages(tmp_path: Path) -> None:

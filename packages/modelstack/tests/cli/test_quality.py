@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+from rich.console import Group
 
 from modelstack.cli.platform.aws import platform as module
 from modelstack.cli.platform.choose import platform_of
@@ -155,6 +156,19 @@ def test_segments_are_shown_worst_first_and_a_release_without_a_baseline_says_so
     assert "│ error of carrier=G │ 0.600 (0.060 to 0.900) │" in text
     assert "carrier=A" not in text
     assert "concept: not judged: no day of labels is complete, or" in text, "labels came"
+
+
+def test_a_metric_of_the_projects_own_is_shown_with_its_failures() -> None:
+    custom = {
+        "cost": {"values": 1204, "interval": [0.5, 0.4, 0.6], "failed": 0, "why": ""},
+        "unsure": {"values": 3, "interval": None, "failed": 2, "why": "KeyError: 'p' (monitoring/metrics.py:7)"},
+    }
+    row = QualityView("v-a", "2026-01-01T00:00:00+00:00", {}, {}, None, custom=custom, custom_problem="no definitions")
+    assert row.says_anything
+    text = printed(Group(*render._unsure(row, row.at)), 200)
+    assert "cost of v-a 0.5 (0.4 to 0.6), of the newest 1,204 captured answers\n" in text
+    assert "unsure of v-a not enough data, of the newest 3 captured answers; failed for 2: KeyError: 'p' (monit" in text
+    assert "metrics of monitoring/ not computed: no definitions" in text
 
 
 def test_whoever_may_not_read_the_table_sees_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

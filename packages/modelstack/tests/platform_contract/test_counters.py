@@ -13,17 +13,20 @@ import boto3
 import httpx
 import pytest
 
+from modelstack.monitoring.custom import Tally as CustomTally
+from modelstack.monitoring.labels.claimed import measured
 from modelstack.monitoring.measurements import Datum, Values
 from modelstack.platforms.aws.counters import CloudWatchCounters
 from modelstack.platforms.aws.metrics import FAILED, INVOCATIONS, LATENCY, REFUSED, SAGEMAKER, dimensions, place
 from modelstack.platforms.aws.published import CloudWatchMetrics
 from modelstack.platforms.kubernetes.counters import PrometheusCounters
 from modelstack.platforms.kubernetes.measured import PostgresMetrics, text
+from modelstack.platforms.kubernetes.own import _names
 from modelstack.platforms.kubernetes.prometheus import Prometheus
 from modelstack.rollout.controller.ports import Quantile
-from modelstack.rollout.core.catalogue import KNOWN
+from modelstack.rollout.core.catalogue import KNOWN, OWN, failures
 from modelstack.rollout.core.errors import Unreachable
-from modelstack.rollout.judge.metrics import Tally
+from modelstack.rollout.judge.metrics import Metric, Tally
 from modelstack.services.counters import COUNTED, CountedWindow, Counters, CountQuery
 from tests.platforms.aws.either import EITHER, clients_of
 from tests.platforms.kubernetes import scrapes
@@ -37,6 +40,7 @@ MINUTE, WIDTH = 60, 60
 NOBODY = "http://127.0.0.1:9"
 CLUSTERS = {"v-a": ("a",), "v-b": ("b",)}
 LOSS, RIGHT = KNOWN["log_loss"], KNOWN["accuracy"]
+COST = Metric("cost", "mean", 0.5, high=5, namespace=OWN, metric="cost_1a2b3c4d")
 
 
 @dataclass
@@ -216,6 +220,29 @@ def test_metrics_are_counted_by_rollout_and_captured_answers_by_variant(platform
     assert tallies(windows, "v-b", "accuracy") == [None, Tally(2), None]
     assert tallies(windows, "v-b", COUNTED) == [None, Tally(6), None]
     assert "log_loss" not in windows[1].of("v-a")
+
+
+@pytest.mark.parametrize("kind", [*EITHER, pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def test_a_custom_metric_is_counted_with_its_squares_and_failures(kind: str, request: pytest.FixtureRequest) -> None:
+    """What a batch publishes has the names that `Counters` reads, by which the judge compares."""
+    tally = CustomTally(4, 6.0, 14.0, failed=2, why="KeyError").as_list()
+    body = {"variant": "v-b", "rows": [], "checked": [], "counts": {}, "custom": [["r", COST.metric, *tally]]}
+    asked = (COST, failed := failures([COST])[COST.name])
+    if kind == "postgresql":
+        name = uuid4().hex
+        metrics = PostgresMetrics(request.getfixturevalue("store"), name, 60)
+        metrics.put(*measured(body, START + 70.0))
+        lines = [line.rpartition(" ") for line in text(metrics.database, "models", [name]).splitlines()]
+        counts = {one.partition("{")[0]: float(value) for one, _, value in lines if 'rollout="r"' in one}
+        found = {metric.name: [counts[one] for one in _names(metric)] for metric in asked}
+        assert found == {"cost": [4, 6, 14], failed.name: [2, 2]}
+        return
+    request.param = kind
+    platform = CloudWatch(clients_of(request))
+    CloudWatchMetrics(platform.clients("cloudwatch"), platform.endpoint).put(*measured(body, START + 70.0))
+    windows = list(platform.counters.counts(query(metrics=asked, rollout_id="r")))
+    assert tallies(windows, "v-b", "cost") == [None, Tally(4, 6.0, 14.0), None]
+    assert tallies(windows, "v-b", failed.name) == [None, Tally(2, 2.0), None]
 
 
 def test_without_a_request_there_is_no_quantile(platform: Platform) -> None:

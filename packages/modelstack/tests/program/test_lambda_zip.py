@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from modelstack.monitoring.custom import files
 from modelstack.pipeline.project import SOURCES
 from modelstack.program.aws.lambda_zip import ROOMS, seal
+from modelstack.services import custom_metrics
+from modelstack.services.custom_metrics import PLACE
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -46,6 +49,19 @@ def test_its_digest_is_of_its_bytes_and_changes_with_a_source(tmp_path: Path) ->
     assert list(out.iterdir()) == [before.path], "one archive and no parts"
     (root / "modelstack" / "rollout" / "plan.py").write_text("# changed\n")
     assert seal(root, out).sha256_base64 != before.sha256_base64
+
+
+def test_the_projects_own_metrics_are_next_to_the_library_and_without_them_nothing_changes(tmp_path: Path) -> None:
+    before = seal(SOURCES, tmp_path / "before")
+    (tmp_path / "monitoring").mkdir()
+    (tmp_path / "monitoring" / "README.md").touch()
+    assert seal(SOURCES, tmp_path / "out", files(tmp_path / "monitoring")).sha256_base64 == before.sha256_base64
+    (tmp_path / "monitoring" / "metrics.py").write_text("LIMIT = 3")
+    with zipfile.ZipFile(seal(SOURCES, tmp_path / "out", files(tmp_path / "monitoring")).path) as archive:
+        assert archive.read("monitoring/metrics.py") == b"LIMIT = 3"
+        assert "modelstack/services/custom_metrics.py" in archive.namelist()
+    place = PLACE.relative_to(Path(custom_metrics.__file__).parents[2])
+    assert place.as_posix() == "monitoring", "where the functions look for them"
 
 
 def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> None:

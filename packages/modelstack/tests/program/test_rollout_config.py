@@ -91,7 +91,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         judged({"eror": {}}),
         [
             "judge.metrics.eror: metric 'eror' is none of "
-            f"{', '.join(catalogue.KNOWN)}; a metric of your own needs kind, margin, metric, namespace too; "
+            f"{', '.join(catalogue.KNOWN)}; a metric of your own is a function in monitoring/, "
+            "or needs kind, margin, metric, namespace too; "
             "did you mean 'errors'?"
         ],
     ),
@@ -99,7 +100,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
         judged({"revenue": {"kind": "mean", "margin": 1}}),
         [
             "judge.metrics.revenue: metric 'revenue' is none of "
-            f"{', '.join(catalogue.KNOWN)}; a metric of your own needs high, metric, namespace too"
+            f"{', '.join(catalogue.KNOWN)}; a metric of your own is a function in monitoring/, "
+            "or needs high, metric, namespace too"
         ],
     ),
     (
