@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from modelstack.monitoring.__main__ import tried
 from modelstack.monitoring.captured import Malformed
 from modelstack.monitoring.custom import NATS, CustomMetric, CustomMetricError, CustomMetrics, Tally, load, mean, rate
 from modelstack.rollout.core.catalogue import OWN
 from modelstack.rollout.judge.metrics import Metric
+from tests.captured import line
 
 TWO = """
     from modelstack.monitoring.custom import mean, rate
@@ -185,3 +189,31 @@ def test_a_declared_function_is_still_a_function() -> None:
 
     assert even({}, {"n": 2})
     assert number({}, {"n": 2}) == 2
+
+
+def test_a_person_tries_the_functions_on_captured_files(tmp_path: Path) -> None:
+    folder = tmp_path / "monitoring"
+    folder.mkdir()
+    written(folder, TWO)
+    file = tmp_path / "captured.jsonl"
+    sides = [({"instances": [{}]}, {"predictions": [row]}) for row in ({"minutes": 130}, {"minutes": 3}, {})]
+    file.write_bytes(b"\n".join(line(*both) for both in sides))
+    done = subprocess.run(
+        [sys.executable, "-m", "modelstack.monitoring", str(file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == (
+        "long_delay  0.5 (0.09453 to 0.9055), of 2 predictions, failed for 1: KeyError: 'minutes' "
+        "(monitoring/metrics.py:6)\n"
+    )
+    written(folder, "import numpy")
+    assert "monitoring/metrics.py:1: imports numpy" in "".join(refused(folder, file))
+
+
+def refused(folder: Path, file: Path) -> list[str]:
+    with pytest.raises(CustomMetricError) as caught:
+        list(tried(folder, [file]))
+    return [str(caught.value)]
