@@ -35,7 +35,7 @@ from tests.small import SMALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-PATIENCE = 400  # seconds for anything; loose, for the machine may be busy
+PATIENCE = 900  # seconds for anything; loose, for the machine may be busy
 UNDECIDED = """
 from modelstack.monitoring.custom import rate
 
@@ -74,9 +74,12 @@ def defined(root: Path, text: str) -> None:
 
 
 def status(story: Bed) -> dict[str, Any]:
-    """What `modelstack status --all --json` says of the champion's own metrics."""
+    """What `modelstack status --all --json` says of the champion's own metrics, after a run of the labels function."""
+    target = story.target()
+    answer = target.client("lambda").invoke(FunctionName=f"{target.endpoint}-labels", Payload=b"{}")
+    assert "FunctionError" not in answer, answer["Payload"].read()
     looked: Result = typed("status", "--all", "--json")
-    serving = journal(story.target()).weights
+    serving = journal(target).weights
     rows = [one["custom"] for one in json.loads(looked.stdout)["quality"] if one["variant"] in serving]
     return rows[0] if rows else {}
 
@@ -162,6 +165,7 @@ def test_a_function_that_fails_on_live_answers_promotes_nobody_and_status_names_
 
     wait_for(failed, PATIENCE, "the trial says that it cannot be judged")
     assert journal(target).phase is Phase.BAKING
+    status(story)
     named = status_text()
     assert "AssertionError" in named
     assert "(monitoring/metrics.py:7)" in named

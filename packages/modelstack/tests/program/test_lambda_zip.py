@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from modelstack.monitoring.custom import files
+from modelstack.monitoring.custom import files, load
 from modelstack.pipeline.project import SOURCES
 from modelstack.program.aws.lambda_zip import ROOMS, seal
-from modelstack.services import custom_metrics
-from modelstack.services.custom_metrics import PLACE
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -60,8 +58,19 @@ def test_the_projects_own_metrics_are_next_to_the_library_and_without_them_nothi
     with zipfile.ZipFile(seal(SOURCES, tmp_path / "out", files(tmp_path / "monitoring")).path) as archive:
         assert archive.read("monitoring/metrics.py") == b"LIMIT = 3"
         assert "modelstack/services/custom_metrics.py" in archive.namelist()
-    place = PLACE.relative_to(Path(custom_metrics.__file__).parents[2])
-    assert place.as_posix() == "monitoring", "where the functions look for them"
+
+
+def test_a_function_finds_the_projects_own_metrics_in_its_archive(tmp_path: Path) -> None:
+    own = ROOT / "monitoring"
+    with zipfile.ZipFile(seal(SOURCES, tmp_path / "out", files(own)).path) as archive:
+        archive.extractall(tmp_path / "task")
+    digest, path = load(own).digest, str(tmp_path / "task")
+    program = "from modelstack.services.custom_metrics import deployed"
+    program = (
+        f"import sys; sys.path.insert(0, {path!r}); {program}; print(deployed({digest!r}).compared()['passenger_cost'])"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert "name='passenger_cost', kind='mean'" in done.stdout, done.stderr
 
 
 def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> None:

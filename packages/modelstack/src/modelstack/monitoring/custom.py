@@ -252,10 +252,9 @@ class CustomMetrics:
     each: Mapping[str, CustomMetric] = field(default_factory=dict[str, CustomMetric])
     problem: str = ""
 
-    @property
-    def labelled(self) -> bool:
-        """Whether one of them needs a label."""
-        return any(one.labelled for one in self.each.values())
+    def any_of(self, *, labelled: bool) -> bool:
+        """Whether one of them needs a label, or needs none."""
+        return any(one.labelled == labelled for one in self.each.values())
 
     def compared(self) -> dict[str, Metric]:
         """The metrics that a trial compares, by name."""

@@ -56,7 +56,7 @@ class Labels:
     def take_answers(self, variant: str, name: str, written: float, lines: Iterable[bytes]) -> int:
         """Take in a file of a variant's captures, written at epoch seconds; returns the pairs that it completed."""
         form, segments = self.promises.form(variant), self.promises.settings.segments
-        with_rows = self._join.custom.labelled
+        with_rows = self._join.custom.any_of(labelled=True)
         reader = Reader(variant, form, written=written, now=self.now(), segments=segments, with_rows=with_rows)
         return self._join.answers(name, reader, read(lines))
 

@@ -102,7 +102,7 @@ class LabelJoin:
         wrong, skew = violation(reader.form, item), reader.skew(item)
         trial = _trial_of(self.trial, reader.variant, reader.time(item))
         into.checked[trial, wrong is not None] += 1
-        if self.custom.each:
+        if self.custom.any_of(labelled=False):
             for name, tally in self.custom.observe(captured.instances(item), captured.predictions(item)).items():
                 into.custom.setdefault((trial, name), Tally()).merge(tally)
         for scored in reader.scores(item):

@@ -51,7 +51,7 @@ def check_metrics() -> None:
         form = _form()
     except UnreadableForm:
         form = None
-    if metrics.labelled and form is None:
+    if metrics.any_of(labelled=True) and form is None:
         problems.append("model/answer.json: not found; a metric with a label needs it, as labels are joined by it")
     for request, answer, label in _examples(form):
         for metric in metrics.each.values():
