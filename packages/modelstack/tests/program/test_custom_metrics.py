@@ -17,6 +17,7 @@ from modelstack.program.config.settings import Settings
 from modelstack.services.declaration.alarms import EvidenceRule, variant_alarms
 from modelstack.services.declaration.panels import PanelSettings, quality
 from modelstack.services.measuring import Measuring
+from tests.program.recorded import run_program
 from tests.program.refusals import load, refusal
 from tests.program.strategies import strategy
 
@@ -174,3 +175,9 @@ def test_a_regression_is_tried_with_a_number(root: Path) -> None:
     (root / "model" / "answer.json").write_text('{"kind": "regression", "value": "minutes", "largest_error": 9}')
     written(root, TWO.partition("@mean")[0].replace('0.3 < answer["probability"]', 'answer["minutes"]'))
     checkout.check_metrics()
+
+
+def test_the_program_stops_at_it_before_its_config_is_read(root: Path) -> None:
+    written(root, TWO.replace('answer["probability"]', 'answer["chance"]'))
+    with pytest.raises(pulumi.RunError, match=r"nothing was changed: monitoring/ fails:\n.*KeyError: 'chance'"):
+        run_program(serving={"instance_count": 0})
