@@ -11,6 +11,7 @@ from modelstack.platforms.kubernetes.api import Api
 from modelstack.platforms.kubernetes.kinds import ROLLOUT
 from modelstack.platforms.kubernetes.names import CONTROLLER
 from modelstack.platforms.kubernetes.spec import RolloutSpec
+from modelstack.program.config import checkout
 from modelstack.program.kubernetes.cluster_now import neighbours
 from tests.platforms.kubernetes.fake_api import FakeApi
 from tests.program.on_cluster import CONTROLLER_IMAGE, NAMES, NEW, manifests, run_on_cluster
@@ -116,4 +117,5 @@ def test_what_is_measured_and_how_long_it_is_kept_reaches_the_controller() -> No
     world = run_on_cluster(monitoring=monitoring, retention={"requests_days": 9}, slo={"probe_minutes": 4})
     spec = manifests(world)["Rollout", NAMES.prefix]["spec"]
     told = {"requests_days": 9, "probe_minutes": 4} | {**monitoring, "segments": ("carrier",)}
+    told |= {"custom": checkout.custom().digest}
     assert vars(RolloutSpec.from_dict(spec).measuring) == told

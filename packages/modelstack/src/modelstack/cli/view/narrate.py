@@ -72,7 +72,10 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
         for row in story.evidence:
             yield from (("", line) for line in _metric(row, decides=row.metric == story.name))
         if story.trial and story.trial.shadow and any(row.metric not in KNOWN for row in story.evidence):
-            yield "", Text("a metric of your own is not compared in a step that only copies requests", "dim")
+            yield (
+                "",
+                Text("a metric that a service publishes is not compared in a step that only copies requests", "dim"),
+            )
     elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
         yield "", Text()
         was_champion = any(turn.kind == "promoted" for turn in story.turns)
