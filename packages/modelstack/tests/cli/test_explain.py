@@ -102,7 +102,7 @@ def test_a_latency_is_said_in_seconds_or_milliseconds(microseconds: float, words
 def test_a_metric_of_ones_own_is_said_not_to_be_compared_while_requests_are_only_copied(begin: Begin) -> None:
     own = Metric("minutes", "rate", 0.05, metric="Minutes", namespace="shop")
     steps = Step(50, 60, shadow=True), Step(20, 20)
-    text = "a metric that a service publishes is not compared in a step that only copies requests"
+    text = "a service's metric is not compared in a step that only copies requests"
     world = begin(plan(*steps, metrics=(METRICS[0], own)), 30)
     assert text in read(world)
     world.controller().roll_back(ADA)

@@ -74,7 +74,7 @@ def _numbers(story: Story) -> Iterator[tuple[str, RenderableType]]:
         if story.trial and story.trial.shadow and any(row.metric not in KNOWN for row in story.evidence):
             yield (
                 "",
-                Text("a metric that a service publishes is not compared in a step that only copies requests", "dim"),
+                Text("a service's metric is not compared in a step that only copies requests", "dim"),
             )
     elif story.source in ("alarm", "person") and story.outcome == "rolled_back":
         yield "", Text()
