@@ -12,7 +12,7 @@ from pathlib import Path
 
 from localcloud import fault_commands, process
 from localcloud.server import orphans
-from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load
+from localcloud.server.configuration import MOST_SCALE, Configuration, ConfigurationError, load, of_project
 from localcloud.server.credentials import CredentialsUnusable
 from localcloud.server.files import StateUnwritable, require_writable
 from localcloud.server.surroundings import Folders, arrange, settings
@@ -83,8 +83,7 @@ def _state() -> Path:
 
 
 def _found_config() -> Path | None:
-    path = Places.around(Path()).root / "localcloud.toml"
-    return path if path.exists() else None
+    return of_project(Places.around(Path()).root)
 
 
 def _env(options: argparse.Namespace) -> int:
@@ -144,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config",
         type=Path,
         default=_found_config(),
-        help="default: the localcloud.toml of the project, if it has one",
+        help="a localcloud.toml, or a pyproject.toml with [tool.localcloud] (default: the project's, if it has one)",
     )
     port.add_argument(
         "--time-scale",

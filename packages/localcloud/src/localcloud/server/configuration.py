@@ -1,4 +1,4 @@
-"""What a project tells the local cloud, read from `localcloud.toml`."""
+"""What a project tells the local cloud, read from `localcloud.toml` or the table `tool.localcloud` of pyproject.toml."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from localcloud.server.platform import ImageCommand
 
 _KEYS = {"region", "account", "image", "time_scale"}
+_PYPROJECT = "pyproject.toml"
 MOST_SCALE = 10_000
 """The largest time scale."""
 
@@ -39,8 +40,13 @@ class Configuration:
     time_scale: float = 1.0
 
 
+def of_project(root: Path) -> Path | None:
+    """The file of a project: its localcloud.toml, or else its pyproject.toml; None without either."""
+    return next((path for name in ("localcloud.toml", _PYPROJECT) if (path := root / name).exists()), None)
+
+
 def load(path: Path | None) -> Configuration:
-    """Read a configuration file; None gives the defaults.
+    """Read a configuration file; None gives the defaults. Of a pyproject.toml the table `tool.localcloud` counts.
 
     Raises:
         ConfigurationError: The file is missing, is not TOML, or holds a key or value that is not allowed.
@@ -53,6 +59,9 @@ def load(path: Path | None) -> Configuration:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from error
+    if path.name == _PYPROJECT:
+        document = document.get("tool", {}).get("localcloud", {})
+        document.pop("name", None)  # of the state folder, see `localcloud.setup.places`
     _only(path, "", document, _KEYS)
     defaults = Configuration()
     return Configuration(

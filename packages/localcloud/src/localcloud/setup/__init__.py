@@ -11,6 +11,7 @@ Whatever is there already is left as it is, so that a second run takes a moment.
 from localcloud.setup.awsplugin import install as install_plugin
 from localcloud.setup.environments import Installer, cached
 from localcloud.setup.failures import SetupFailed
+from localcloud.setup.locks import compile_groups as lock
 from localcloud.setup.places import ENGINE_VERSION, Places
 from localcloud.setup.shell import POLICY_PACK, PORT, UNSET, applied, variables
 
@@ -25,5 +26,6 @@ __all__ = [
     "applied",
     "cached",
     "install_plugin",
+    "lock",
     "variables",
 ]

@@ -31,6 +31,8 @@ def install(places: Places, engine: Path | None = None) -> bool:
         Whether it had to be installed.
     """
     version = environments.installed(places, "pulumi-aws")
+    if version is None:  # of a project that is on Kubernetes alone, or uses other clients
+        return False
     text = launcher(places.python)
     plugins = places.pulumi_home / "plugins"
     folder = plugins / f"resource-aws-v{version}"

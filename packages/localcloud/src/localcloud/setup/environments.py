@@ -81,11 +81,20 @@ def project(places: Places, installer: Installer, level: str) -> bool:
             log=f"install-{level}",
         )
         changed = True
-    checkouts = [places.root, *places.members]
+    checkouts = [*([places.root] if places.is_package else ()), *places.members]
     if (ours := own_checkout()) is not None and ours not in checkouts:
         checkouts.append(ours)
     own = {str(checkout): digest(checkout / "pyproject.toml") for checkout in checkouts}
-    if changed or any(done.get(key) != value for key, value in own.items()):
+    own["library"] = digest(places.root / "pyproject.toml")
+    renewed = changed or any(done.get(key) != value for key, value in own.items())
+    if renewed and places.groups.get("library"):
+        installer.run(
+            *("pip", "install", "--quiet", "--python", places.python, "--no-deps", "--group", "library"),
+            what="Install the group library of pyproject.toml",
+            log="install-library",
+        )
+        changed = True
+    if renewed and checkouts:
         installer.run(
             *("pip", "install", "--quiet", "--python", places.python, "--no-deps", "--no-build-isolation"),
             *(word for name in places.names(checkouts) for word in ("--reinstall-package", name)),
@@ -158,16 +167,10 @@ def policy_pack(places: Places, installer: Installer) -> bool:
     return _points(places.policy_pack / ".venv", cached(places, installer, places.lock("policy")))
 
 
-def installed(places: Places, package: str) -> str:
-    """Read the version of a package in the project's environment.
-
-    Raises:
-        SetupFailed: It is not installed there.
-    """
+def installed(places: Places, package: str) -> str | None:
+    """Read the version of a package in the project's environment; None if it is not installed there."""
     folders = [str(one) for one in places.venv.glob("lib/python3*/*-packages")]
-    for found in distributions(name=package, path=folders):
-        return found.version
-    raise SetupFailed(f"{package} is not installed in {places.venv}", f"Install it there: `pip install {package}`.")
+    return next((found.version for found in distributions(name=package, path=folders)), None)
 
 
 def works(python: Path) -> bool:

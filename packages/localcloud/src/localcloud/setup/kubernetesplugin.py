@@ -46,6 +46,8 @@ def install(places: Places, installer: Installer, engine: Path) -> bool:
         SetupFailed: The SDK is not installed, its version cannot be had, or the build failed.
     """
     version = environments.installed(places, "pulumi-kubernetes")
+    if version is None:
+        raise SetupFailed(f"pulumi-kubernetes is not installed in {places.venv}", "Install it there, by pip or a lock.")
     plugins = places.pulumi_home / "plugins"
     if _is_whole(plugins, version) and not _command(plugins, version).is_symlink():
         return False  # downloaded

@@ -69,6 +69,16 @@ class Places:
         patterns = _document(self.root).get("tool", {}).get("uv", {}).get("workspace", {}).get("members", [])
         return sorted(found for one in patterns for found in self.root.glob(one) if (found / "pyproject.toml").exists())
 
+    @property
+    def groups(self) -> dict[str, list[Any]]:
+        """The dependency groups of its pyproject.toml."""
+        return _document(self.root).get("dependency-groups", {})
+
+    @property
+    def is_package(self) -> bool:
+        """Whether the project itself is installed into its environment, and not only what it needs."""
+        return "build-system" in _document(self.root)
+
     @staticmethod
     def names(checkouts: list[Path]) -> list[str]:
         """The names of the distributions in some folders."""

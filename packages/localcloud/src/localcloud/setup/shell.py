@@ -99,14 +99,13 @@ def endpoint(places: Places, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def region_of(places: Places) -> str:
-    """The region of the running local cloud, or the one that the checkout's localcloud.toml names.
+    """The region of the running local cloud, or the one that the project's configuration names.
 
     Raises:
         SetupFailed: The file holds something that is not allowed.
     """
-    path = places.root / "localcloud.toml"
     try:
-        return _running(places, "region") or configuration.load(path if path.exists() else None).region
+        return _running(places, "region") or configuration.load(configuration.of_project(places.root)).region
     except configuration.ConfigurationError as error:
         raise SetupFailed(str(error), "Mend the file.") from error
 

@@ -13,7 +13,7 @@ _COMMANDS = (
     *(sending.invoke, sending.replay, sending.labels),
     *(returning.restore, returning.reproduce),
     *(proving.audit, proving.lineage, proving.trace, reporting.pr_report),
-    *(building.pipeline, packages.serve, packages.loadtest, packages.model),
+    *(building.pipeline, packages.new, packages.serve, packages.loadtest, packages.model),
 )
 
 

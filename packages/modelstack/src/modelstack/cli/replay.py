@@ -7,6 +7,7 @@ shows as latency and not as a lower rate (Schroeder et al., NSDI 2006).
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 import threading
 import time
@@ -25,7 +26,7 @@ from rich.table import Table
 from modelstack.cli.errors import NotAnswered, OperatorError
 from modelstack.cli.invoke import answer_of
 from modelstack.cli.platform.choose import platform_of
-from modelstack.cli.target import Target
+from modelstack.cli.target import Target, project_root
 from modelstack.pipeline.contract import Event
 from modelstack.services.invoke import Request
 
@@ -185,6 +186,8 @@ def events(since: str | None = None, until: str | None = None) -> Iterator[Event
 
     OperatorError if there is none, or they lack fields.
     """
+    if (root := str(project_root())) not in sys.path:
+        sys.path.insert(0, root)  # the folder of an installed command is first there, and not that of the model
     from modelstack.pipeline import parts  # noqa: PLC0415 - what it loads, only a replay needs
 
     found = parts.replay(since, until)

@@ -46,8 +46,9 @@ def check_system_libraries(requirements: Path, site: Path) -> None:
 
 
 def declared(requirements: Path) -> list[str]:
-    """The lines of `serving.apt`, without comments."""
-    lines = (line.partition("#")[0].strip() for line in (requirements / DECLARED).read_text().splitlines())
+    """The lines of `serving.apt`, without comments; none without the file."""
+    path = requirements / DECLARED
+    lines = (line.partition("#")[0].strip() for line in (path.read_text().splitlines() if path.exists() else ()))
     return [line for line in lines if line]
 
 

@@ -56,8 +56,8 @@ def check_environment(manifest: dict[str, Any]) -> None:
 def code_from(folder: Path, manifest: dict[str, Any]) -> None:
     """Make `import model` find the package's own code, and nothing in the working directory."""
     sys.path_hooks.insert(0, _verified_code(folder, manifest["files"]))
-    runtime = str(Path(__file__).resolve().parents[2])
-    sys.path[:] = [str(folder / "code"), *(place for place in sys.path if place not in ("", runtime))]
+    # The library's own folder stays: of an installed wheel it is that of all libraries.
+    sys.path[:] = [str(folder / "code"), *(place for place in sys.path if place)]
     former_names.install()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,76 @@ class Logged(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See click."""
         return value if str(value).startswith("models:/") else super().convert(value, param, ctx)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--platform", type=click.Choice(["aws", "kubernetes"]), default="aws", show_default=True, help="Where it runs."
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The folder: new, or with nothing but .git and .venv. The default is NAME.",
+)
+@click.option(
+    "--from",
+    "given",
+    type=(Logged(path_type=Path, dir_okay=False, exists=True), click.Path(path_type=Path, dir_okay=False, exists=True)),
+    default=None,
+    metavar="ESTIMATOR TABLE",
+    help="A fitted estimator and its CSV file, as of `modelstack model init`. By default the model is an example.",
+)
+@click.option("--label", default=None, help="With --from: the column with the true answers.")
+@click.option("--time", "at", default=None, help="With --from: the column with the time of each row.")
+@click.option("--id", "row", default=None, help="With --from: the column with a name for each row.")
+def new(  # noqa: PLR0917 - one parameter per option
+    name: str,
+    platform: str,
+    folder: Path | None,
+    given: tuple[Path | str, Path] | None,
+    label: str | None,
+    at: str | None,
+    row: str | None,
+) -> None:
+    """Write a project with a model into a new folder: fewer than 20 files, all your own.
+
+    It runs with nothing but the installed library. Its README.md says what to type next.
+
+    With --from, the model is built from the estimator before anything is written, as by `modelstack model init`. It is
+    unpickled, which runs what is in it: give only what you trust.
+    """
+    from modelstack.cli.init import project  # noqa: PLC0415 - only this command needs it
+
+    to = Path(name) if folder is None else folder
+    project.check(name, to)
+    if given is None:
+        if column := next((option for option, found in _columns(label, at, row).items() if found is not None), None):
+            raise click.UsageError(f"{column} goes with --from")
+        files = project.create(project.Project(name, platform), to, project.add_example)
+        say(f"written to {to}: {', '.join(files)}\n\nthen read {to / 'README.md'}")
+        return
+    if label is None:
+        raise click.UsageError("--from needs --label, the column with the true answers")
+    from modelstack.cli.init import new_model, report  # noqa: PLC0415 - these load scikit-learn
+
+    progress = partial(say, err=True)
+    with _file_of(given[0], progress) as path:
+        inputs = new_model.ModelInputs(path, given[1], label, at, row)
+        made: list[new_model.NewModel] = []
+
+        def add(root: Path) -> Mapping[str, str]:
+            made.append(new_model.init(root, inputs, progress))
+            return report.gates(made[0].sealed.metrics)
+
+        project.create(project.Project(name, platform), to, add)
+    say(f"{report.written(made[0])}\n\nthen read {to / 'README.md'}")
+
+
+def _columns(label: str | None, at: str | None, row: str | None) -> dict[str, str | None]:
+    return {"--label": label, "--time": at, "--id": row}
 
 
 @click.group()

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from modelstack.cli.errors import OperatorError
 from modelstack.cli.init import estimator, table
+from modelstack.cli.init.rendering import render
 from modelstack.pipeline import outline
 from modelstack.pipeline.archive import ArchiveError
 from modelstack.pipeline.build import SealedPackage, build
@@ -27,7 +26,6 @@ from modelstack.pipeline.recipe import check_locks, recipe, sha256_of
 from modelstack.pipeline.step import StepFailed
 
 PICKLE = "estimator.pickle"
-_TEMPLATES = Path(__file__).parent / "templates"
 _EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
 _LONGEST_NAME = 24  # with a hyphen and the name of a stack it is part of every name in the cloud
@@ -88,15 +86,8 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
 
 def _rendered(given: Path, table: table.Table, blank: estimator.Blank) -> dict[str, bytes]:
     """Name -> content of each file of a model; `given` is the file with the fitted estimator."""
-    known = Environment(  # noqa: S701  Python, and no HTML
-        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    known.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     values = {"given": given, "digest": sha256_of(given), "table": table, "blank": blank, "pickle": PICKLE}
-    texts = {
-        name.removesuffix(".jinja"): known.get_template(name).render(values).encode() for name in known.list_templates()
-    }
-    return {**texts, PICKLE: blank.content}
+    return {**render("from_estimator", values), PICKLE: blank.content}
 
 
 def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:

@@ -16,7 +16,7 @@ _ROOM = 1.2  # a gate refuses what is worse than now by more than a fifth
 
 def render(made: NewModel, root: Path) -> str:
     """The whole report: files, notes, the stack's section, the next commands, and optional parts."""
-    return "\n".join([*_written(made), *_section(made), *_next(made), "", outline.listed(root)])
+    return "\n".join([written(made), *_section(made), *_next(made), "", outline.listed(root)])
 
 
 def gates(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -39,12 +39,16 @@ def _rounded_up(value: float) -> str:
     return f"{math.ceil(value / step) * step:.10g}"
 
 
-def _written(made: NewModel) -> Iterator[str]:
-    yield f"written: {', '.join(made.files)}"
-    for note in made.notes:
-        yield f"  - {note}"
+def written(made: NewModel) -> str:
+    """The written files, notes on them, and how good the model is."""
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in made.sealed.metrics.items())
-    yield f"built: {metrics}, on rows that were kept back; what serves is a new fit on the others"
+    return "\n".join(
+        [
+            f"written: {', '.join(made.files)}",
+            *(f"  - {note}" for note in made.notes),
+            f"built: {metrics}, on rows that were kept back; what serves is a new fit on the others",
+        ]
+    )
 
 
 def _section(made: NewModel) -> Iterator[str]:

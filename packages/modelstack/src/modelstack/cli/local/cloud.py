@@ -59,10 +59,7 @@ class Local:
         environment = json.loads(self.places.record.read_text())["localcloud"]
         before = process.find(self.places.server_record.parent)
         with console.status("starting the local cloud"):
-            said = self._cloud(
-                *("start", "--port", self._port(), "--python", f"{environment}/bin/python"),
-                *("--config", str(self.places.root / "localcloud.toml")),
-            )
+            said = self._cloud("start", "--port", self._port(), "--python", f"{environment}/bin/python")
         now = process.find(self.places.server_record.parent)
         if before is not None and now is not None and now.pid != before.pid:
             console.print(said, markup=False)

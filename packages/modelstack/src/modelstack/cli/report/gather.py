@@ -80,10 +80,11 @@ def gather(stack: Stack, workdir: Path, say: Say) -> Facts:
 
 
 def previewed(stack: Stack) -> Preview:
-    """Run a preview with the policy pack."""
+    """Run a preview, with the policy pack if the project has one."""
     asked = replace(stack, environment={**stack.environment, previews.STREAMING: "true"})
     chosen = POLICY_PACK in {**os.environ, **stack.environment}
-    done = asked.preview("--json", *(() if chosen else ("--policy-pack", "policy")))
+    without = chosen or not (stack.root / "policy" / "PulumiPolicy.yaml").exists()
+    done = asked.preview("--json", *(() if without else ("--policy-pack", "policy")))
     return previews.read(done.output.splitlines(), done.code)
 
 
