@@ -121,7 +121,7 @@ def test_each_command_of_githubs_jobs_runs(runner: Runner, workflow: str, job: s
     found: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"][job]
     output = runner.folder / "output"
     given = {"GITHUB_OUTPUT": str(output), "GITHUB_API_URL": runner.forge.url, "GITHUB_REPOSITORY": "o/r"}
-    given |= {"GITHUB_TOKEN": "t", "NUMBER": "12"}
+    given |= {"GITHUB_TOKEN": "t", "NUMBER": "12", **found.get("env", {})}
     for step in found["steps"]:
         if "run" in step:
             runner.run([step["run"]], **given)

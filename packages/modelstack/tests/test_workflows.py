@@ -25,6 +25,12 @@ def workflow(name: str) -> dict[Any, Any]:
     return yaml.safe_load((WORKFLOWS / name).read_text())
 
 
+def role_of(job: dict[str, Any]) -> str:
+    """The role that a job assumes, its own or that of its environment."""
+    role = steps_by_action(job)["aws-actions/configure-aws-credentials"]["with"]["role-to-assume"]
+    return job["env"]["ROLE"] if role == "${{ env.ROLE }}" else role
+
+
 def steps_by_action(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """A job's steps that use an action, by the action's name."""
     return {step["uses"].partition("@")[0]: step for step in job["steps"] if "uses" in step}
@@ -130,10 +136,7 @@ def test_a_job_lasts_as_long_as_an_update_may_wait_for_a_verdict() -> None:
 
 def test_dev_and_staging_have_roles_of_their_own() -> None:
     jobs = workflow("promote.yml")["jobs"]
-    roles = {
-        stack: steps_by_action(jobs[stack])["aws-actions/configure-aws-credentials"]["with"]["role-to-assume"]
-        for stack in ("dev", "staging")
-    }
+    roles = {stack: role_of(jobs[stack]) for stack in ("dev", "staging")}
     assert roles == {"dev": "${{ vars.AWS_DEPLOY_ROLE }}", "staging": "${{ vars.AWS_STAGING_ROLE }}"}
     assert all(roles[stack].strip("${ }") in jobs[stack]["if"] for stack in roles), "or nothing happens"
 
@@ -182,7 +185,8 @@ def test_a_merge_is_released_on_dev_then_promoted_and_prod_waits_for_a_person_an
     assert (jobs["prod"]["environment"], "needs" in jobs["prod"]) == ("prod", False)
     assert jobs["prod"]["if"] == "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'"
     for stack, word in zip(STACKS, ("update", "promote", "promote"), strict=True):
-        assert f".ci/release {word} {stack}\n" in jobs[stack]["steps"][-1]["run"]
+        assert jobs[stack]["env"]["RELEASE"] == f".ci/release {word} {stack}"
+        assert jobs[stack]["steps"][-1]["run"].endswith("&& $RELEASE")
         assert jobs[stack]["concurrency"] == {"group": f"deploy-{stack}"}, "as a retraining: one update at a time"
     assert workflow("retrain.yml")["concurrency"] == {"group": "deploy-dev"}
 

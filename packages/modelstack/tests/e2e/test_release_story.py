@@ -92,8 +92,11 @@ def step(workflow: str, job: str, name: str, stack: Stack, **more: str) -> subpr
     """Run the commands of a workflow's step, on stack `local` for the one that they name."""
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"]
     (found,) = [item for item in jobs[job]["steps"] if item.get("name") == name]
-    commands = re.sub(rf"\b{job}\b", "local", found["run"])
-    environment = {**os.environ, **stack.environment, "PULUMI_OPTION_CONFIG_FILE": str(stack.config), **more}
+    commands, release = (
+        re.sub(rf"\b{job}\b", "local", text) for text in (found["run"], jobs[job].get("env", {}).get("RELEASE", ""))
+    )
+    given = {"RELEASE": release, "PULUMI_OPTION_CONFIG_FILE": str(stack.config)}
+    environment = {**os.environ, **stack.environment, **given, **more}
     asked = ["bash", "-e", "-o", "pipefail", "-c", commands]
     return subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

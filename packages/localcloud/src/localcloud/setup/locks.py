@@ -58,12 +58,16 @@ def compile_groups(places: Places, installer: Installer, more: Sequence[str | Pa
     No lock has the packages of the group `library`, but `app` includes it, and so has all that they need.
     """
     groups = places.groups
-    left_out = [word for one in groups.get(LIBRARY, ()) for word in ("--no-emit-package", re.split(r"[\[=<>~! ]", one)[0])]
+    left_out = [
+        word for one in groups.get(LIBRARY, ()) for word in ("--no-emit-package", re.split(r"[\[=<>~! ]", one)[0])
+    ]
     app = places.lock("app")
     app.parent.mkdir(exist_ok=True)
     for name in ["app", *sorted(set(groups) - {"app", LIBRARY})]:
         constraint = () if name == "app" else ("-c", app)
-        _compile(places.lock(name), installer, ("--group", name, *left_out, *constraint, *more), f"requirements/{name}.txt")
+        _compile(
+            places.lock(name), installer, ("--group", name, *left_out, *constraint, *more), f"requirements/{name}.txt"
+        )
 
 
 def _compile(lock: Path, installer: Installer, wanted: Sequence[str | Path], name: str) -> None:

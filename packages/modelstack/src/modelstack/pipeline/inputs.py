@@ -15,7 +15,7 @@ from modelstack.pipeline import outline
 from modelstack.pipeline.checkout import sealed_code
 from modelstack.pipeline.contract import Refusal
 from modelstack.pipeline.declared import retrained
-from modelstack.pipeline.locks import locked, trained_with
+from modelstack.pipeline.locks import locked, to_install, trained_with
 from modelstack.pipeline.recipe import Recipe, canonical, model_files, recipe
 from modelstack.pipeline.steps import Given
 from modelstack.pipeline.texts import json_object
@@ -75,5 +75,6 @@ def check_libraries(root: Path) -> None:
             found = "not installed"
         if found != expected:
             raise Refusal(
-                f"requirements/{lock}.txt locks {name} {expected}, this environment has it {found}: run `make setup`"
+                f"requirements/{lock}.txt locks {name} {expected}, this environment has it {found}: "
+                f"run `{to_install(folder)}`"
             )

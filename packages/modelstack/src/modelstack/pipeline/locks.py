@@ -13,6 +13,8 @@ from pathlib import Path
 
 from modelstack.pipeline.contract import RecipeError
 
+LOCK, INSTALL = "python -m localcloud.setup lock", "pip install -r requirements/app.txt"
+"""How a project with dependency groups is locked, and how its lock is installed."""
 COMPILERS = ("onnx", "skl2onnx")
 """Packages that make the fast form; the serving image does not hold them."""
 OURS = ("modelstack", "pipeline", "serving")
@@ -34,6 +36,23 @@ def locked_files(path: Path) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def to_add(folder: Path, lock: str, packages: str) -> str:
+    """What to do for a lock of the folder `requirements` to have more packages."""
+    if _has_groups(folder):
+        return f"add {packages} to the group {lock} in pyproject.toml, run `{LOCK}`, and `{INSTALL}`"
+    return f"add {packages} to requirements/{lock}.in, and run `make lock` and `make setup`"
+
+
+def to_install(folder: Path) -> str:
+    """The command that installs the lock."""
+    return INSTALL if _has_groups(folder) else "make setup"
+
+
+def _has_groups(folder: Path) -> bool:
+    """Whether the project names what is locked in pyproject.toml, as `modelstack new` writes it."""
+    return not (folder / "app.in").exists() and (folder.parent / "pyproject.toml").exists()
+
+
 def dependencies(folder: Path, files: Mapping[str, Path]) -> str:
     """The digest of what a model needs: the lock of what serves it, and what else makes it."""
     lines = sorted(_lock_lines(folder / "serving.txt"))
@@ -49,14 +68,16 @@ def trained_with(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
         name = package_of(module, held, versions)
         if name is None:
             raise RecipeError(
-                f"{folder / 'app.txt'} does not lock {module}, which {file} imports: add it to requirements/app.in and "
-                "run `make lock`"
+                f"{folder / 'app.txt'} does not lock {module}, which {file} imports: {to_add(folder, 'app', 'it')}"
             )
         if name not in held:
             found[name] = versions[name]
     for name in COMPILERS:
         if name not in versions:
-            raise RecipeError(f"{folder / 'app.txt'} does not lock {name}, which makes the fast form: run `make lock`")
+            raise RecipeError(
+                f"{folder / 'app.txt'} does not lock {name}, which makes the fast form: "
+                f"run `{LOCK if _has_groups(folder) else 'make lock'}`"
+            )
         found[name] = versions[name]
     return dict(sorted(found.items()))
 

@@ -13,7 +13,7 @@ from modelstack.pipeline import archive, origin, outline
 from modelstack.pipeline.checkout import work_folder
 from modelstack.pipeline.contract import Refusal
 from modelstack.pipeline.inputs import recipe_in
-from modelstack.pipeline.locks import imported, locked
+from modelstack.pipeline.locks import imported, locked, to_add
 from modelstack.pipeline.pack import ARCHIVE, SEALED, pack
 from modelstack.pipeline.recipe import canonical, model_files
 from modelstack.pipeline.start import check_start
@@ -47,6 +47,6 @@ def check_served(root: Path, evaluated: Path) -> None:
     needed = ["joblib"] if plain else ["joblib", "scikit-learn"]
     if not {*needed} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(
-            f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: add "
-            f"{' and '.join(needed)} to requirements/serving.in, and run `make lock` and `make setup`"
+            f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: "
+            + to_add(root / "requirements", "serving", " and ".join(needed))
         )

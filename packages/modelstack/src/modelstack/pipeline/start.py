@@ -23,7 +23,7 @@ from pathlib import Path
 
 from modelstack.pipeline import archive
 from modelstack.pipeline.contract import Refusal
-from modelstack.pipeline.locks import locked, package_of
+from modelstack.pipeline.locks import locked, package_of, to_add
 from modelstack.pipeline.pack import SealedPackage
 from modelstack.pipeline.project import SOURCES
 from modelstack.pipeline.shared_objects import check_system_libraries
@@ -139,6 +139,6 @@ def _cause(root: Path, problem: str, log: str) -> str:
         )
     name = package_of(module, locked(root / "requirements" / "app.txt")) or module
     return (
-        f"{where} needs the module {missing[-1]}, which is in no package of {_LOCK}: add {name} to "
-        "requirements/serving.in, and run `make lock` and `make setup`"
+        f"{where} needs the module {missing[-1]}, which is in no package of {_LOCK}: "
+        f"{to_add(root / 'requirements', 'serving', name)}"
     )

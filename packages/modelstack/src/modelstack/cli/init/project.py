@@ -18,7 +18,9 @@ PLATFORMS = ("aws", "kubernetes")
 PULUMI = "3.274.1"
 """The Pulumi CLI that the workflows install."""
 EXAMPLE_GATES: Mapping[str, str] = {"accuracy": "{min: 0.9}", "log_loss": "{max: 0.3}"}
-_NAME = r"[a-z](?:[a-z0-9-]{0,22}[a-z0-9])?"  # with a hyphen and the name of a stack it is part of every name in the cloud
+_NAME = (
+    r"[a-z](?:[a-z0-9-]{0,22}[a-z0-9])?"  # with a hyphen and the name of a stack it is part of every name in the cloud
+)
 _MAY_BE_THERE = {".git", ".venv"}
 
 

@@ -66,7 +66,7 @@ def _next(made: NewModel) -> Iterator[str]:
         (f"modelstack serve {shlex.quote(str(made.sealed.path))}", "answers on this machine, until Ctrl-C"),
         (f"modelstack loadtest {made.example}", "sends a row of the table again and again, from another shell"),
         ("python -m modelstack.pipeline build", "after each change of model/ or data/"),
-        ("make up", "releases it on the local stack"),
+        ("pulumi up", "releases it on the local stack"),
         (f"modelstack invoke {made.example}", "sends a request to that stack"),
     ):
         yield f"  {command}  # {what}"

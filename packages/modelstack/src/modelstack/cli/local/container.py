@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from modelstack.cli.errors import OperatorError
 from modelstack.cli.local.imported import imported
+from modelstack.cli.local.wheels import lock_of
 from modelstack.monitoring.custom import FOLDER, files
 from modelstack.pipeline.contract import DATA
 from modelstack.pipeline.project import SOURCES
@@ -170,7 +171,8 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
         for name, path in imported(SOURCES, program, without=("model",)).items():
             _copy(path, folder / "checkout" / name)
     for name in ("requirements/app.txt", "requirements/serving.txt", f"requirements/{DECLARED}"):
-        _copy(root / name, folder / "checkout" / name)
+        if (root / name).exists():
+            _copy(root / name, folder / "checkout" / name)
     _write_packages(root, folder)
     if (root / DATA).is_dir():
         shutil.copytree(root / DATA, folder / "checkout" / DATA)
@@ -189,7 +191,7 @@ def lay_out_controller(root: Path, wheels: Path, folder: Path) -> None:
         _copy(path, folder / "runtime" / name)
     for path in files(root / FOLDER):
         _copy(path, folder / "runtime" / FOLDER / path.name)
-    _copy(root / "requirements" / "controller.txt", folder / "controller.txt")
+    _copy(lock_of(root, "controller"), folder / "controller.txt")
     shutil.copytree(wheels, folder / "wheels", dirs_exist_ok=True)
 
 

@@ -15,12 +15,18 @@ from localcloud.setup import Places
 from modelstack.cli.errors import OperatorError
 
 
+def lock_of(root: Path, image: str) -> Path:
+    """The lock of an image: its own or, of one that does not serve, that of the whole project, which has more."""
+    own = root / "requirements" / f"{image}.txt"
+    return own if own.exists() or image == "serving" else root / "requirements" / "app.txt"
+
+
 def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:
-    """A cached folder with a wheel of every package in a lock, hashes checked; `python` is a version such as `3.11`.
+    """A cached folder with a wheel of every package in an image's lock, hashes checked; `python` is a version such as `3.11`.
 
     A package without a wheel is built here from its source, if the result holds nothing compiled.
     """
-    lock = root / "requirements" / f"{name}.txt"
+    lock = lock_of(root, name)
     machine = platform.machine()
     content = hashlib.sha256(lock.read_bytes() + f"{python} {machine}".encode()).hexdigest()[:12]
     cache = Places.of(root).cache

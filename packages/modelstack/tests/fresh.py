@@ -1,0 +1,117 @@
+"""A project in an empty environment and an empty repository, made with nothing but the built wheels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from localcloud.setup import Installer, Places
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = ("modelstack", "localcloud")
+_OURS = ("AWS_", "LOCALCLOUD_", "MODELSTACK_", "PULUMI_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+"""First letters of the variables that would lead to this checkout or its cloud."""
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A folder with wheels, an environment that has only them, and the folder of a project.
+
+    Attributes:
+        folder: Everything is in it.
+        environment: All variables of the commands; `point` adds those of the project's local cloud.
+    """
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def project(self) -> Path:
+        """The repository of the project."""
+        return self.folder / "churn"
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a shell's commands in the project's folder; the first that fails ends them."""
+        return subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            process_group=0,
+        )
+
+    def run(self, command: str, status: int = 0) -> str:
+        """Run them to their end; what they print."""
+        process = self.start(command)
+        said, _ = process.communicate()
+        assert process.returncode == status, f"{command}\n{said[-6000:]}"
+        assert "Traceback" not in said, said[-6000:]
+        return said
+
+    def point(self) -> None:
+        """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
+        told = self.run('eval "$(.venv/bin/python -m localcloud.setup env)"; env -0')
+        self.environment.update(line.split("=", 1) for line in told.split("\0") if "=" in line)
+
+    def configure(self, **sections: object) -> None:
+        """Set sections of the config of stack `local`."""
+        path = self.project / "stacks" / "Pulumi.local.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["config"] |= {f"modelstack:{name}": section for name, section in sections.items()}
+        path.write_text(yaml.safe_dump(content))
+
+
+def wheels(folder: Path) -> None:
+    """Build the wheels of this checkout's packages."""
+    for name in PACKAGES:
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+            cwd=ROOT / "packages" / name, check=True, capture_output=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def fresh(folder: Path, port: int) -> Iterator[Fresh]:
+    """The wheels in an environment of their own beside an empty repository; at the end its local cloud is stopped.
+
+    The caches of tools and packages are those of this user, so the engine is not built again.
+    """
+    wheels(folder / "wheels")
+    places = Places.of(ROOT)
+    uv = Installer(places).uv()
+    cache = folder / "cache"
+    cache.mkdir()
+    for name in ("churn", "modelstack"):
+        (cache / name).symlink_to(places.cache)
+    (cache / "uv").symlink_to(places.cache.parent / "uv")
+    kept: Mapping[str, str] = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    made = Fresh(
+        folder,
+        {
+            **kept,
+            "PATH": os.pathsep.join(
+                [str(folder / "tool" / "bin"), str(uv.parent), "/usr/local/bin", "/usr/bin", "/bin"]
+            ),
+            "XDG_CACHE_HOME": str(cache),
+            "UV_FIND_LINKS": str(folder / "wheels"),
+            "LOCALCLOUD_PORT": str(port),
+        },
+    )
+    made.project.mkdir()
+    made.run("git init --quiet")
+    made.run(f"uv venv --quiet --python {sys._base_executable} ../tool")
+    made.run("uv pip install --quiet --python ../tool/bin/python pulumi-modelstack localcloud-ml")
+    try:
+        yield made
+    finally:
+        made.run("[ ! -e .venv ] || .venv/bin/python -m localcloud stop --state .churn/cloud")
