@@ -64,6 +64,16 @@ def test_the_packages_of_the_projects_workspace_are_installed_with_it(machine: M
     assert f" -e {root} -e {root / 'packages' / 'library'} -e {own_checkout()}" in asked
 
 
+def test_of_a_project_with_a_library_group_that_is_installed_and_not_the_project(machine: Machine, uv: Path) -> None:
+    with (machine.places.root / "pyproject.toml").open("a") as file:
+        file.write('[dependency-groups]\nlibrary = ["of-others==1"]\n')
+    assert environments.project(machine.places, Installer(machine.places), "app")
+    lock, library, rest = [line for line in uv.read_text().splitlines() if line.startswith("pip install")]
+    assert lock.endswith("app.txt") and library.endswith("--no-deps --group library")
+    assert f"-e {own_checkout()}" in rest and f"-e {machine.places.root}" not in rest
+    assert not environments.project(machine.places, Installer(machine.places), "app")
+
+
 def test_what_uv_leaves_behind_is_removed(machine: Machine, uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = machine.home / "scratch"
     scratch.mkdir()

@@ -111,3 +111,25 @@ def test_a_lock_with_an_address_in_it_is_not_written(project: Machine, monkeypat
     with pytest.raises(SetupFailed, match=r"would hold an address"):
         changed(project)
     assert lock.read_text() == before
+
+
+def test_a_project_with_groups_gets_a_lock_of_each_and_none_has_the_library_itself(machine: Machine) -> None:
+    machine.command(
+        "uv",
+        f"""[ "$1" = --version ] && echo uv 9.9.9 && exit
+echo "$@" >>{machine.home}/uv.log
+for last; do :; done
+printf 'numpy==2 \\\\\n    --hash=sha256:0\n' >"$last"
+""",
+    )
+    with (machine.places.root / "pyproject.toml").open("a") as file:
+        file.write(
+            '[dependency-groups]\nlibrary = ["of-others[aws]==1"]\napp = [{ include-group = "library" }, "numpy"]\n'
+            'serving = ["numpy"]\n'
+        )
+    locks.compile_all(machine.places, Installer(machine.places), False)
+    app, serving = (machine.home / "uv.log").read_text().splitlines()
+    assert "--group app --no-emit-package of-others" in app and " -c " not in app
+    assert f"--group serving --no-emit-package of-others -c {machine.places.lock('app')}" in serving
+    for name in ("app", "serving"):
+        assert machine.places.lock(name).read_text().startswith("numpy==2")

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from bench import ROOT
+from bench.fresh import Fresh, fresh
 from localcloud.testing import free_port
 from tests.e2e.conftest import QUICK
-from tests.fresh import ROOT, Fresh, fresh
 
 RATE = 6
 FAULTY = """
@@ -46,11 +47,8 @@ class Faulty(Sealed):
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
     """A new project that is set up, and its local cloud."""
     with fresh(tmp_path_factory.mktemp("new"), free_port()) as made:
-        made.run("modelstack new churn --dir .")
-        made.run("python -m localcloud.setup install")
-        made.point()
-        made.run("python -m localcloud start --state .churn/cloud")
-        made.point()
+        made.install()
+        made.begin()
         yield made
 
 

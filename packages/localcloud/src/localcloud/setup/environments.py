@@ -19,6 +19,9 @@ from localcloud.setup.progress import step
 LEVELS = ("app", "dev")
 """The project's locks, each part of the next in equal versions."""
 
+LIBRARY = "library"
+"""The dependency group of what is installed after the lock and without dependencies: its version is all that counts."""
+
 UV_MINIMUM = (0, 8)
 _PYTHON_MINIMUM = (3, 11)
 _GIGABYTES = 2.0
@@ -81,16 +84,16 @@ def project(places: Places, installer: Installer, level: str) -> bool:
             log=f"install-{level}",
         )
         changed = True
-    checkouts = [*([places.root] if places.is_package else ()), *places.members]
+    library = LIBRARY in places.groups  # such a project is no package itself
+    checkouts = [*(() if library else (places.root,)), *places.members]
     if (ours := own_checkout()) is not None and ours not in checkouts:
         checkouts.append(ours)
-    own = {str(checkout): digest(checkout / "pyproject.toml") for checkout in checkouts}
-    own["library"] = digest(places.root / "pyproject.toml")
+    own = {str(checkout): digest(checkout / "pyproject.toml") for checkout in (places.root, *checkouts)}
     renewed = changed or any(done.get(key) != value for key, value in own.items())
-    if renewed and places.groups.get("library"):
+    if renewed and library:
         installer.run(
-            *("pip", "install", "--quiet", "--python", places.python, "--no-deps", "--group", "library"),
-            what="Install the group library of pyproject.toml",
+            *("pip", "install", "--quiet", "--python", places.python, "--no-deps", "--group", LIBRARY),
+            what=f"Install the group {LIBRARY} of pyproject.toml",
             log="install-library",
         )
         changed = True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from localcloud.setup.environments import LEVELS, Installer
+from localcloud.setup.environments import LEVELS, LIBRARY, Installer
 from localcloud.setup.failures import SetupFailed
 from localcloud.setup.places import OWN_LOCKS, Places, own_checkout
 
@@ -48,10 +48,6 @@ def compile_all(places: Places, installer: Installer, upgrade: bool) -> None:
         _compile(source.with_suffix(".txt"), installer, (source, *constraint, *newer), name)
 
 
-LIBRARY = "library"
-"""The dependency group of what is installed after the lock and without dependencies: its version is all that counts."""
-
-
 def compile_groups(places: Places, installer: Installer, more: Sequence[str | Path] = ()) -> None:
     """Write a lock for each dependency group of pyproject.toml; all others have the versions of `app`.
 
@@ -81,7 +77,9 @@ def _compile(lock: Path, installer: Installer, wanted: Sequence[str | Path], nam
             *("--no-annotate", "--python-version", _PYTHON, "--python-platform", _PLATFORM, "-o", made),
             what=f"Lock {name}",
             log=f"lock-{lock.stem}",
-            environ={"UV_CUSTOM_COMPILE_COMMAND": "make lock"},
+            environ={
+                "UV_CUSTOM_COMPILE_COMMAND": "python -m localcloud.setup lock" if "--group" in wanted else "make lock"
+            },
         )
         if "://" in made.read_text():
             raise SetupFailed(f"{lock} would hold an address", "Locks name packages, versions and hashes only.")

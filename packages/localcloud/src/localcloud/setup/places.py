@@ -74,11 +74,6 @@ class Places:
         """The dependency groups of its pyproject.toml."""
         return _document(self.root).get("dependency-groups", {})
 
-    @property
-    def is_package(self) -> bool:
-        """Whether the project itself is installed into its environment, and not only what it needs."""
-        return "build-system" in _document(self.root)
-
     @staticmethod
     def names(checkouts: list[Path]) -> list[str]:
         """The names of the distributions in some folders."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from modelstack.cli.errors import OperatorError
 from modelstack.cli.options import Number, Whole, as_json_option
 from modelstack.cli.page import say
 from modelstack.cli.platform.choose import platform_of
@@ -144,8 +145,12 @@ def new(  # noqa: PLR0917 - one parameter per option
         return
     if label is None:
         raise click.UsageError("--from needs --label, the column with the true answers")
-    from modelstack.cli.init import new_model, report  # noqa: PLC0415 - these load scikit-learn
-
+    try:
+        from modelstack.cli.init import new_model, report  # noqa: PLC0415 - these load scikit-learn
+    except ModuleNotFoundError as error:
+        raise OperatorError(
+            f"--from needs {error.name}, which is not installed here", 'Type: pip install "pulumi-modelstack[training]"'
+        ) from error
     progress = partial(say, err=True)
     with _file_of(given[0], progress) as path:
         inputs = new_model.ModelInputs(path, given[1], label, at, row)

@@ -22,7 +22,7 @@ def lock_of(root: Path, image: str) -> Path:
 
 
 def wheels(root: Path, name: str, python: str, progress: Callable[[str], None]) -> Path:
-    """A cached folder with a wheel of every package in an image's lock, hashes checked; `python` is a version such as `3.11`.
+    """A cached folder with a wheel of each package in an image's lock, hashes checked; `python` is such as `3.11`.
 
     A package without a wheel is built here from its source, if the result holds nothing compiled.
     """

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
+from bench import ROOT
+from bench.bed import BenchError
+from bench.rows import Row
 from localcloud.setup import Installer, Places
+from localcloud.testing import free_port
 
-ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("modelstack", "localcloud")
 _OURS = ("AWS_", "LOCALCLOUD_", "MODELSTACK_", "PULUMI_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
 """First letters of the variables that would lead to this checkout or its cloud."""
@@ -51,12 +56,29 @@ class Fresh:
         )
 
     def run(self, command: str, status: int = 0) -> str:
-        """Run them to their end; what they print."""
+        """Run them to their end; what they print.
+
+        Raises:
+            BenchError: They end with another status, or with a traceback.
+        """
         process = self.start(command)
         said, _ = process.communicate()
-        assert process.returncode == status, f"{command}\n{said[-6000:]}"
-        assert "Traceback" not in said, said[-6000:]
+        if process.returncode != status or "Traceback" in said:
+            raise BenchError(f"`{command}` ended with {process.returncode}, expected {status}:\n{said[-6000:]}")
         return said
+
+    def install(self) -> None:
+        """Install the wheels into an environment that has nothing else."""
+        self.run(f"uv venv --quiet --python {sys._base_executable} ../tool")
+        self.run("uv pip install --quiet --python ../tool/bin/python pulumi-modelstack localcloud-ml")
+
+    def begin(self) -> None:
+        """Write the project into an empty repository, set it up, and start its local cloud."""
+        self.run("git init --quiet && modelstack new churn --dir .")
+        self.run("python -m localcloud.setup install")
+        self.point()
+        self.run("python -m localcloud start --state .churn/cloud")
+        self.point()
 
     def point(self) -> None:
         """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
@@ -82,7 +104,7 @@ def wheels(folder: Path) -> None:
 
 @contextmanager
 def fresh(folder: Path, port: int) -> Iterator[Fresh]:
-    """The wheels in an environment of their own beside an empty repository; at the end its local cloud is stopped.
+    """The wheels, and an empty folder for a project; at the end its local cloud is stopped.
 
     The caches of tools and packages are those of this user, so the engine is not built again.
     """
@@ -108,10 +130,29 @@ def fresh(folder: Path, port: int) -> Iterator[Fresh]:
         },
     )
     made.project.mkdir()
-    made.run("git init --quiet")
-    made.run(f"uv venv --quiet --python {sys._base_executable} ../tool")
-    made.run("uv pip install --quiet --python ../tool/bin/python pulumi-modelstack localcloud-ml")
     try:
         yield made
     finally:
         made.run("[ ! -e .venv ] || .venv/bin/python -m localcloud stop --state .churn/cloud")
+
+
+def rows() -> list[Row]:
+    """How long it takes from the wheels to a model that serves, and how much a team then owns."""
+    with TemporaryDirectory(prefix="modelstack-new-") as name, fresh(Path(name), free_port()) as made:
+        began = time.monotonic()
+        made.install()
+        made.begin()
+        ready = time.monotonic()
+        made.run("pulumi stack init local && pulumi up --yes --skip-preview --non-interactive")
+        took = time.monotonic() - began
+        owned = made.run("git ls-files --others --exclude-standard").split()
+        read = [name for name in owned if not name.startswith("requirements/")]
+        lines = sum(len((made.project / name).read_text().splitlines()) for name in read)
+        (wheel,) = (made.folder / "wheels").glob("pulumi_modelstack-*.whl")
+        size = wheel.stat().st_size / 1e6
+    return [
+        Row("new_project_s", round(took, 1), "s", "<= 90", f"{took - (ready - began):.0f} s of it `pulumi up`"),
+        Row("new_project_files", len(owned), "files", "< 20", "kedro new and chalice new-project: about ten"),
+        Row("new_project_lines", lines, "lines", "< 300", "without locks"),
+        Row("wheel_mb", round(size, 2), "MB", "< 1.5", wheel.name),
+    ]
