@@ -144,9 +144,10 @@ example: setup-dev ## Make the example of a comment on a pull request anew: a lo
 pictures: setup-dev ## Take the pictures of the console from stack `local`, and of MLflow after `make pipeline`; needs Chromium
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m modelstack.cli.console.pictures
 
-lock: ## Compile the lock files; UPGRADE=1 takes newer versions
+lock: ## Compile the lock files, those of new projects too; UPGRADE=1 takes newer versions. Tools: make -C packages/localcloud lock
 	@$(SETUP) lock $(if $(UPGRADE),--upgrade)
-	@$(MAKE) --no-print-directory -C packages/localcloud lock PYTHON="$(PYTHON)"
+	@$(SETUP) install --quiet --packages-only
+	@$(RUN) -m modelstack.cli.init.lock
 
 clean: ## Remove this checkout's environment and state; the shared cache stays
 	@$(SETUP) clean

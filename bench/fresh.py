@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from bench import ROOT
 from bench.bed import BenchError
 from bench.rows import Row
@@ -69,7 +67,7 @@ class Fresh:
 
     def install(self) -> None:
         """Install the wheels into an environment that has nothing else."""
-        self.run(f"uv venv --quiet --python {sys._base_executable} ../tool")
+        self.run(f"uv venv --quiet --python {sys.executable} ../tool")
         self.run("uv pip install --quiet --python ../tool/bin/python pulumi-modelstack localcloud-ml")
 
     def begin(self) -> None:
@@ -83,14 +81,9 @@ class Fresh:
     def point(self) -> None:
         """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
         told = self.run('eval "$(.venv/bin/python -m localcloud.setup env)"; env -0')
-        self.environment.update(line.split("=", 1) for line in told.split("\0") if "=" in line)
-
-    def configure(self, **sections: object) -> None:
-        """Set sections of the config of stack `local`."""
-        path = self.project / "stacks" / "Pulumi.local.yaml"
-        content = yaml.safe_load(path.read_text())
-        content["config"] |= {f"modelstack:{name}": section for name, section in sections.items()}
-        path.write_text(yaml.safe_dump(content))
+        self.environment |= {
+            name: value for name, _, value in (line.partition("=") for line in told.split("\0")) if name
+        }
 
 
 def wheels(folder: Path) -> None:

@@ -426,7 +426,7 @@ def test_the_command_tells_files_gates_next_commands_and_parts(here: Path) -> No
         "modelstack:model": {"name": "churn", "gates": {"accuracy": {"min": 0.88}, "log_loss": {"max": 0.26}}}
     }
     invoke = "modelstack invoke model/example_request.json"
-    for line in ("modelstack serve /kept/model.tar.gz", "python -m modelstack.pipeline build", "make up", invoke):
+    for line in ("modelstack serve /kept/model.tar.gz", "python -m modelstack.pipeline build", "pulumi up", invoke):
         assert line in done.stdout
     assert re.search("features.py +FEATURES +- +units, and the values", done.stdout)
     again = CliRunner().invoke(main, [*words, "--id", "customer"])

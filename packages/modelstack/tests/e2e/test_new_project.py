@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench import ROOT
 from bench.fresh import Fresh, fresh
@@ -76,7 +77,10 @@ def test_a_preview_without_a_change_has_nothing_to_do_and_the_repository_is_clea
 
 
 def test_another_version_is_promoted_under_traffic(project: Fresh) -> None:
-    project.configure(rollout=QUICK)
+    path = project.project / "stacks" / "Pulumi.local.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["config"]["modelstack:rollout"] = QUICK
+    path.write_text(yaml.safe_dump(content))
     before = status(project)["champion"]
     change(project, "model/training.py", "C=1.0", "C=0.9")
     said, told = updated(project)

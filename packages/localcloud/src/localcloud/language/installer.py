@@ -42,5 +42,3 @@ def _commands(root: Path, options: Mapping[str, Any]) -> Iterator[list[str]]:
         python = str(environment.python_of(str(root), options))
     if (root / "requirements.txt").exists():
         yield [python, "-m", "pip", "install", "-r", "requirements.txt"]
-    elif (root / "pyproject.toml").exists():
-        yield [python, "-m", "pip", "install", "-e", "."]

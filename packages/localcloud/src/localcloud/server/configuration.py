@@ -1,4 +1,4 @@
-"""What a project tells the local cloud, read from `localcloud.toml` or the table `tool.localcloud` of pyproject.toml."""
+"""What a project tells the local cloud, in `localcloud.toml` or in the table `tool.localcloud` of pyproject.toml."""
 
 from __future__ import annotations
 

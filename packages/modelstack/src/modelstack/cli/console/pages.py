@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from modelstack.cli.console import comparison, lineage, trial, widget_figures
@@ -29,16 +30,15 @@ from modelstack.cli.view.snapshot import Snapshot, moment, with_parts
 from modelstack.cli.view.trial import evidence_of
 from modelstack.cli.view.watching import Looks
 from modelstack.monitoring import published
-from modelstack.pipeline.project import project_root
 from modelstack.records.lineage.graph import Graph
 from modelstack.records.provenance.envelope import SignatureError
 from modelstack.rollout.controller.look import trial_query
 from modelstack.rollout.core.release import variant
 from modelstack.rollout.core.state import RolloutState
-from modelstack.services.declaration.alarms import RUNBOOK
 from modelstack.services.declaration.panels import Panel, PanelSpec
 from modelstack.services.sealed_packages import RegistryError
 
+RUNBOOK = Path(__file__).with_name("runbook.md")  # a link to the page in docs/; in a wheel, the page
 _AT_ONCE = 4  # requests for data
 _VERSIONS = 50
 _TRACED_S = 60
@@ -197,7 +197,7 @@ class Pages:
 
     def runbook(self, section: str) -> dict[str, Any]:
         """A section of the runbook, by its anchor."""
-        parts = re.split(r"^## ", (project_root() / RUNBOOK).read_text(), flags=re.MULTILINE)[1:]
+        parts = re.split(r"^## ", RUNBOOK.read_text(), flags=re.MULTILINE)[1:]
         found = {
             re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-"): (title, text.strip())
             for title, _, text in (part.partition("\n") for part in parts)

@@ -1,10 +1,12 @@
-"""`python -m modelstack.cli.init.lock`: writes `locks.txt`, from the groups of the pyproject.toml of new projects.
+"""`python -m modelstack.cli.init.lock`, in this repository: writes `locks.txt`, the locks of new projects.
 
-The versions are those of the locks in this repository. It needs wheels of its two packages, in UV_FIND_LINKS.
+They are of the groups in the pyproject.toml of a new project, in the versions of this repository's own locks.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +18,22 @@ from modelstack.cli.init.project import PLATFORMS, Project, write
 
 
 def main() -> None:
-    """Lock a project of each platform, and keep each package once."""
-    found: dict[str, list[str]] = {}
+    """Lock a project of each platform, and store each package once."""
+    ours, found = Places.of(Path()), dict[str, list[str]]()
     with TemporaryDirectory(prefix="modelstack-lock-") as name:
+        for package in ours.members:  # no registry has them in the present version
+            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", f"{name}/wheels"]
+            subprocess.run(command, cwd=package, check=True, stdout=subprocess.DEVNULL)
+        os.environ["UV_FIND_LINKS"] = f"{name}/wheels"
         for platform in PLATFORMS:
             root = Path(name, platform)
             write(root, {"pyproject.toml": Project("locked", platform).files()["pyproject.toml"]})
-            places = replace(Places.of(root), cache=Places.of(Path()).cache)
-            lock(places, Installer(places), ("-c", Path("requirements/dev.txt").resolve()))
+            places = replace(Places.of(root), cache=ours.cache)
+            lock(places, Installer(places), ("-c", ours.lock("dev")))
             found[platform] = locks.blocks(places.lock("app").read_text())
             found["serving"] = locks.blocks(places.lock("serving").read_text())
     locks.FILE.write_text(locks.merged(found))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
