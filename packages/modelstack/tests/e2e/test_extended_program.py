@@ -96,7 +96,7 @@ def test_a_rollout_honours_an_alarm_that_the_team_adds(first: Stack, story: Bed)
     assert (verdict.release, verdict.outcome, verdict.reason.name) == (challenger.id, "rolled_back", alarm)
 
 
-def test_bucket_dashboard_and_hosting_of_another_stack_are_the_teams(first: Stack, story: Bed) -> None:
+def test_bucket_key_and_dashboard_of_another_stack_are_the_teams(first: Stack, story: Bed) -> None:
     own = replace(with_config(first, registry=BUCKET), name="local-own")
     succeeded(own.pulumi("stack", "init", own.name))
     program(own, __main__=REPLACED)

@@ -123,7 +123,7 @@ def test_a_parent_is_in_the_urns_that_providers_report_progress_for() -> None:
 # --- replaced components
 
 
-def test_bucket_dashboard_and_hosting_may_be_a_teams_own(infra: Path) -> None:
+def test_bucket_key_and_dashboard_may_be_a_teams_own(infra: Path) -> None:
     world = run(main_of(infra / "replaced.py"), state=idle(OLD), registry=BUCKET)
     (bucket,) = world.all("s3/bucket:Bucket")
     assert (bucket.name, bucket.inputs["bucket"]) == ("team", BUCKET["bucket"])
@@ -135,12 +135,29 @@ def test_bucket_dashboard_and_hosting_may_be_a_teams_own(infra: Path) -> None:
     assert ":key/team'" in granted and f"s3:::{BUCKET['bucket']}/" in granted and "key/artifacts" not in granted
     assert not world.all(":Dashboard")
     assert world.exported["dashboard_url"] == "https://grafana.example.com/d/models"
+
+
+class Hosting(pulumi.ComponentResource):
+    def __init__(self, model: ms.AwsModel) -> None:
+        super().__init__("team:index:Hosting", "hosting")
+        opts = pulumi.ResourceOptions(parent=self)
+        aws.sagemaker.Endpoint("own", name=model.names.endpoint, endpoint_config_name=model.plan.serving, opts=opts)
+
+
+def test_a_component_of_the_team_serves_in_place_of_the_librarys() -> None:
+    async def main() -> None:
+        stack = (await ms.Stack.read()).aws
+        assert stack
+        for model in await stack.build():
+            model.rollout(after=[Hosting(model)])
+        await stack.finish()
+
+    world, usual = run(main, state=idle(OLD)), run_program(state=idle(OLD))
     (endpoint,) = world.all("sagemaker/endpoint:Endpoint")
     assert "team:index:Hosting" in endpoint.parent
-    assert "Hosting$aws:sagemaker/endpoint:Endpoint::endpoint" in " ".join(world.one("modelstack:Rollout").depends)
-    pair = world.rollout["trial_config"]
-    weights = [item["initialVariantWeight"] for item in world.config(pair)["productionVariants"]]
-    assert weights == [1, 0]
+    assert "Hosting$aws:sagemaker/endpoint:Endpoint::own" in " ".join(world.one("modelstack:Rollout").depends)
+    assert not [item for item in world.resources if "modelstack:index:Serving" in item.type + item.parent]
+    assert world.rollout["desired_release"] == usual.rollout["desired_release"]
 
 
 def test_rules_of_a_bucket_may_be_a_teams_own() -> None:
