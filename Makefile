@@ -132,9 +132,10 @@ image: ## Build a stack's images, and push them: make image STACK=dev; needs a D
 	@$(SETUP) install --quiet
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(RUN) -m modelstack.cli.local.image --stack $(STACK)
 
-docs: setup-dev ## Write what is made from code: the pages on commands, config and policies, the picture of the pipeline
+docs: setup-dev ## Write what is made from code: the pages on commands, config, program and policies, the picture of the pipeline
 	@$(RUN) -m modelstack.program.config.page --write
 	@$(RUN) -m modelstack.cli.commands_page --write
+	@$(RUN) -m modelstack.program.page --write
 	@$(RUN) -m modelstack.policy.page --write
 	@$(RUN) -m modelstack.cli.main pipeline show --svg docs/pictures/pipeline.svg > /dev/null
 

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from modelstack.program.stack import Model as Model
     from modelstack.program.stack import Stack as Stack
 
-_PUBLIC = {
-    "AwsModel": "aws.stack",
-    "AwsStack": "aws.stack",
-    "KubernetesModel": "kubernetes.stack",
-    "KubernetesStack": "kubernetes.stack",
-    "Model": "stack",
+PUBLIC = {
     "Stack": "stack",
+    "Model": "stack",
+    "AwsStack": "aws.stack",
+    "AwsModel": "aws.stack",
+    "KubernetesStack": "kubernetes.stack",
+    "KubernetesModel": "kubernetes.stack",
 }
+"""Public name -> its module in `modelstack.program`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(_PUBLIC)}")
-    return resolve_name(f"modelstack.program.{_PUBLIC[name]}:{name}")
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(PUBLIC)}")
+    return resolve_name(f"modelstack.program.{PUBLIC[name]}:{name}")

@@ -16,6 +16,8 @@ import pulumi_aws as aws
 import pytest
 
 import modelstack as ms
+from modelstack.program.page import PAGE as REFERENCE
+from modelstack.program.page import page
 from tests.program.on_cluster import run_on_cluster
 from tests.program.recorded import ACCOUNT, IMAGE, OLD, ROOT, World, idle, record_run, run_program
 
@@ -275,9 +277,14 @@ def test_the_package_loads_nothing_and_a_stack_no_platform() -> None:
 
 
 def test_a_name_that_is_not_public_is_an_error_that_lists_those_that_are() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'Stak'; public are .*AwsStack.*Model, Stack"):
+    with pytest.raises(AttributeError, match=r"no attribute 'Stak'; public are Stack, Model, AwsStack,"):
         _ = ms.Stak  # pyrefly: ignore
 
 
 def test_every_public_name_is_there() -> None:
-    assert all(getattr(ms, name).__name__ == name for name in ms._PUBLIC)
+    assert all(getattr(ms, name).__name__ == name for name in ms.PUBLIC)
+
+
+def test_the_reference_of_the_program_is_what_the_code_says() -> None:
+    assert REFERENCE.read_text() == page(), "make docs"
+    assert "### `Model.rollout(*, after: Sequence[pulumi.Resource], opts: Opts = None) -> Rollout`" in page()

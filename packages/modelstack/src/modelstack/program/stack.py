@@ -163,7 +163,11 @@ class Model(ABC):
 
     @abstractmethod
     def package(self, *, opts: Opts = None) -> Package:
-        """The sealed package of the requested release, and its entry in MLflow if there is one."""
+        """The sealed package of the requested release, and its entry in MLflow if there is one.
+
+        Outputs are `package_digest`, `archive_uri`, `image_uri`, `manifest_sha256`, `metrics`, `signed_by` (a public key,
+        PEM), and `refused`: why there is no package, or empty.
+        """
 
     @abstractmethod
     def serving(self, *, opts: Opts = None) -> pulumi.ComponentResource:
@@ -203,6 +207,12 @@ class Model(ABC):
 
         Name what serves in `after`, and every alarm of the program's own that may roll the release back. The
         library's monitoring and controller need not be named; what is not declared yet of them is declared now.
+
+        Outputs are `champion` and `challenger` (digests of packages), `release`, `metrics`, `outcome` and `why`. The
+        stack's outputs are exported here, so the program may export others of the same names later.
+
+        Raises:
+            pulumi.RunError: `after` has something that is no resource.
         """
         from modelstack.program import outputs as exported  # noqa: PLC0415 - loaded while the provider starts
         from modelstack.program.trial import Rollout  # noqa: PLC0415

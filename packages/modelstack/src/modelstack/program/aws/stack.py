@@ -61,12 +61,17 @@ class AwsStack(Stack["AwsModel"]):
     ) -> Registry:
         """The bucket of packages, their group, the repository of images, and the keys.
 
+        Outputs are `bucket`, `key`, `signing_key`, `repository` and `group`, each a resource.
+
         Args:
             bucket: A bucket of the program's own, of the name in `modelstack:registry.bucket`.
             rules: The program's own rules of the bucket (versioning, access, expiry, encryption by `key`), which must
                 exist before anything is stored in it. Without them the stack declares its own.
             key: A symmetric key of the program's own, which encrypts what is in the bucket.
             opts: Options of the component.
+
+        Raises:
+            pulumi.RunError: An argument is of another type, or the bucket has another name than the config says.
         """
         expect("registry(bucket=...)", bucket, aws.s3.Bucket, None)
         expect("registry(key=...)", key, aws.kms.Key, None)
@@ -95,7 +100,10 @@ class AwsStack(Stack["AwsModel"]):
 
     @once
     def controller(self, *, opts: Opts = None) -> Controller:
-        """The functions that move traffic, the topic of alerts, and the journal."""
+        """The functions that move traffic, the topic of alerts, and the journal.
+
+        Outputs are `alerts` (the SNS topic of alarms and verdicts), `journal`, `audit_key` and `rollback`.
+        """
         return Controller(
             "rollback",
             self.names,
@@ -156,6 +164,10 @@ class AwsModel(Model):
 
     @once
     def serving(self, *, opts: Opts = None) -> Serving:
+        """The endpoint, and a model and configs for each release of the plan.
+
+        Outputs are `endpoint`, `role` (of the containers), and `models` and `configs` by their names in AWS.
+        """
         return Serving(
             "serving",
             self.names,
