@@ -165,8 +165,8 @@ class Model(ABC):
     def package(self, *, opts: Opts = None) -> Package:
         """The sealed package of the requested release, and its entry in MLflow if there is one.
 
-        Outputs are `package_digest`, `archive_uri`, `image_uri`, `manifest_sha256`, `metrics`, `signed_by` (a public key,
-        PEM), and `refused`: why there is no package, or empty.
+        Outputs are `package_digest`, `archive_uri`, `image_uri`, `manifest_sha256`, `metrics`, `signed_by` (the public
+        key, PEM), and `refused`: why there is no package, or empty.
         """
 
     @abstractmethod
