@@ -13,7 +13,7 @@ from modelstack.pipeline.project import project_root
 PAGE = project_root() / "docs" / "reference" / "program.md"
 _HEAD = """# The program
 
-What `infra/__main__.py` composes: `import modelstack as ms`, then `ms.Stack`. The page is made from the code (`make docs`).
+What `infra/__main__.py` composes: `import modelstack as ms`, then `ms.Stack`. It is made from the code (`make docs`).
 [Extend the program](../how-to/extend-the-program.md) shows how to use it. `Opts` is `pulumi.ResourceOptions | None`.
 """
 
