@@ -288,3 +288,8 @@ def test_every_public_name_is_there() -> None:
 def test_the_reference_of_the_program_is_what_the_code_says() -> None:
     assert REFERENCE.read_text() == page(), "make docs"
     assert "### `Model.rollout(*, after: Sequence[pulumi.Resource], opts: Opts = None) -> Rollout`" in page()
+
+
+def test_a_cluster_has_no_bucket_of_the_program() -> None:
+    stopped = str(run_on_cluster(registry=BUCKET).stopped)
+    assert 'modelstack:registry.bucket = "team-models": only stacks on AWS have it; allowed is null' in stopped
