@@ -18,6 +18,7 @@ from modelstack.cli.labels import LateLabels
 from modelstack.cli.replay import Pace, events, run
 from modelstack.cli.retrain import Retraining, look
 from modelstack.cli.target import Target
+from modelstack.monitoring.custom import load
 from modelstack.monitoring.drift.record import newest_day
 from modelstack.monitoring.retraining.record import Phase
 from modelstack.platforms.aws.documents import DynamoDocuments
@@ -181,10 +182,12 @@ def test_labels_that_a_replay_sends_late_give_each_variant_its_accuracy_once(sto
     count, right = seen(target, variant, "Accuracy")
     assert count == len(known)
     assert 0.5 < right / count <= 1, "most flights are on time, and the model says so"
-    for name, most in (("LogLoss", 1.0), ("LogLossSquared", 2.0)):
+    (cost,) = load(ROOT / "monitoring").each  # this project's own metric
+    for name, most in (("LogLoss", 1.0), ("LogLossSquared", 2.0), (cost, 5.0), (f"{cost}Squared", 25.0)):
         count, total = seen(target, variant, name)
         assert count == len(known)
         assert 0 < total / count < most
+    assert seen(target, variant, f"{cost}Failed") == (0, 0)
 
 
 def test_an_answer_is_traced_to_its_data_its_package_and_who_released_it(story: Bed) -> None:
