@@ -80,10 +80,9 @@ class Fresh:
 
     def point(self) -> None:
         """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
-        told = self.run('eval "$(.venv/bin/python -m localcloud.setup env)"; env -0')
-        self.environment |= {
-            name: value for name, _, value in (line.partition("=") for line in told.split("\0")) if name
-        }
+        said = self.run('eval "$(.venv/bin/python -m localcloud.setup env)"; env -0')
+        told = (line.partition("=") for line in said.split("\0"))
+        self.environment.update({name: value for name, _, value in told if name})
 
 
 def wheels(folder: Path) -> None:
