@@ -239,3 +239,13 @@ def test_pulumi_new_writes_the_same_from_the_template(tmp_path: Path, platform: 
         config = json.loads(pulumi("config", "--json", "--stack", "local", "--cwd", folder))
         assert config["modelstack:model"]["objectValue"]["name"] == "churn"
         pulumi("stack", "rm", "local", "--yes", "--preserve-config", "--cwd", folder)
+
+
+def test_hints_name_the_commands_that_a_project_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.create(project.Project("churn"), tmp_path / "churn", project.add_example)
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.chdir(tmp_path / "churn")
+    said = CliRunner().invoke(main, ["status"]).stderr
+    assert 'eval "$(localcloud env)"' in said and "make" not in said
+    monkeypatch.chdir(ROOT)
+    assert 'eval "$(make -s env)"' in CliRunner().invoke(main, ["status"]).stderr

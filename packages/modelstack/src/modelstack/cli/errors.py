@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from modelstack.pipeline.project import cloud_commands
 from modelstack.rollout.core.errors import Busy, Conflict, RolloutError, Unavailable, Unreachable
 from modelstack.rollout.core.state import StateError
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:  # it is loaded by who calls AWS
 
 REFUSED, WRONG_USE, UNKNOWN = 1, 2, 3
 """Exit codes: the answer is no; the command line or a file is wrong; it could not be found out."""
-
-POINT_AGAIN = 'eval "$(make -s env)"'  # points a shell at the local stack
 
 _NOT_KNOWN = (Busy, Conflict, Unavailable, Unreachable, StateError)
 """A platform's errors; what it refuses with an error of its own has that as its cause."""
@@ -40,8 +39,6 @@ _NOBODY_THERE = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnect
 """Errors without a connection; botocore's other transport errors come after one."""
 
 AGAIN = "Try again in a minute. If it stays: docs/how-to/runbook.md#a-store-or-an-api-does-not-answer"
-
-POINT_HERE = f"For the local stack, type: {POINT_AGAIN}"
 
 
 class OperatorError(Exception):
@@ -98,12 +95,13 @@ def _other_keys(error: BaseException | None) -> str | None:
     code = error.response["Error"]["Code"] if aws and isinstance(error, aws.ClientError) else ""
     if code not in _UNKNOWN_KEYS or not _is_local():
         return None
-    return f"The keys of this shell are not those of the local cloud. Type: {POINT_AGAIN}"
+    return f"The keys of this shell are not those of the local cloud. Type: {cloud_commands()[1]}"
 
 
 def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
     """An error for no answer, with a hint for its kind of cloud; None for other errors."""
     aws, url = _aws(), os.environ.get("AWS_ENDPOINT_URL", "")
+    start, point = cloud_commands()
     if aws and type(error).__name__ == "ResponseParserError":  # no BotoCoreError
         return OperatorError(
             f"{doing}: what answers is not AWS: {error}", "Look at the network and its proxy.", UNKNOWN
@@ -111,11 +109,13 @@ def _unreachable(doing: str, error: BaseException) -> OperatorError | None:
     if aws is None or not isinstance(error, aws.BotoCoreError):
         return None
     if isinstance(error, aws.NoCredentialsError):
-        return OperatorError(f"{doing}: no AWS credentials", f"{POINT_HERE} For AWS: log in first.", UNKNOWN)
+        return OperatorError(
+            f"{doing}: no AWS credentials", f"For the local stack, type: {point} For AWS: log in first.", UNKNOWN
+        )
     if isinstance(error, tuple(getattr(aws, name) for name in _NOBODY_THERE)) and _is_local():
         return OperatorError(
             f"{doing}: the local cloud does not answer at {url}",
-            f"Type `make up`, which starts it and goes on from its data. If it runs on another port: {POINT_AGAIN}",
+            f"Type `{start}`, which starts it and goes on from its data. If it runs on another port: {point}",
             UNKNOWN,
         )
     if isinstance(error, aws.HTTPClientError) and _is_local():

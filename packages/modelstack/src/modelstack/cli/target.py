@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from modelstack.cli.errors import POINT_AGAIN, UNKNOWN, OperatorError, explained
+from modelstack.cli.errors import UNKNOWN, OperatorError, explained
 from modelstack.pipeline import project
 from modelstack.rollout.controller.commands import Commands
 from modelstack.services.platform_registry import DEFAULT
@@ -261,12 +261,12 @@ def _refused_by_pulumi(stack: str, reason: str) -> OperatorError:
 
 
 def _bring_up(stack: str, *, new: bool = False) -> str:
-    if stack in {LOCAL, LOCAL_CLUSTER}:
+    if stack in {LOCAL, LOCAL_CLUSTER} and project.has_makefile():
         return "Type: make up" if stack == LOCAL else "Type: make up-kubernetes"
     return f"Type: pulumi stack init {stack}; pulumi up --stack {stack}" if new else f"Type: pulumi up --stack {stack}"
 
 
 def _here() -> str:
     """Points a shell at the local stack, from the current folder."""
-    root = project_root()
-    return POINT_AGAIN if Path.cwd() == root else POINT_AGAIN.replace("make", f"make -C {shlex.quote(str(root))}")
+    root, point = project_root(), project.cloud_commands()[1]
+    return point if Path.cwd() == root else point.replace("make", f"make -C {shlex.quote(str(root))}")

@@ -24,3 +24,18 @@ def project_root(start: Path | None = None) -> Path:
         if (place / FILE).is_file():
             return place
     raise NoProject(f"{folder} is not in a project: neither it nor a folder above it has a {FILE}")
+
+
+def has_makefile() -> bool:
+    """Whether the current folder is in a project with targets of `make`, as this library's own repository has them."""
+    try:
+        return (project_root() / "Makefile").is_file()
+    except NoProject:
+        return False
+
+
+def cloud_commands() -> tuple[str, str]:
+    """What a person types to start the local cloud, and to point a shell at it."""
+    if has_makefile():
+        return "make up", 'eval "$(make -s env)"'
+    return "localcloud start", 'eval "$(localcloud env)"'

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from modelstack.monitoring.retraining.record import RetrainingRecord
+from modelstack.pipeline.project import cloud_commands
 from modelstack.platforms.aws.names import INDEX, Names, journal
 from modelstack.program.live_state import state_and_live
 from modelstack.rollout.core.errors import RolloutError, Unreachable
@@ -33,8 +34,9 @@ def recorded(endpoint: str, region: str) -> tuple[RolloutState, Live | None, Ret
     except (RolloutError, StateError, ValueError) as error:
         cloud = os.environ.get("AWS_ENDPOINT_URL")
         if cloud and isinstance(error, Unreachable):
+            start = cloud_commands()[0]
             said = (
-                f"the local cloud at {cloud} does not answer, so nothing was changed. Start it with: make up ({error})"
+                f"the local cloud at {cloud} does not answer, so nothing was changed. Start it with: {start} ({error})"
             )
         else:
             said = f"what is live on {endpoint} is not known, so nothing was changed: {error}"

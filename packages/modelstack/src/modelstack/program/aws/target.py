@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from modelstack.pipeline.forms import one_of
+from modelstack.pipeline.project import cloud_commands
 from modelstack.program.config.problems import Problem
 from modelstack.program.config.target import LOCAL, LOOPBACK, is_local
 
@@ -32,9 +33,10 @@ def check_target(stack: str, environment: Mapping[str, str]) -> None:
     endpoint = environment.get("AWS_ENDPOINT_URL", "")
     inside = urlsplit(endpoint).hostname in LOOPBACK
     if is_local(stack) and not inside:
+        start, point = cloud_commands()
         raise pulumi.RunError(
             f"stack {stack!r} is a local stack, but AWS_ENDPOINT_URL is {endpoint or 'not set'!r}; it must point at "
-            'the local cloud, such as http://127.0.0.1:4566. Run: make up, then: eval "$(make -s env)"'
+            f"the local cloud, such as http://127.0.0.1:4566. Run: {start}, then: {point}"
         )
     if not is_local(stack) and inside:
         raise pulumi.RunError(

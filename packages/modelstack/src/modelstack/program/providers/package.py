@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from modelstack.pipeline.project import project_root
+from modelstack.pipeline.project import cloud_commands, project_root
 from modelstack.program.providers.packaging import PackagingProvider, Values, record
 from modelstack.program.providers.progress import Progress
 
@@ -108,5 +108,6 @@ def _said(error: Exception) -> str:
 
     cloud = os.environ.get("AWS_ENDPOINT_URL")
     if cloud and isinstance(error, (NoConnection, HTTPClientError)):
-        return f"the local cloud at {cloud} does not answer. Start it, and go on from here, with: make up ({error})"
+        start = cloud_commands()[0]
+        return f"the local cloud at {cloud} does not answer. Start it, and go on from here, with: {start} ({error})"
     return str(error)
