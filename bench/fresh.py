@@ -73,14 +73,13 @@ class Fresh:
     def begin(self) -> None:
         """Write the project into an empty repository, set it up, and start its local cloud."""
         self.run("git init --quiet && modelstack new churn --dir .")
-        self.run("python -m localcloud.setup install")
-        self.point()
-        self.run("python -m localcloud start --state .churn/cloud")
+        self.run("python -m localcloud.setup install --packages-only")
+        self.run(".venv/bin/localcloud start")
         self.point()
 
     def point(self) -> None:
         """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
-        said = self.run('eval "$(.venv/bin/python -m localcloud.setup env)"; env -0')
+        said = self.run('eval "$(.venv/bin/localcloud env)"; env -0')
         told = (line.partition("=") for line in said.split("\0"))
         self.environment.update({name: value for name, _, value in told if name})
 
@@ -105,8 +104,7 @@ def fresh(folder: Path, port: int) -> Iterator[Fresh]:
     uv = Installer(places).uv()
     cache = folder / "cache"
     cache.mkdir()
-    for name in ("churn", "modelstack"):
-        (cache / name).symlink_to(places.cache)
+    (cache / "modelstack").symlink_to(places.cache)
     (cache / "uv").symlink_to(places.cache.parent / "uv")
     kept: Mapping[str, str] = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     made = Fresh(
@@ -125,7 +123,7 @@ def fresh(folder: Path, port: int) -> Iterator[Fresh]:
     try:
         yield made
     finally:
-        made.run("[ ! -e .venv ] || .venv/bin/python -m localcloud stop --state .churn/cloud")
+        made.run("[ ! -e .venv ] || .venv/bin/localcloud stop")
 
 
 def rows() -> list[Row]:

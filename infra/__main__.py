@@ -1,4 +1,4 @@
-"""The program of this project: what a stack consists of. To change it, see docs/how-to/extend-the-program.md."""
+"""The program of this project: what a stack consists of. The library's docs say how to extend it."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def test_everything_is_destroyed(project: Fresh) -> None:
     project.run(
         "pulumi destroy --yes --skip-preview --non-interactive && pulumi stack rm --yes --preserve-config local"
     )
-    project.run("python -m localcloud stop --state .churn/cloud")
-    assert "not running" in project.run("python -m localcloud status --state .churn/cloud", status=3)
+    project.run("localcloud stop")
+    assert "not running" in project.run("localcloud status", status=3)
 
 
 def test_nothing_leads_to_the_repository_of_the_library(project: Fresh) -> None:

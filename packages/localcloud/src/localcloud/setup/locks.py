@@ -1,5 +1,6 @@
 """How are the lock files made? By uv, with hashes and without any registry's address."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
