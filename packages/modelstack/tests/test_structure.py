@@ -53,9 +53,8 @@ def test_every_package_is_checked_by_each_tool() -> None:
     tools = PROJECT["tool"]
     packages = {folder for folder in FOLDERS if (ROOT / folder / "__init__.py").exists()}
     assert {*tools["importlinter"]["root_packages"]} == packages | {"localcloud", "modelstack"}
-    assert (
-        {*tools["vulture"]["paths"]} == {*tools["pyrefly"]["project-includes"]} == FOLDERS | {"packages/modelstack/src"}
-    )
+    checked = FOLDERS | {"monitoring", "packages/modelstack/src"}
+    assert {*tools["vulture"]["paths"]} == {*tools["pyrefly"]["project-includes"]} == checked
 
 
 def test_no_module_has_the_name_of_a_package() -> None:

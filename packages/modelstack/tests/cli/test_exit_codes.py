@@ -42,7 +42,16 @@ WORDS = {
     "trace": ["order-17"],
 }
 """The words of each command that looks at an endpoint."""
-WITHOUT_ENDPOINT = {"promote", "pr-report", "pipeline show", "pipeline compile", "serve", "loadtest", "model init"}
+WITHOUT_ENDPOINT = {
+    "promote",
+    "pr-report",
+    "pipeline show",
+    "pipeline compile",
+    "serve",
+    "loadtest",
+    "model init",
+    "new",
+}
 ALL = dict(commands_page._commands(main))
 
 
