@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def test_it_is_one_of_the_platforms_and_says_what_it_refuses(toy: Any) -> None:
 def test_without_its_package_the_name_is_not_allowed() -> None:
     (refused,) = refusal("dev", None, platform="toy")
     assert refused.endswith("; installed are aws, kubernetes")
+
+
+def test_a_platform_of_the_library_is_found_without_reading_all_distributions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which each command and each preview would wait for."""
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: pytest.fail("all distributions are read"))
+    assert platform.__wrapped__("aws").name == "aws"
 
 
 def test_a_stack_on_it_is_what_its_package_declares(toy: Any) -> None:

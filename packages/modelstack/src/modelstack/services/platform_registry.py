@@ -16,7 +16,7 @@ from typing import Any
 GROUP = "modelstack.platforms"
 DEFAULT = "aws"
 """The platform of a stack that names none."""
-_OWN = "modelstack"
+_OWN = "pulumi-modelstack"
 
 
 @dataclass(frozen=True)
