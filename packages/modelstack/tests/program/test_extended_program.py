@@ -97,6 +97,16 @@ def test_the_same_program_runs_on_a_cluster_without_the_resources_of_aws(infra: 
     assert (world.stopped, urns(world)) == (None, urns(before))
 
 
+def test_a_team_adds_an_object_to_the_namespace_of_a_stack() -> None:
+    def declare(stack: ms.Stack[ms.Model]) -> None:
+        assert stack.kubernetes and stack.aws is None
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team"}}
+        stack.kubernetes.site.declare("team", manifest, pulumi.ResourceOptions())
+
+    metadata = run_on_cluster(main=composed(declare)).one("core/v1:ConfigMap", "team").inputs["metadata"]
+    assert (metadata["namespace"], metadata["labels"]["app.kubernetes.io/part-of"]) == ("models", "modelstack")
+
+
 # --- options
 
 
