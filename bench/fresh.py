@@ -97,14 +97,18 @@ def wheels(folder: Path) -> None:
 def fresh(folder: Path, port: int) -> Iterator[Fresh]:
     """The wheels, and an empty folder for a project; at the end its local cloud is stopped.
 
-    The caches of tools and packages are those of this user, so the engine is not built again.
+    The caches of tools and packages are those of this user, so the engine is not built again. No model is in a cache.
     """
     wheels(folder / "wheels")
     places = Places.of(ROOT)
     uv = Installer(places).uv()
     cache = folder / "cache"
     cache.mkdir()
+<<<<<<< HEAD
     (cache / "modelstack").symlink_to(places.cache)
+=======
+    (cache / "churn").symlink_to(places.cache)
+>>>>>>> 9acc3c23 (Measure a new project with a model that is in no cache)
     (cache / "uv").symlink_to(places.cache.parent / "uv")
     kept: Mapping[str, str] = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     made = Fresh(
