@@ -104,11 +104,7 @@ def fresh(folder: Path, port: int) -> Iterator[Fresh]:
     uv = Installer(places).uv()
     cache = folder / "cache"
     cache.mkdir()
-<<<<<<< HEAD
     (cache / "modelstack").symlink_to(places.cache)
-=======
-    (cache / "churn").symlink_to(places.cache)
->>>>>>> 9acc3c23 (Measure a new project with a model that is in no cache)
     (cache / "uv").symlink_to(places.cache.parent / "uv")
     kept: Mapping[str, str] = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     made = Fresh(
