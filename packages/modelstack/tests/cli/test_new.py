@@ -186,8 +186,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--from", str(tmp_path / "churn.joblib"), str(tmp_path / "churn.csv"), "--label", "churned"]
 
 
-def test_it_starts_from_a_fitted_estimator(tmp_path: Path, given: list[str]) -> None:
-    done = new("churn", *given, "--id", "customer", "--dir", str(tmp_path / "to"))
+def test_it_starts_from_a_fitted_estimator(tmp_path: Path, given: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = new("churn", *given, "--id", "customer", "--dir", "to")
     assert done.exit_code == 0, done.output
     to = tmp_path / "to"
     made = {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}

@@ -82,6 +82,7 @@ def create(project: Project, folder: Path, add_model: Callable[[Path], Mapping[s
     `add_model` writes the model into a complete project, and returns the gates that a model as good as it passes.
     """
     check(project.name, folder)
+    folder = folder.absolute()  # the build of a model links to what is in it
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{project.name}-", dir=folder.parent) as name:
         made = Path(name, "project")
