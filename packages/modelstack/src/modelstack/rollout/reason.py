@@ -168,7 +168,7 @@ def _no_data(given: Reason) -> list[str]:
 def _out_of_range(given: Reason) -> list[str]:
     numbers, facts = given.numbers, given.facts
     first: Mapping[str, Any] = facts["first"]
-    if first.get("sum") == "nan":
+    if first.get("sum") == "nan" and str(facts["stored_as"]).startswith(f"{given.name}_"):  # see `monitoring.custom`
         failed = f"its function failed for {first['count']} of the {first['version']}'s answers"
         many = f"windows like this: {numbers['windows_out_of_range']:.0f}"
         return [f"not known: {given.name}: {failed} in one window ({many}); `modelstack status --all` shows the error"]
