@@ -47,6 +47,7 @@ from bench.bad_days import day
 from bench.bed import Bed, BenchError, bed
 from bench.rows import Row, sized
 from demos.versions import as_good
+from modelstack.cli.signals import interruptible
 from modelstack.pipeline.build import shared
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -116,4 +117,5 @@ def _was_trained(recipe: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with interruptible():  # so that SIGTERM, too, stops the bed's local cloud
+        sys.exit(main(sys.argv[1:]))
