@@ -80,8 +80,8 @@ class Fresh:
     def point(self) -> None:
         """Point the commands at the project's local cloud, as `eval "$(localcloud env)"` does in a shell."""
         said = self.run('eval "$(.venv/bin/localcloud env)"; env -0')
-        told = (line.partition("=") for line in said.split("\0"))
-        self.environment.update({name: value for name, _, value in told if name})
+        exported = (line.partition("=") for line in said.split("\0"))
+        self.environment.update({name: value for name, _, value in exported if name})
 
 
 def wheels(folder: Path) -> None:

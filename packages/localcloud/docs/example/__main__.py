@@ -1,4 +1,4 @@
-"""An endpoint that greets, and an alarm on its errors that tells a topic."""
+"""An endpoint that greets, and an alarm on its errors that notifies a topic."""
 
 import json
 

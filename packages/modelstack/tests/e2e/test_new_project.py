@@ -83,9 +83,9 @@ def test_another_version_is_promoted_under_traffic(project: Fresh) -> None:
     path.write_text(yaml.safe_dump(content))
     before = status(project)["champion"]
     change(project, "model/training.py", "C=1.0", "C=0.9")
-    said, told = updated(project)
-    assert "gets 50%" in said, "it is a trial"
-    assert re.search("200: [1-9]", told), "requests were answered all the while"
+    output, traffic = updated(project)
+    assert "gets 50%" in output, "it is a trial"
+    assert re.search("200: [1-9]", traffic), "requests were answered all the while"
     after = status(project)
     assert after["champion"] != before and after["verdict"]["outcome"] == "promoted"
 
@@ -93,8 +93,8 @@ def test_another_version_is_promoted_under_traffic(project: Fresh) -> None:
 def test_a_faulty_release_is_rolled_back(project: Fresh) -> None:
     before = status(project)["champion"]
     (project.project / "model" / "serving.py").write_text(FAULTY)
-    said, _ = updated(project, status=1)
-    assert "the release was not promoted: rolled back" in said
+    output, _ = updated(project, status=1)
+    assert "the release was not promoted: rolled back" in output
     assert status(project)["champion"] == before
 
 
@@ -124,8 +124,8 @@ def updated(project: Fresh, status: int = 0) -> tuple[str, str]:
     """What an update printed, and what the traffic during it did."""
     replay = project.start(f"modelstack replay --rate {RATE}")
     try:
-        said = project.run("pulumi up --yes --skip-preview --non-interactive", status)
+        output = project.run("pulumi up --yes --skip-preview --non-interactive", status)
     finally:
         os.killpg(replay.pid, signal.SIGINT)
-        told, _ = replay.communicate()
-    return said, told
+        traffic, _ = replay.communicate()
+    return output, traffic

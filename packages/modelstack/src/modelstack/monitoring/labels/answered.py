@@ -78,12 +78,12 @@ class Reader:
             *(item.event_id, self.variant, at, form.as_dict(), said, segments, about, self._rows(item, rows))
         )
 
-    def _rows(self, item: Recorded, said: Rows) -> list[tuple[Row, Row]] | None:
+    def _rows(self, item: Recorded, answers: Rows) -> list[tuple[Row, Row]] | None:
         """Instances with their predictions; None if no metric needs them, empty if they are unknown or too large."""
-        asked = captured.instances(item) if self.with_rows else None
-        if asked is None or isinstance(asked, Malformed) or len(asked) != len(said):
-            return None if asked is None else []
-        found = list(zip(asked, said, strict=True))
+        requests = captured.instances(item) if self.with_rows else None
+        if requests is None or isinstance(requests, Malformed) or len(requests) != len(answers):
+            return None if requests is None else []
+        found = list(zip(requests, answers, strict=True))
         return found if len(json.dumps(found)) <= LONGEST_ROWS else []
 
     def _about(self, item: Recorded) -> float | None:

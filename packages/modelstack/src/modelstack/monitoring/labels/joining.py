@@ -234,8 +234,8 @@ def _custom(custom: CustomMetrics, rows: Sequence[Sequence[Row]] | None, labels:
     if rows is None:
         return {}
     unknown = Malformed("its request was not captured, does not fit its answer, or is too large to wait for a label")
-    asked, said = (tuple(row[side] for row in rows) or unknown for side in (0, 1))
-    return custom.observe(asked, said, labels)
+    requests, answers = (tuple(row[side] for row in rows) or unknown for side in (0, 1))
+    return custom.observe(requests, answers, labels)
 
 
 def _trial_of(trial: CurrentTrial | None, variant: str, at: float) -> str | None:

@@ -69,17 +69,17 @@ def _examples(form: Form | None) -> Iterator[tuple[Mapping[str, Any], Mapping[st
     `monitoring/example_answer.json` gives further fields; without it and an `answer.json`, there is none.
     """
     root = project_root()
-    asked, said = (_json(root / place) for place in ("model/example_request.json", f"{FOLDER}/example_answer.json"))
-    requests = (asked or {}).get("instances") or [{}]
+    example, more = (_json(root / place) for place in ("model/example_request.json", f"{FOLDER}/example_answer.json"))
+    requests = (example or {}).get("instances") or [{}]
     if form is None:
-        found = [({}, None)] if said else []
+        found = [({}, None)] if more else []
     elif form.kind == "regression":
         found = [({form.value: 0.0}, 1.0)]
     else:
         chance: Any = 0.5 if form.binary else {str(one): 1 / len(form.classes) for one in form.classes}
         score = {form.probability: chance} if form.probability else {}
         found = [({form.decision: one, **score}, label) for one in form.classes[:2] for label in form.classes[:2]]
-    return ((request, {**answer, **(said or {})}, label) for request in requests[:3] for answer, label in found)
+    return ((request, {**answer, **(more or {})}, label) for request in requests[:3] for answer, label in found)
 
 
 def _json(path: Path) -> Any:
