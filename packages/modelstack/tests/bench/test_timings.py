@@ -55,4 +55,4 @@ def test_durations_of_a_run_are_written_also_by_xdist(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "pytest", *words, str(test)], cwd=ROOT, check=True)
     durations = json.loads(written.with_suffix(".json").read_text())
     assert durations.keys() == {"test_it.py::test_it[1]", "test_it.py::test_it[2]"}
-    assert min(durations.values()) > 0.1
+    assert min(durations.values()) >= 0.1

@@ -20,6 +20,7 @@ from localcloud.genuine.build import command
 from localcloud.genuine.core import Answer, Core, configured
 from localcloud.setup import Places
 from modelstack.cli.local.stack import Stack
+from modelstack.monitoring.custom import FOLDER, files
 from modelstack.pipeline.project import SOURCES
 from modelstack.program.aws.lambda_zip import seal
 from tests.e2e.conftest import succeeded
@@ -218,7 +219,7 @@ def life(story: Bed, first: Stack, tmp_path_factory: pytest.TempPathFactory) -> 
     }
     resources = [resource for resource in every if resource.get("custom") and ":providers:" not in resource["type"]]
     with configured(command(Places.of(ROOT)), story.environment, config, folder / "log") as core:
-        yield Life(core, resources, seal(SOURCES, folder).path)
+        yield Life(core, resources, seal(SOURCES, folder, files(ROOT / FOLDER)).path)
 
 
 def test_the_local_plugin_reads_what_the_genuine_provider_reads(life: Life) -> None:
