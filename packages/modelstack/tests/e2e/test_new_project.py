@@ -18,6 +18,8 @@ from bench.fresh import Fresh, fresh
 from localcloud.testing import free_port
 from tests.e2e.conftest import QUICK
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
 RATE = 6
 FAULTY = """
 from dataclasses import dataclass
