@@ -168,7 +168,7 @@ def test_a_column_without_an_estimator_and_an_estimator_without_one_are_refused(
     for path in given:
         path.touch()
     done = new("churn", "--from", *map(str, given), "--dir", to)
-    assert done.exit_code == 2 and "--from needs --label" in done.output
+    assert done.exit_code == 2 and "needs --label" in done.output
     assert not (tmp_path / "to").exists()
 
 

@@ -6,9 +6,10 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -18,6 +19,9 @@ from modelstack.cli.page import say
 from modelstack.cli.platform.choose import platform_of
 from modelstack.cli.target import project_root
 from modelstack.cli.target_options import Command, TargetOptions, find
+
+if TYPE_CHECKING:
+    from modelstack.cli.init.new_model import NewModel
 
 _HERE = "http://127.0.0.1:8080"
 
@@ -96,6 +100,7 @@ class Logged(click.Path):
 
 @click.command()
 @click.argument("name")
+@click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
 @click.option(
     "--platform", type=click.Choice(["aws", "kubernetes"]), default="aws", show_default=True, help="Where it runs."
 )
@@ -109,19 +114,21 @@ class Logged(click.Path):
 @click.option(
     "--from",
     "given",
-    type=(Logged(path_type=Path, dir_okay=False, exists=True), click.Path(path_type=Path, dir_okay=False, exists=True)),
+    type=Logged(path_type=Path, dir_okay=False, exists=True),
     default=None,
-    metavar="ESTIMATOR TABLE",
-    help="A fitted estimator and its CSV file, as of `modelstack model init`. By default the model is an example.",
+    metavar="FILE",
+    help="A fitted estimator, with its CSV file as TABLE, or an ONNX file, as of `modelstack model init`. By default "
+    "the model is an example.",
 )
 @click.option("--label", default=None, help="With --from: the column with the true answers.")
 @click.option("--time", "at", default=None, help="With --from: the column with the time of each row.")
 @click.option("--id", "row", default=None, help="With --from: the column with a name for each row.")
 def new(  # noqa: PLR0917 - one parameter per option
     name: str,
+    table: Path | None,
     platform: str,
     folder: Path | None,
-    given: tuple[Path | str, Path] | None,
+    given: Path | str | None,
     label: str | None,
     at: str | None,
     row: str | None,
@@ -138,34 +145,68 @@ def new(  # noqa: PLR0917 - one parameter per option
     to = Path(name) if folder is None else folder
     project.check(name, to)
     if given is None:
-        if column := next((option for option, found in _columns(label, at, row).items() if found is not None), None):
-            raise click.UsageError(f"{column} goes with --from")
+        if found := _Inputs("", table, label, at, row).of_the_table:
+            raise click.UsageError(f"{found[0]} goes with --from")
         files = project.create(project.Project(name, platform), to, project.add_example)
         say(f"written to {to}: {', '.join(files)}\n\nthen read {to / 'README.md'}")
         return
-    if label is None:
-        raise click.UsageError("--from needs --label, the column with the true answers")
+    inputs = _Inputs(given, table, label, at, row)
+    inputs.check()
     try:
-        from modelstack.cli.init import new_model, report  # noqa: PLC0415 - these load scikit-learn
+        from modelstack.cli.init import report  # noqa: PLC0415 - it loads scikit-learn
     except ModuleNotFoundError as error:
         raise OperatorError(
             f"--from needs {error.name}, which is not installed here", 'Type: pip install "pulumi-modelstack[training]"'
         ) from error
-    progress = partial(say, err=True)
-    with _file_of(given[0], progress) as path:
-        inputs = new_model.ModelInputs(path, given[1], label, at, row)
-        made: list[new_model.NewModel] = []
+    written: list[str] = []
 
-        def add(root: Path) -> Mapping[str, str]:
-            made.append(new_model.init(root, inputs, progress))
-            return report.gates(made[0].sealed.metrics)
+    def add(root: Path) -> Mapping[str, str]:
+        made = inputs.write(root)
+        written.append(report.written(made))
+        return report.gates(made.sealed.metrics)
 
-        project.create(project.Project(name, platform), to, add)
-    say(f"{report.written(made[0])}\n\nthen read {to / 'README.md'}")
+    project.create(project.Project(name, platform), to, add)
+    say(f"{written[0]}\n\nthen read {to / 'README.md'}")
 
 
-def _columns(label: str | None, at: str | None, row: str | None) -> dict[str, str | None]:
-    return {"--label": label, "--time": at, "--id": row}
+@dataclass(frozen=True)
+class _Inputs:
+    """What a model is made of: an estimator with its table and columns of it, or an ONNX file."""
+
+    given: Path | str
+    table: Path | None
+    label: str | None
+    time: str | None
+    row: str | None
+
+    @property
+    def of_the_table(self) -> list[str]:
+        """The options that go with a table and were given."""
+        given = {"TABLE": self.table, "--label": self.label, "--time": self.time, "--id": self.row}
+        return [option for option, value in given.items() if value is not None]
+
+    def check(self) -> None:
+        """Refuse an ONNX file with a table, and an estimator without one."""
+        found = self.of_the_table
+        if isinstance(self.given, Path) and self.given.suffix == ".onnx":
+            if found:
+                raise click.UsageError(f"{self.given} is an ONNX file, which takes no {found[0]}")
+        elif missing := [one for one in ("TABLE", "--label") if one not in found]:
+            raise click.UsageError(
+                f"{self.given} needs {' and '.join(missing)}: a CSV file with rows, and its column with the true "
+                "answers. Only an ONNX file, FILE.onnx, needs neither"
+            )
+
+    def write(self, root: Path) -> NewModel:
+        """Write the model into a project, after `check`."""
+        from modelstack.cli.init import new_model  # noqa: PLC0415 - it loads scikit-learn
+
+        progress = partial(say, err=True)
+        if self.table is None or self.label is None:
+            return new_model.init_onnx(root, Path(self.given), progress)
+        with _file_of(self.given, progress) as path:
+            inputs = new_model.ModelInputs(path, self.table, self.label, self.time, self.row)
+            return new_model.init(root, inputs, progress)
 
 
 @click.group()
@@ -174,32 +215,34 @@ def model() -> None:
 
 
 @model.command("init")
-@click.argument("estimator", type=Logged(path_type=Path, dir_okay=False, exists=True))
-@click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--label", required=True, help="The column with the true answers.")
+@click.argument("file", type=Logged(path_type=Path, dir_okay=False, exists=True))
+@click.argument("table", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
+@click.option("--label", default=None, help="The column with the true answers.")
 @click.option(
     "--time", "at", default=None, help="The column with the time of each row, in ISO 8601; UTC without a zone."
 )
-@click.option("--id", "name", default=None, help="The column with a name for each row, another one for each.")
-def init(estimator: Path | str, table: Path, label: str, at: str | None, name: str | None) -> None:
-    """Write the files of `model/` from the fitted estimator ESTIMATOR and the CSV file TABLE, and build them.
+@click.option("--id", "row", default=None, help="The column with a name for each row, another one for each.")
+def init(file: Path | str, table: Path | None, label: str | None, at: str | None, row: str | None) -> None:
+    """Write the files of `model/` from a fitted estimator and its CSV file TABLE, or from an ONNX file, and build them.
 
-    ESTIMATOR is a classifier or regressor of scikit-learn, a pipeline or a search that ends in one, written by
+    An estimator is a classifier or regressor of scikit-learn, a pipeline or a search that ends in one, written by
     joblib.dump; or models:/NAME@ALIAS or models:/NAME/VERSION of the MLflow server that MLFLOW_TRACKING_URI names. It
     is unpickled, which runs what is in it: give only what you trust. The other columns of TABLE are the features. TABLE
     is copied into `data/`.
 
-    The estimator is stored in `model/` with its parameters, not fitted: each training fits it again. The model is built
+    An ONNX file, FILE.onnx, needs no TABLE: its inputs are the features, and it is served as it is.
+
+    An estimator is stored in `model/` with its parameters, not fitted: each training fits it again. The model is built
     first: trained, evaluated and sealed, as `python -m modelstack.pipeline build` does. Only then are the files
     written, and never over a model: `model/` must hold no file. At the end it prints what to type next, and what each
     further part of a model would buy.
     """
-    from modelstack.cli.init import new_model, report  # noqa: PLC0415 - only this command needs it
+    inputs = _Inputs(file, table, label, at, row)
+    inputs.check()
+    from modelstack.cli.init import report  # noqa: PLC0415 - only this command needs it
 
-    progress, root = partial(say, err=True), project_root()
-    with _file_of(estimator, progress) as path:
-        made = new_model.init(root, new_model.ModelInputs(path, table, label, at, name), progress)
-    say(report.render(made, root))
+    root = project_root()
+    say(report.render(inputs.write(root), root))
 
 
 def _file_of(estimator: Path | str, progress: Callable[[str], None]) -> AbstractContextManager[Path]:

@@ -1,4 +1,4 @@
-"""`modelstack model init`: a built model, and its files, from a fitted estimator and its table.
+"""`modelstack model init`: a built model, and its files, from a fitted estimator and its table, or from an ONNX file.
 
 Everything is written, checked and built in a temporary folder before the checkout changes. The package stays in the
 cache, so the next build of the same files takes no time.
@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from modelstack.cli.errors import OperatorError
-from modelstack.cli.init import estimator, table
+from modelstack.cli.init import estimator, onnx_file, table
 from modelstack.cli.init.rendering import render
 from modelstack.pipeline import outline
 from modelstack.pipeline.archive import ArchiveError
@@ -24,6 +24,7 @@ from modelstack.pipeline.build import SealedPackage, build
 from modelstack.pipeline.contract import DATA, ContractBroken, RecipeError
 from modelstack.pipeline.recipe import check_locks, recipe, sha256_of
 from modelstack.pipeline.step import StepFailed
+from modelstack.serving.onnx_file import FILE
 
 PICKLE = "estimator.pickle"
 _EXAMPLE = "example_request.json"
@@ -44,13 +45,19 @@ class ModelInputs:
 
 @dataclass(frozen=True)
 class NewModel:
-    """A model that was written; paths are relative to the checkout, sources with their number of lines."""
+    """A model that was written; paths are relative to the checkout, sources with their number of lines.
+
+    Attributes:
+        example: The file with a request; empty if none was written.
+        served: What serves, and on what it was measured.
+    """
 
     name: str
     files: tuple[str, ...]
     example: str
     notes: tuple[str, ...]
     sealed: SealedPackage
+    served: str
 
 
 def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> NewModel:
@@ -64,24 +71,43 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
     found = table.read(inputs.table, inputs.label, inputs.time, inputs.id, fitted)
     blank = estimator.blank(inputs.estimator, fitted)
     contents = _rendered(inputs.estimator, found, blank)
-    sealed = _built(root, contents, inputs, progress, found.gaps)
+    given = f"{inputs.estimator} and {inputs.table} make"
+    sealed = _built(root, contents, given, progress, table=inputs.table, hints=table.hints(found.gaps))
     to.parent.mkdir(exist_ok=True)
     if not to.exists():
         shutil.copyfile(inputs.table, to)
-    (root / "model").mkdir(exist_ok=True)
-    for name, content in contents.items():
-        (root / "model" / name).write_bytes(content)
+    _write(root, contents)
     example = root / "model" / _EXAMPLE
     example.write_text(json.dumps(found.example, indent=2) + "\n", encoding="utf-8")
     copied, request = (one.relative_to(root).as_posix() for one in (to, example))
-    sources = {name: len(text.splitlines()) for name, text in contents.items() if name.endswith(".py")}
     return NewModel(
         _name(inputs.estimator),
-        (*(f"model/{name} ({lines} lines)" for name, lines in sources.items()), f"model/{PICKLE}", request, copied),
+        (*_sources(contents), f"model/{PICKLE}", request, copied),
         request,
         (*notes, *blank.notes, *_notes(found)),
         sealed,
+        "on rows that were kept back; what serves is a new fit on the others",
     )
+
+
+def init_onnx(root: Path, path: Path, progress: Callable[[str], None]) -> NewModel:
+    """The same of an ONNX file, whose inputs are the features."""
+    _check_nothing_is_overwritten(root)
+    contents = {**render("from_onnx", {"features": onnx_file.read(path)}), FILE: path.read_bytes()}
+    sealed = _built(root, contents, f"{path} makes", progress)
+    _write(root, contents)
+    served = "of an example; what serves is the file as it is, and nothing is known of the data that it learned from"
+    return NewModel(_name(path), (*_sources(contents), f"model/{FILE}"), "", (), sealed, served)
+
+
+def _write(root: Path, contents: Mapping[str, bytes]) -> None:
+    (root / "model").mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (root / "model" / name).write_bytes(content)
+
+
+def _sources(contents: Mapping[str, bytes]) -> list[str]:
+    return [f"model/{name} ({len(text.splitlines())} lines)" for name, text in contents.items() if name.endswith(".py")]
 
 
 def _rendered(given: Path, table: table.Table, blank: estimator.Blank) -> dict[str, bytes]:
@@ -90,7 +116,7 @@ def _rendered(given: Path, table: table.Table, blank: estimator.Blank) -> dict[s
     return {**render("from_estimator", values), PICKLE: blank.content}
 
 
-def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:
+def _check_nothing_is_overwritten(root: Path, path: Path | None = None, to: Path | None = None) -> None:
     found = [one for one in sorted((root / "model").rglob("*")) if one.is_file() and one.parent.name != "__pycache__"]
     if found:
         more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
@@ -99,7 +125,7 @@ def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:
             "written over a model",
             f"To replace it, commit or copy what you need of it, and type: {_EMPTY_IT}",
         )
-    if to.exists() and not filecmp.cmp(path, to, shallow=False):
+    if path and to and to.exists() and not filecmp.cmp(path, to, shallow=False):
         raise OperatorError(
             f"{DATA}/{to.name} exists, and is another file than {path}; expected none of this name, or the same",
             "Rename one of them, or remove the one that is no longer needed.",
@@ -109,9 +135,11 @@ def _check_nothing_is_overwritten(root: Path, path: Path, to: Path) -> None:
 def _built(
     root: Path,
     contents: Mapping[str, bytes],
-    inputs: ModelInputs,
+    given: str,
     progress: Callable[[str], None],
-    gaps: Mapping[str, str],
+    *,
+    table: Path | None = None,
+    hints: str = "",
 ) -> SealedPackage:
     """Check and build the model in a temporary folder, as `python -m modelstack.pipeline check` and `build` do."""
     with TemporaryDirectory(prefix="modelstack-init-") as name:
@@ -119,7 +147,8 @@ def _built(
         (folder / "requirements").symlink_to(root / "requirements")
         for inside in ("model", DATA):
             (folder / inside).mkdir()
-        (folder / DATA / inputs.table.name).symlink_to(inputs.table.resolve())
+        if table:
+            (folder / DATA / table.name).symlink_to(table.resolve())
         for file, content in contents.items():
             (folder / "model" / file).write_bytes(content)
         try:
@@ -129,8 +158,8 @@ def _built(
         except (ArchiveError, ContractBroken, RecipeError, StepFailed) as error:
             message = str(error).replace(f"{folder}/", "")
             raise OperatorError(
-                f"{inputs.estimator} and {inputs.table} make no model that can be released: {message}",
-                " ".join(filter(None, ("Nothing was written.", table.hints(gaps)))),
+                f"{given} no model that can be released: {message}",
+                " ".join(filter(None, ("Nothing was written.", hints))),
             ) from error
 
 

@@ -46,7 +46,7 @@ def written(made: NewModel) -> str:
         [
             f"written: {', '.join(made.files)}",
             *(f"  - {note}" for note in made.notes),
-            f"built: {metrics}, on rows that were kept back; what serves is a new fit on the others",
+            f"built: {metrics}, {made.served}",
         ]
     )
 
@@ -55,18 +55,21 @@ def _section(made: NewModel) -> Iterator[str]:
     yield "\nin stacks/Pulumi.local.yaml, replace the section modelstack:model by this one:\n"
     yield "  modelstack:model:"
     yield f"    name: {made.name}"
-    yield "    gates:"
-    for name, gate in gates(made.sealed.metrics).items():
+    found = gates(made.sealed.metrics)
+    yield "    gates:" if found else "    gates: {}"
+    for name, gate in found.items():
         yield f"      {name}: {gate}"
 
 
 def _next(made: NewModel) -> Iterator[str]:
+    example = made.example or "request.json"
     yield "\nthen type:\n"
     for command, what in (
+        *((("python -m modelstack.pipeline example > request.json", "writes a request"),) if not made.example else ()),
         (f"modelstack serve {shlex.quote(str(made.sealed.path))}", "answers on this machine, until Ctrl-C"),
-        (f"modelstack loadtest {made.example}", "sends a row of the table again and again, from another shell"),
+        (f"modelstack loadtest {example}", "sends it again and again, from another shell"),
         ("python -m modelstack.pipeline build", "after each change of model/ or data/"),
         ("pulumi up", "releases it on the local stack"),
-        (f"modelstack invoke {made.example}", "sends a request to that stack"),
+        (f"modelstack invoke {example}", "sends a request to that stack"),
     ):
         yield f"  {command}  # {what}"
