@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from statistics import NormalDist
 from typing import Any
 
@@ -86,6 +87,7 @@ def test_the_share_that_is_copied_is_the_shadows_weight_over_the_production_vari
     async def scenario():
         async with inside.running():
             await shadowed(inside, variant, share=0.3, weight=weight)
+            random.seed(20130101)
             draws = 600
             for _ in range(draws):
                 await inside.invoke("e")

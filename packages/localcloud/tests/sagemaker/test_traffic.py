@@ -25,8 +25,8 @@ TAKES_TIME = b'{"sleep": 0.02}'
 
 
 def within(seen: int, draws: int, share: float) -> bool:
-    """Whether a count lies in the binomial 99.9% interval."""
-    z = NormalDist().inv_cdf(1 - 0.001 / 2)
+    """Whether a count lies in the binomial interval that one of a million counts misses: the cloud has no seed."""
+    z = NormalDist().inv_cdf(1 - 1e-6 / 2)
     return abs(seen - draws * share) <= z * (draws * share * (1 - share)) ** 0.5 + 0.5
 
 
