@@ -68,6 +68,8 @@ def test_its_first_update_serves_the_example_model(project: Fresh) -> None:
     assert [item["weight"] for item in seen["variants"]] == [100]
     assert '"prediction":"class_' in project.run("python -m modelstack.pipeline example | modelstack invoke -")
     assert "No alarm fires" in project.run("modelstack status")
+    project.run("modelstack lineage --openlineage ../events")
+    assert "urn:modelstack:lineage:" in (project.folder / "events").read_text()
 
 
 def test_a_preview_without_a_change_has_nothing_to_do_and_the_repository_is_clean(project: Fresh) -> None:

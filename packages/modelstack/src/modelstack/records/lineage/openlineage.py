@@ -175,4 +175,4 @@ def _facet(kind: str, **fields: Any) -> Event:
 
 
 def _producer() -> str:
-    return f"urn:modelstack:lineage:{metadata.version('modelstack')}"
+    return f"urn:modelstack:lineage:{metadata.version('pulumi-modelstack')}"
