@@ -15,8 +15,10 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
 from modelstack.cli.errors import OperatorError
-from modelstack.cli.init import onnx_file
+from modelstack.cli.init import new_model, onnx_file
 from modelstack.cli.main import main
+from modelstack.pipeline.pack import SealedPackage
+from tests.cli.test_init import checkout
 
 ROWS = "rows"
 
@@ -110,6 +112,19 @@ def test_an_input_that_no_request_can_have_is_refused_with_its_shape(
 ) -> None:
     with pytest.raises(OperatorError, match=why):
         onnx_file.read(of_one(tmp_path / "net.onnx", kind, shape))
+
+
+def test_a_model_without_metrics_has_no_gates_and_its_request_is_written_by_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout(tmp_path, monkeypatch)
+    sealed = SealedPackage(Path("/kept/model.tar.gz"), "", "", {"rows": 2.0}, "")
+    monkeypatch.setattr(new_model, "build", lambda *_, **__: sealed)
+    done = run("model", "init", classifier(tmp_path / "digits.onnx"))
+    assert done.exit_code == 0, done.output
+    section = yaml.safe_load(done.output.partition("by this one:\n")[2].partition("\nthen type")[0])
+    assert section == {"modelstack:model": {"name": "digits", "gates": {}}}
+    assert "pipeline example > request.json" in done.output and "modelstack invoke request.json" in done.output
 
 
 def test_a_file_that_is_no_onnx_file_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
