@@ -242,6 +242,43 @@ def test_an_endpoint_that_goes_back_without_a_reason_after_it_accepted_a_config_
     assert isinstance(due(preparing, seen, {}, now), answer)
 
 
+LOST = replace(ACCEPTED, accepted_at=0.0)
+OLDER = replace(SHOWN, modified=90.0, failure=PING.format("a"), detail=f"InService: {PING.format('a')}")
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.MOVING, Phase.PROMOTING, Phase.ROLLING_BACK])
+@pytest.mark.parametrize("guard", [None, Guard("canary", 50, 60, ("alarm",))])
+def test_the_failure_of_an_earlier_change_fails_no_request_that_was_lost_on_its_way(
+    baking: RolloutState, phase: Phase, guard: Guard | None
+) -> None:
+    """Each of many calls is lost, and the endpoint still shows why its last change before them failed."""
+    moved = replace(release("a"), config_name="solo-a-large") if phase is Phase.MOVING else release("b")
+    lost = replace(decided(baking, phase), challenger=moved, plan=replace(PLAN, guard=guard), requested=LOST)
+    seen = replace(OLDER, config="pair-ab" if phase is Phase.ROLLING_BACK else "solo-a")
+    settled = {"arn:a": "Approved", "arn:b": "Rejected"}
+    for moves in range(1, 2 * MAX_MOVES):
+        wanted = due(replace(lost, moves=0), seen, settled, 500)
+        requested = replace(LOST, config=wanted.name, before=seen.config)
+        again = due(replace(lost, moves=moves, requested=requested), seen, settled, 500)
+        assert isinstance(again, UseConfig), f"{moves} lost requests"
+
+
+def test_a_failure_counts_once_the_request_is_accepted_or_the_endpoint_changed_since(baking: RolloutState) -> None:
+    preparing = replace(baking, phase=Phase.PREPARING, step=-1, moves=1, requested=LOST)
+    unknown = replace(OLDER, modified=0.0)
+    for requested, seen in ((ACCEPTED, OLDER), (LOST, replace(OLDER, modified=91.0)), (LOST, unknown)):
+        assert isinstance(due(replace(preparing, requested=requested), seen, {}, 500), Record)
+    other = replace(LOST, config="shadow-ab")
+    assert isinstance(due(replace(preparing, requested=other), replace(OLDER, modified=91.0), {}, 500), UseConfig)
+
+
+def test_a_config_that_is_given_up_after_lost_requests_blames_nobody(baking: RolloutState) -> None:
+    lost = replace(baking, phase=Phase.PREPARING, step=-1, moves=2 * MAX_MOVES, requested=LOST)
+    failed = due(lost, replace(OLDER, failure=PING.format("b")), {}, 500).state
+    assert failed.decided.outcome == "failed", "release b is not rejected"
+    assert "6 requests of config pair-ab changed nothing" in failed.decided.reason.text
+
+
 def test_a_config_that_fails_silently_rejects_no_release_and_says_where_to_look(baking: RolloutState) -> None:
     preparing = replace(baking, phase=Phase.PREPARING, step=-1, moves=1, requested=ACCEPTED)
     failed = due(preparing, SHOWN, {}, 500).state

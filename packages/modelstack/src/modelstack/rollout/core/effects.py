@@ -294,13 +294,14 @@ def _given_up(state: RolloutState, live: Live, config: str, now: float, guard: G
     """
     if _stale(state, live, config, now):
         return False
-    silent = not live.failure and _accepted(state, live, config) is not None
-    if not state.moves or not (live.failure or silent):
+    failure = _failure_of(state, live, config)
+    silent = not failure and _accepted(state, live, config) is not None
+    if not state.moves or not (failure or silent):
         return state.moves >= 2 * MAX_MOVES
     known = state.decided is not None and state.decided.reason.kind is Kind.CHAMPION_DOWN
     once = state.phase in {Phase.PREPARING, Phase.MOVING} or (state.phase is Phase.ROLLING_BACK and known)
     found = {item.variant: item for item in (state.champion, state.challenger) if item is not None}
-    named = bool(live.failure) and at_fault(live.failure, found.values()) is not None
+    named = bool(failure) and at_fault(failure, found.values()) is not None
     return state.moves >= MAX_MOVES or guard is not None or (once and (named or silent))
 
 
@@ -321,11 +322,27 @@ def _stale(state: RolloutState, live: Live, config: str, now: float) -> bool:
     return last is not None and live.modified == last.modified and now - last.accepted_at < _SHOWN
 
 
+def _failure_of(state: RolloutState, live: Live, config: str) -> str:
+    """The failure that the platform reports of the requested config; empty if it is that of an earlier change.
+
+    It counts once the request is known to be accepted, or the endpoint has changed since. Until then the call may have
+    been lost on its way, and the endpoint still shows how its last change failed.
+    """
+    last = state.requested
+    if last is None:  # of a journal before requests were recorded
+        return live.failure
+    unchanged = live.modified != 0 and live.modified == last.modified
+    started = last.config == config and (last.accepted_at > 0 or not unchanged)
+    return live.failure if started else ""
+
+
 def _failure(state: RolloutState, live: Live, config: str) -> str:
     """Why a config counts as failed."""
-    if live.failure or _accepted(state, live, config) is None:
-        return live.failure or live.detail
-    return f"it accepted config {config}, and serves {live.config} again without a reason: see its containers' logs"
+    if failure := _failure_of(state, live, config):
+        return failure
+    if _accepted(state, live, config) is not None:
+        return f"it accepted config {config}, and serves {live.config} again without a reason: see its containers' logs"
+    return f"{state.moves} requests of config {config} changed nothing" if live.failure else live.detail
 
 
 def _request(state: RolloutState, live: Live, config: str, now: float, guard: Guard | None = None) -> UseConfig | Wait:
