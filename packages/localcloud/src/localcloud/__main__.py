@@ -87,7 +87,10 @@ def _found_config() -> Path | None:
 
 
 def _env(options: argparse.Namespace) -> int:
-    print(shell.exports(Places.around(Path()), account=options.account), flush=True)
+    places = Places.around(Path())
+    if process.find(places.server_record.parent) is None and not shell.cluster(places):
+        raise SetupFailed(f"no local cloud runs in {places.root}", "Start it first: `localcloud start`.")
+    print(shell.exports(places, account=options.account), flush=True)
     return 0
 
 

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from localcloud import process
+from localcloud.__main__ import main
 from localcloud.server import credentials
 from localcloud.setup import SetupFailed, shell
 
@@ -41,6 +43,37 @@ def test_a_shell_gets_what_pulumi_and_aws_clients_need(ready: Machine) -> None:
     keys = credentials.of(ready.places.server_record.parent)
     assert (got["AWS_ACCESS_KEY_ID"], got["AWS_SECRET_ACCESS_KEY"]) == (keys.access_key_id, keys.secret_access_key)
     assert "AWS_PROFILE" not in got and "PULUMI_ACCESS_TOKEN" not in got
+
+
+def test_only_a_running_cloud_has_an_environment_to_eval(
+    ready: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ready.places.root)
+    state = ready.places.server_record.parent
+    for account in ([], ["--account", "222222222222"]):
+        assert main(["env", *account]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"no local cloud runs in {ready.places.root}" in said.err and "`localcloud start`" in said.err
+    assert not state.exists(), "nothing was made, no keys either"
+
+    state.mkdir(parents=True)
+    with process.hold(state) as lock:
+        process.sign(lock, 1)
+        assert main(["env"]) == 0
+    assert "export AWS_ENDPOINT_URL=" in capsys.readouterr().out
+
+
+def test_a_cluster_alone_has_an_environment_too(
+    ready: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ready.places.root)
+    ready.places.cluster.mkdir(parents=True)
+    network = {"path": str(ready.home), "inode": ready.home.stat().st_ino}
+    ready.places.cluster_access.write_text(json.dumps({"network": network, "variables": {"KUBECONFIG": "/there"}}))
+
+    assert main(["env"]) == 0
+    assert "export KUBECONFIG=/there" in capsys.readouterr().out
 
 
 def test_the_cli_is_told_of_the_projects_policy_pack_if_there_is_one(ready: Machine) -> None:

@@ -52,7 +52,7 @@ def variables(places: Places, environ: Mapping[str, str] = os.environ, account: 
         "AWS_DEFAULT_REGION": region,
         **_keys(places, account),
         "AWS_EC2_METADATA_DISABLED": "true",
-        **_cluster(places),
+        **cluster(places),
     }
     if places.policy_pack:
         wanted[POLICY_PACK] = str(places.policy_pack)
@@ -117,8 +117,8 @@ def _keys(places: Places, account: str | None) -> dict[str, str]:
         raise SetupFailed(str(error)) from error
 
 
-def _cluster(places: Places) -> dict[str, str]:
-    """What points at the checkout's cluster, which wrote it down; nothing once it does not run."""
+def cluster(places: Places) -> dict[str, str]:
+    """The variables that point at the cluster of a checkout; none unless it runs."""
     try:
         told = json.loads(places.cluster_access.read_text())
         runs = Path(told["network"]["path"]).stat().st_ino == told["network"]["inode"]
