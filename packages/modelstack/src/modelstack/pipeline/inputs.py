@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelstack.pipeline import outline
 from modelstack.pipeline.checkout import sealed_code
@@ -62,19 +62,36 @@ def parameters(
     return {**asked, **retrained(root, asked, through)} if through else asked
 
 
+class Difference(NamedTuple):
+    """A package whose locked version is not the installed one; `found` is None if it is not installed."""
+
+    lock: str
+    name: str
+    locked: str
+    found: str | None
+
+
 def check_libraries(root: Path) -> None:
     """Refuse to train with other libraries than those in the recipe and in the container."""
+    for one in differences(root):
+        raise Refusal(
+            f"requirements/{one.lock}.txt locks {one.name} {one.locked}, this environment has it "
+            f"{one.found or 'not installed'}: run `{to_install(root / 'requirements')}`"
+        )
+
+
+def differences(root: Path) -> list[Difference]:
+    """The packages that train or serve the model, and that are installed in another version than is locked."""
     from importlib import metadata  # noqa: PLC0415  slow to load, and only this step needs it
 
     folder = root / "requirements"
     wanted = {"app": trained_with(folder, model_files(root)), "serving": locked(folder / "serving.txt")}
+    different: list[Difference] = []
     for lock, name, expected in ((lock, *one) for lock, found in wanted.items() for one in found.items()):
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found = "not installed"
+            found = None
         if found != expected:
-            raise Refusal(
-                f"requirements/{lock}.txt locks {name} {expected}, this environment has it {found}: "
-                f"run `{to_install(folder)}`"
-            )
+            different.append(Difference(lock, name, expected, found))
+    return different

@@ -50,6 +50,7 @@ def to_install(folder: Path) -> str:
 
 def _has_groups(folder: Path) -> bool:
     """Whether the project names what is locked in pyproject.toml, as `modelstack new` writes it."""
+    folder = folder.resolve()  # a model is built in a folder that links to it
     return not (folder / "app.in").exists() and (folder.parent / "pyproject.toml").exists()
 
 

@@ -153,19 +153,20 @@ def new(  # noqa: PLR0917 - one parameter per option
     inputs = _Inputs(given, table, label, at, row)
     inputs.check()
     try:
-        from modelstack.cli.init import report  # noqa: PLC0415 - it loads scikit-learn
+        from modelstack.cli.init import installed, report  # noqa: PLC0415 - it loads scikit-learn
     except ModuleNotFoundError as error:
         raise OperatorError(
             f"--from needs {error.name}, which is not installed here", 'Type: pip install "pulumi-modelstack[training]"'
         ) from error
     written: list[str] = []
+    begun = project.Project(name, platform)
 
     def add(root: Path) -> Mapping[str, str]:
-        made = inputs.write(root)
+        made = inputs.write(root, partial(installed.fit, begun, root, say=partial(say, err=True)))
         written.append(report.written(made))
         return report.gates(made.sealed.metrics)
 
-    project.create(project.Project(name, platform), to, add)
+    project.create(begun, to, add)
     say(f"{written[0]}\n\nthen read {to / 'README.md'}")
 
 
@@ -197,16 +198,16 @@ class _Inputs:
                 "answers. Only an ONNX file, FILE.onnx, needs neither"
             )
 
-    def write(self, root: Path) -> NewModel:
-        """Write the model into a project, after `check`."""
+    def write(self, root: Path, prepare: Callable[[Path], None] | None = None) -> NewModel:
+        """Write the model into a project, after `check`; `prepare` gets a folder with the model before it is built."""
         from modelstack.cli.init import new_model  # noqa: PLC0415 - it loads scikit-learn
 
         progress = partial(say, err=True)
         if self.table is None or self.label is None:
-            return new_model.init_onnx(root, Path(self.given), progress)
+            return new_model.init_onnx(root, Path(self.given), progress, prepare)
         with _file_of(self.given, progress) as path:
             inputs = new_model.ModelInputs(path, self.table, self.label, self.time, self.row)
-            return new_model.init(root, inputs, progress)
+            return new_model.init(root, inputs, progress, prepare)
 
 
 @click.group()

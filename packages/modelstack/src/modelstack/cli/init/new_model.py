@@ -26,6 +26,7 @@ from modelstack.pipeline.recipe import check_locks, recipe, sha256_of
 from modelstack.pipeline.step import StepFailed
 from modelstack.serving.onnx_file import FILE
 
+Prepare = Callable[[Path], None]
 PICKLE = "estimator.pickle"
 _EXAMPLE = "example_request.json"
 _EMPTY_IT = "find model -mindepth 1 -delete"
@@ -60,10 +61,10 @@ class NewModel:
     served: str
 
 
-def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> NewModel:
+def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None], prepare: Prepare | None = None) -> NewModel:
     """Write a model into a checkout, whose folder `model` must have no file; `progress` gets each line of the build.
 
-    OperatorError means that nothing was written.
+    `prepare` gets a folder with the model before it is built. OperatorError means that nothing was written.
     """
     to = root / DATA / inputs.table.name
     _check_nothing_is_overwritten(root, inputs.table, to)
@@ -72,7 +73,7 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
     blank = estimator.blank(inputs.estimator, fitted)
     contents = _rendered(inputs.estimator, found, blank)
     given = f"{inputs.estimator} and {inputs.table} make"
-    sealed = _built(root, contents, given, progress, table=inputs.table, hints=table.hints(found.gaps))
+    sealed = _built(root, contents, given, progress, prepare, table=inputs.table, hints=table.hints(found.gaps))
     to.parent.mkdir(exist_ok=True)
     if not to.exists():
         shutil.copyfile(inputs.table, to)
@@ -90,11 +91,11 @@ def init(root: Path, inputs: ModelInputs, progress: Callable[[str], None]) -> Ne
     )
 
 
-def init_onnx(root: Path, path: Path, progress: Callable[[str], None]) -> NewModel:
+def init_onnx(root: Path, path: Path, progress: Callable[[str], None], prepare: Prepare | None = None) -> NewModel:
     """The same of an ONNX file, whose inputs are the features."""
     _check_nothing_is_overwritten(root)
     contents = {**render("from_onnx", {"features": onnx_file.read(path)}), FILE: path.read_bytes()}
-    sealed = _built(root, contents, f"{path} makes", progress)
+    sealed = _built(root, contents, f"{path} makes", progress, prepare)
     _write(root, contents)
     served = "of an example; what serves is the file as it is, and nothing is known of the data that it learned from"
     return NewModel(_name(path), (*_sources(contents), f"model/{FILE}"), "", (), sealed, served)
@@ -137,6 +138,7 @@ def _built(
     contents: Mapping[str, bytes],
     given: str,
     progress: Callable[[str], None],
+    prepare: Prepare | None,
     *,
     table: Path | None = None,
     hints: str = "",
@@ -153,6 +155,8 @@ def _built(
             (folder / "model" / file).write_bytes(content)
         try:
             outline.check(folder)
+            if prepare:
+                prepare(folder)
             check_locks(folder)
             return build(folder, recipe(folder, {}), progress=progress)
         except (ArchiveError, ContractBroken, RecipeError, StepFailed) as error:

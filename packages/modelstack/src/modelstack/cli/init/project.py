@@ -15,6 +15,7 @@ from modelstack.cli.init import locks
 from modelstack.cli.init.rendering import render
 
 PLATFORMS = ("aws", "kubernetes")
+LOCKS = ("app", "serving")
 PULUMI = "3.274.1"
 """The Pulumi CLI that the workflows install."""
 EXAMPLE_GATES: Mapping[str, str] = {"accuracy": "{min: 0.9}", "log_loss": "{max: 0.3}"}
@@ -31,6 +32,8 @@ class Project:
     name: str
     platform: str = PLATFORMS[0]
     description: str = "A model that goes into production by `pulumi up`, with modelstack."
+    libraries: tuple[str, ...] = ()
+    """Packages that its model imports, beside those of the library."""
     root: bool = False
     """Whether it is the repository of the library itself, which installs the library from its sources."""
 
@@ -43,6 +46,7 @@ class Project:
             "gates": f"{{{', '.join(f'{metric}: {gate}' for metric, gate in gates.items())}}}",
             "version": version("pulumi-modelstack"),
             "pulumi": PULUMI,
+            "libraries": self.libraries,
             "root": self.root,
             "update": ".ci/release update" if self.root else "pulumi up --yes --non-interactive --stack",
             "promote": ".ci/release promote" if self.root else "modelstack promote --yes",
@@ -88,7 +92,8 @@ def create(project: Project, folder: Path, add_model: Callable[[Path], Mapping[s
         made = Path(name, "project")
         made.mkdir()
         write(made, project.files())
-        write(made, project.files(add_model(made)))
+        gates = add_model(made)
+        write(made, {name: text for name, text in project.files(gates).items() if name.startswith("stacks/")})
         files = sorted(one.relative_to(made).as_posix() for one in made.rglob("*") if one.is_file())
         _move(made, folder)
     return files
@@ -100,12 +105,13 @@ def add_example(folder: Path) -> Mapping[str, str]:
     return EXAMPLE_GATES
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files, and the folders that they are in."""
+def write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files, and the folders that they are in; returns `folder`."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    return folder
 
 
 def _move(made: Path, folder: Path) -> None:
