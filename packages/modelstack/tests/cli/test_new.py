@@ -172,6 +172,23 @@ def test_a_column_without_an_estimator_and_an_estimator_without_one_are_refused(
     assert not (tmp_path / "to").exists()
 
 
+def test_a_table_as_the_estimator_is_refused_with_what_is_allowed_there(tmp_path: Path) -> None:
+    table = tmp_path / "churn.csv"
+    table.touch()
+    to = ["--dir", str(tmp_path / "to")]
+    for words in (
+        ["new", "churn", "--from", str(table), "--label", "y", *to],
+        ["new", "churn", "--from", str(table), str(table), "--label", "y", *to],
+        ["model", "init", str(table), str(table), "--label", "y"],
+    ):
+        done = CliRunner().invoke(main, words)
+        said = " ".join(done.output.split())
+        assert done.exit_code == 2
+        assert f"{'--from' if words[0] == 'new' else 'FILE'}: found the table {table}; expected a fitted" in said
+        assert "joblib.dump" in said and "FILE.onnx" in said
+    assert not (tmp_path / "to").exists()
+
+
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A fitted estimator and its table, of which nothing is really built."""

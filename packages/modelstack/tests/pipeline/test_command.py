@@ -104,6 +104,18 @@ def test_check_shows_what_there_is_or_tells_each_problem_and_a_status(
     assert "  - model/training.py: not found; expected a file with train(rows, settings)" in said.err
 
 
+def test_the_project_is_found_from_a_folder_inside_it(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    root = checkout("checkout")
+    for with_file in (False, True):  # an image that trains has none
+        monkeypatch.chdir(root / "model" if with_file else root)
+        if with_file:
+            (root / "Pulumi.yaml").touch()
+        assert main(["check"]) == 0
+        assert capsys.readouterr().out == listed(root) + "\n"
+
+
 @pytest.mark.slow
 def test_example_prints_a_request_out_of_the_training_rows(wine: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["example", "--root", str(wine)]) == 0

@@ -17,6 +17,7 @@ from modelstack.pipeline.contract import ContractBroken, RecipeError
 from modelstack.pipeline.gate import GateError, GateRefused
 from modelstack.pipeline.origin import OriginError
 from modelstack.pipeline.pack import describe
+from modelstack.pipeline.project import NoProject, project_root
 from modelstack.pipeline.recipe import check_locks, recipe
 from modelstack.pipeline.step import StepFailed
 from modelstack.records.provenance.envelope import SignatureError
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument(
-            "--root", type=Path, default=Path.cwd(), help="the checkout; the current folder by default"
+            "--root", type=Path, help="the project; by default the nearest folder upwards that has a Pulumi.yaml"
         )
         if name in ("recipe", "build"):
             command.add_argument(
@@ -95,7 +96,7 @@ def _run(given: argparse.Namespace) -> str:
         return json.dumps(
             json.loads(documents.verified(given.file, folder, given.key.read_bytes()).to_json()), indent=2
         )
-    root: Path = given.root.resolve()
+    root: Path = (given.root or _project()).resolve()
     outline.check(root)
     if given.command == "check":
         check_locks(root)
@@ -112,6 +113,14 @@ def _run(given: argparse.Namespace) -> str:
     told = documents.write(sealed, documents.key_at(given.key))
     places = {"path": str(sealed.path), "documents": str(told)}
     return json.dumps({**found, "metrics": dict(sealed.metrics), **places}, indent=2)
+
+
+def _project() -> Path:
+    """The project that the current folder is in, or else this folder, as the images that train have no Pulumi.yaml."""
+    try:
+        return project_root()
+    except NoProject:
+        return Path.cwd()
 
 
 def _inspected(file: Path) -> dict[str, object]:

@@ -170,6 +170,9 @@ def new(  # noqa: PLR0917 - one parameter per option
     say(f"{written[0]}\n\nthen read {to / 'README.md'}")
 
 
+_TABLES = {".csv", ".parquet", ".tsv", ".xlsx"}
+
+
 @dataclass(frozen=True)
 class _Inputs:
     """What a model is made of: an estimator with its table and columns of it, or an ONNX file."""
@@ -179,6 +182,7 @@ class _Inputs:
     label: str | None
     time: str | None
     row: str | None
+    argument: str = "--from"
 
     @property
     def of_the_table(self) -> list[str]:
@@ -187,8 +191,13 @@ class _Inputs:
         return [option for option, value in given.items() if value is not None]
 
     def check(self) -> None:
-        """Refuse an ONNX file with a table, and an estimator without one."""
+        """Refuse a table as the estimator, an ONNX file with a table, and an estimator without one."""
         found = self.of_the_table
+        if isinstance(self.given, Path) and self.given.suffix.lower() in _TABLES:
+            raise click.UsageError(
+                f"{self.argument}: found the table {self.given}; expected a fitted estimator, as joblib.dump, "
+                "pickle.dump or skops.io.dump wrote it, or an ONNX file, FILE.onnx. The table comes after it, as TABLE"
+            )
         if isinstance(self.given, Path) and self.given.suffix == ".onnx":
             if found:
                 raise click.UsageError(f"{self.given} is an ONNX file, which takes no {found[0]}")
@@ -238,7 +247,7 @@ def init(file: Path | str, table: Path | None, label: str | None, at: str | None
     written, and never over a model: `model/` must hold no file. At the end it prints what to type next, and what each
     further part of a model would buy.
     """
-    inputs = _Inputs(file, table, label, at, row)
+    inputs = _Inputs(file, table, label, at, row, "FILE")
     inputs.check()
     from modelstack.cli.init import report  # noqa: PLC0415 - only this command needs it
 
