@@ -57,6 +57,7 @@ SIMULATED: dict[str, Callable[[], list[Row]]] = {
     "runtime": runtime.rows,
     "pipeline": flow.rows,
     "new-project": fresh.rows,
+    "upgrade": fresh.upgrade_rows,
     "engines": engines.rows,
     "provenance": signatures.rows,
     "journal": journal.rows,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +22,10 @@ from localcloud.setup import Installer, Places
 from localcloud.testing import free_port
 
 PACKAGES = ("modelstack", "localcloud")
+PREVIOUS = "84aae9e80ccc"
+"""The commit whose wheels stand for the previous version."""
+_FUNCTION = "aws:lambda/function:Function"
+_CODE = {"code", "sourceCodeHash"}
 _OURS = ("AWS_", "LOCALCLOUD_", "MODELSTACK_", "PULUMI_", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
 """First letters of the variables that would lead to this checkout or its cloud."""
 
@@ -70,6 +77,23 @@ class Fresh:
         self.run(f"uv venv --quiet --python {sys.executable} ../tool")
         self.run("uv pip install --quiet --python ../tool/bin/python pulumi-modelstack localcloud-ml")
 
+    def exchange(self, wheels: str) -> None:
+        """Install the wheels of another folder in place of those of both environments."""
+        for environment in ("../tool", ".venv"):
+            self.run(
+                f"uv pip install --quiet --no-deps --reinstall --python {environment}/bin/python ../{wheels}/*.whl"
+            )
+
+    def changes(self) -> tuple[list[str], list[str]]:
+        """What an update would change: functions of which only the code differs, and all other resources."""
+        preview = json.loads(self.run("pulumi preview --json --non-interactive 2> /dev/null"))
+        functions, others = list[str](), list[str]()
+        for step in preview["steps"]:
+            if step["op"] != "same":
+                code = step["op"] == "update" and f"{_FUNCTION}::" in step["urn"] and {*step["detailedDiff"]} <= _CODE
+                (functions if code else others).append(f"{step['op']} {step['urn']}: {step.get('detailedDiff')}")
+        return functions, others
+
     def begin(self) -> None:
         """Write the project into an empty repository, set it up, and start its local cloud."""
         self.run("git init --quiet && modelstack new churn --dir .")
@@ -84,22 +108,35 @@ class Fresh:
         self.environment.update({name: value for name, _, value in exported if name})
 
 
-def wheels(folder: Path) -> None:
-    """Build the wheels of this checkout's packages."""
-    for name in PACKAGES:
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-            cwd=ROOT / "packages" / name, check=True, capture_output=True,
-        )  # fmt: skip
+def wheels(folder: Path, revision: str = "") -> None:
+    """Build the wheels of this checkout's packages, or of those of a revision."""
+    with TemporaryDirectory(prefix="modelstack-revision-") as name:
+        root = _at(revision, Path(name)) if revision else ROOT
+        for package in PACKAGES:
+            subprocess.run(
+                [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+                cwd=root / "packages" / package, check=True, capture_output=True,
+            )  # fmt: skip
+
+
+def _at(revision: str, folder: Path) -> Path:
+    """The packages of a revision, in a folder."""
+    archive = ["git", "-C", str(ROOT), "archive", revision, *(f"packages/{name}" for name in PACKAGES)]
+    packed = subprocess.run(archive, capture_output=True, check=False)
+    if packed.returncode:
+        raise BenchError(f"no {revision} in {ROOT}, is the clone shallow? `git fetch --unshallow`: {packed.stderr!r}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
 
 
 @contextmanager
-def fresh(folder: Path, port: int) -> Iterator[Fresh]:
+def fresh(folder: Path, port: int, revision: str = "") -> Iterator[Fresh]:
     """The wheels, and an empty folder for a project; at the end its local cloud is stopped.
 
     The caches of tools and packages are those of this user, so the engine is not built again. No model is in a cache.
     """
-    wheels(folder / "wheels")
+    wheels(folder / "wheels", revision)
     places = Places.of(ROOT)
     uv = Installer(places).uv()
     cache = folder / "cache"
@@ -145,4 +182,19 @@ def rows() -> list[Row]:
         Row("new_project_files", len(owned), "files", "< 20", "kedro new and chalice new-project: about ten"),
         Row("new_project_lines", lines, "lines", "< 300", "without locks"),
         Row("wheel_mb", round(size, 2), "MB", "< 1.5", wheel.name),
+    ]
+
+
+def upgrade_rows() -> list[Row]:
+    """What the upgrade of a stack from the previous version's wheels to these changes in it."""
+    with TemporaryDirectory(prefix="modelstack-old-") as name, fresh(Path(name), free_port(), PREVIOUS) as made:
+        wheels(made.folder / "newer")
+        made.install()
+        made.begin()
+        made.run("pulumi stack init local && pulumi up --yes --skip-preview --non-interactive")
+        made.exchange("newer")
+        functions, others = made.changes()
+    return [
+        Row("upgrade_changes", len(others), "resources", "== 0", "; ".join(others) or f"from {PREVIOUS}"),
+        Row("upgrade_functions", len(functions), "functions", "", "their code is replaced in place"),
     ]

@@ -30,7 +30,7 @@ settings.load_profile("quick")
 LONG = (
     *("test_trials_story", "test_pipeline_story", "test_container", "test_release_story", "test_year"),
     *("test_mlflow_story", "test_own_model", "test_on_envoy", "test_promotion_story"),
-    *("test_monitoring_story", "test_genuine_provider", "test_new_project"),
+    *("test_monitoring_story", "test_genuine_provider", "test_new_project", "test_upgrade"),
 )
 """Files that take longest, in this order."""
 

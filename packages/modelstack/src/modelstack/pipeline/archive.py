@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from modelstack.forms import check
 from modelstack.serving.unpacking import ArchiveError, MemberNames, entries, reading, unpack
 
 __all__ = ["ArchiveError", "Manifest", "documents", "package_digest", "read", "seal", "unpack", "verify"]
@@ -107,9 +108,10 @@ def documents(path: Path) -> dict[str, bytes]:
 def _parse_manifest(path: Path, manifest: bytes) -> dict[str, Any]:
     try:
         content = json.loads(manifest)
+        check("package manifest", content.get("version", 1), ArchiveError)
         if not isinstance(content["files"], dict):
             raise TypeError
-    except (ValueError, TypeError, KeyError):
+    except (AttributeError, ValueError, TypeError, KeyError):
         raise ArchiveError(f"{path} has no {MANIFEST} that lists its files: this is not a sealed package") from None
     return content
 

@@ -28,11 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelstack.forms import FORMS
 from modelstack.pipeline.contract import DATA, RecipeError
 from modelstack.pipeline.declared import check_parameters, raw_data
 from modelstack.pipeline.locks import dependencies
 
-FORMAT = "8"
+FORMAT = str(FORMS["recipe"])
 NOT_THE_MODEL = ("README.md", "example_request.json")
 
 

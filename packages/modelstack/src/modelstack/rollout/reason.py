@@ -16,6 +16,7 @@ Source = Literal["judge", "replay", "alarm", "person", "timeout", "endpoint", "r
 
 LONGEST = 2000
 _IN_SECONDS = 120.0  # from here on, times are in minutes
+_KINDS = frozenset(Kind)
 _MOST = 1e6  # an estimate of more missing observations is worthless
 
 
@@ -63,7 +64,9 @@ class Reason:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Reason:
-        """Read back what `as_dict` or `dataclasses.asdict` wrote."""
+        """Read back what `as_dict` or `dataclasses.asdict` wrote; a kind of a newer version is its words."""
+        if value.get("kind", Kind.SAID) not in _KINDS:
+            value = {**value, "kind": Kind.SAID, "said": value.get("said") or value["kind"]}
         return read(cls, value, newer=True)  # drops the sentence
 
 

@@ -13,10 +13,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from modelstack.forms import check
 from modelstack.records.audit.record import Entry, RecordKind
 from modelstack.rollout.controller.agreement import change
 from modelstack.rollout.controller.ports import Journal
-from modelstack.rollout.core.errors import Conflict
+from modelstack.rollout.core.errors import Conflict, RolloutError
+from modelstack.rollout.stored import read
 from modelstack.services.ports import Blobs, names
 from modelstack.services.principals import as_metadata, person
 from modelstack.services.versions import Versions, of_release
@@ -73,7 +75,9 @@ class BlobApprovals(Approvals):
         found = list[Approval]()
         for name in self._names(release):
             with suppress(FileNotFoundError):  # it was deleted since it was listed
-                found.append(Approval(**json.loads(b"".join(self.blobs.get(name)))))
+                stored = json.loads(b"".join(self.blobs.get(name)))
+                check("approval", stored.get("version", 1), RolloutError)
+                found.append(read(Approval, stored, newer=True))
         return sorted(found, key=lambda one: one.at)
 
     def count(self, release: str) -> int:

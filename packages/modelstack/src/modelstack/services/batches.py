@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelstack.forms import check
 from modelstack.monitoring.custom import CustomMetrics
 from modelstack.monitoring.drift.shift import unjudged
 from modelstack.monitoring.labels.claimed import answered_of, content, custom_of, measured, rows_of
@@ -146,6 +147,8 @@ def quality(documents: Documents, variant: str) -> dict[str, Any] | None:
     """
     key, drift = f"quality#{variant}", reading_key(variant)
     found = documents.get([key, drift])
+    for form, name in (("quality state", key), ("drift record", drift)):
+        check(form, found[name].body.get("version", 1), RolloutError)
     why, figures = unjudged(found[drift].body.get("state")), found[key].body.get("shown")
     if figures is None and not why:
         return None
@@ -162,6 +165,7 @@ def _state(document: Document) -> Standing:
     """A stored quality state; a new one if it is missing or of an unknown form."""
     if not document.revision:
         return Standing.new()
+    check("quality state", document.body.get("version", 1), RolloutError)
     try:
         return Standing.from_dict(document.body.get("state"))
     except ValueError as error:

@@ -13,8 +13,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from modelstack.forms import check
 from modelstack.monitoring.drift.record import Reading
 from modelstack.monitoring.measurements import Datum
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.stored import read
 from modelstack.services.documents import Stored
 from modelstack.services.ports import Document, Documents
 
@@ -34,6 +37,7 @@ class DriftRecord:
         """The reading of a variant, or an empty one."""
         self._stored.read([reading_key(variant)])
         document = self._stored[reading_key(variant)]
+        check("drift record", document.body.get("version", 1), RolloutError)
         return Reading(document.revision, document.body.get("after", ""), document.body.get("state"))
 
     def counted(self, keys: Collection[str]) -> set[str]:
@@ -78,7 +82,7 @@ class DriftRecord:
     def unsent(self, variant: str, before: float) -> Iterator[tuple[int, Sequence[Datum]]]:
         """The unsent metrics of revisions before a time."""
         for one in self.documents.scan(_queue(variant), before):
-            yield int(one.key.rpartition("#")[2]), [Datum(**datum) for datum in one.body["data"]]
+            yield int(one.key.rpartition("#")[2]), [read(Datum, datum, newer=True) for datum in one.body["data"]]
 
 
 def reading_key(variant: str) -> str:

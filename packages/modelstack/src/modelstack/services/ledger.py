@@ -20,9 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from modelstack.forms import check
 from modelstack.monitoring.labels.claimed import content, holds
 from modelstack.monitoring.labels.pairs import BEGINNING, Batch, CapturedAnswer, Label, LedgerEntry, captures_once
 from modelstack.monitoring.published import UNKNOWN, UNPARSABLE
+from modelstack.rollout.core.errors import RolloutError
+from modelstack.rollout.stored import read
 from modelstack.services.batches import Batches
 from modelstack.services.documents import Stored
 from modelstack.services.ports import Document, Documents
@@ -180,10 +183,13 @@ def _once(name: str) -> str:
 
 def _entry(document: Document) -> LedgerEntry:
     body: Mapping[str, Any] = document.body
+    check("label ledger", body.get("version", 1), RolloutError)
     return LedgerEntry(
         id=document.key.removeprefix("id#"),
-        answers={variant: CapturedAnswer(**answer) for variant, answer in body.get("answers", {}).items()},
-        given=Label(**body["given"]) if "given" in body else None,
+        answers={
+            variant: read(CapturedAnswer, answer, newer=True) for variant, answer in body.get("answers", {}).items()
+        },
+        given=read(Label, body["given"], newer=True) if "given" in body else None,
         joined=frozenset(body.get("joined", ())),
         unusable=frozenset(body.get("unusable", ())),
     )

@@ -14,6 +14,7 @@ from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+from modelstack.forms import check
 from modelstack.serving import former_names
 
 
@@ -70,7 +71,9 @@ def manifest_of(folder: Path, manifest_sha256: str) -> dict[str, Any]:
     found = hashlib.sha256(content).hexdigest()
     if found != manifest_sha256.lower():
         raise PackageRefused(f"manifest.json has sha256 {found}, expected {manifest_sha256}")
-    return json.loads(content)
+    manifest: dict[str, Any] = json.loads(content)
+    check("package manifest", manifest.get("version", 1), PackageRefused)
+    return manifest
 
 
 def _verified_code(folder: Path, files: dict[str, str]) -> Any:

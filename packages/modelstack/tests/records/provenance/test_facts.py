@@ -23,7 +23,7 @@ def test_the_order_of_parameters_leaves_no_trace():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"form": 2}, "form: got 2, expected 1"),
+        ({"form": 2}, "package facts: got version 2, this library reads up to 1"),
         ({"source": {"commit": 7}}, r"\$.source.commit"),
         ({"dependencies": [{"name": "a", "version": "1", "role": "eats"}]}, r"\$.dependencies\[0\].role"),
         ({"builder": None}, r"\$.builder"),

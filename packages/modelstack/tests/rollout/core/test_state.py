@@ -34,7 +34,7 @@ def test_every_state_of_a_rollout_survives_json() -> None:
 
 def test_a_state_of_a_newer_program_is_refused_not_guessed() -> None:
     value = json.loads(RolloutState("endpoint").to_json())
-    with pytest.raises(StateError, match="version 2, this program reads 1"):
+    with pytest.raises(StateError, match="journal: got version 2, this library reads up to 1"):
         RolloutState.from_json(json.dumps({**value, "version": 2}))
 
 

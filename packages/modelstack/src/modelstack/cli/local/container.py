@@ -150,7 +150,7 @@ def lay_out(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the serving image into a folder; `root` is the project."""
     for name in ("Dockerfile", "slim.sh"):
         _copy(SOURCES / "modelstack/serving" / name, folder / name)
-    for path in (SOURCES / "modelstack/__init__.py", *sorted((SOURCES / "modelstack/serving").rglob("*.py"))):
+    for path in (*_at_the_root(), *sorted((SOURCES / "modelstack/serving").rglob("*.py"))):
         _copy(path, folder / "runtime" / path.relative_to(SOURCES))
     _copy(root / "requirements" / "serving.txt", folder / "serving.txt")
     _write_packages(root, folder)
@@ -161,8 +161,8 @@ def lay_out_training(root: Path, wheels: Path, folder: Path) -> None:
     """Write the build context of the training image into a folder."""
     _copy(SOURCES / "modelstack/pipeline" / "Dockerfile", folder / "Dockerfile")
     rooms = ("pipeline", "monitoring", "records/provenance", "serving", "platforms/aws/jobs")
-    _copy(SOURCES / "modelstack/__init__.py", folder / "checkout/modelstack/__init__.py")
-    _copy(SOURCES / "modelstack/records/__init__.py", folder / "checkout/modelstack/records/__init__.py")
+    for path in (*_at_the_root(), SOURCES / "modelstack/records/__init__.py"):
+        _copy(path, folder / "checkout" / path.relative_to(SOURCES))
     for room in rooms:
         for path in sorted((SOURCES / "modelstack" / room).rglob("*.py")):
             _copy(path, folder / "checkout" / path.relative_to(SOURCES))
@@ -217,6 +217,11 @@ SERVING = ImageKind("serving", lay_out, "", "modelstack:serving.image", "image")
 TRAINING = ImageKind("training", lay_out_training, "-train", "modelstack:retraining.image", "train")
 CONTROLLER = ImageKind("controller", lay_out_controller, "", "modelstack:kubernetes.registry", "controller")
 """For Kubernetes only."""
+
+
+def _at_the_root() -> list[Path]:
+    """The library's modules outside its subpackages, which every image has."""
+    return sorted((SOURCES / "modelstack").glob("*.py"))
 
 
 def _copy(source: Path, to: Path) -> None:

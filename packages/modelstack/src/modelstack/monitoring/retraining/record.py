@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal
 
+from modelstack.forms import check
 from modelstack.records.audit.record import Entry, RecordKind
+from modelstack.rollout.core.errors import RolloutError
 from modelstack.rollout.stored import read
 
 Kind = Literal["drift", "concept", "schedule", "person"]
@@ -112,7 +114,7 @@ class RetrainingEvent:
 
     Attributes:
         at: Epoch seconds.
-        kind: A key of `_WHAT`.
+        kind: A key of `_WHAT`, or newer.
         numbers: The comparison of challenger and champion, if there was one.
         through: The job learns from what is known when this day begins.
         champion: The release that the job started from, if it no longer serves.
@@ -139,7 +141,7 @@ class RetrainingEvent:
             kind = "overtaken"
         if kind == "declined" and self.release:
             kind = "candidate declined"
-        return _WHAT[kind].format(self)
+        return _WHAT.get(kind, "{0.kind}: upgrade pulumi-modelstack to know this event").format(self)
 
     @property
     def why(self) -> str:
@@ -225,9 +227,11 @@ class RetrainingRecord:
 
     @classmethod
     def from_json(cls, text: str) -> RetrainingRecord:
-        """Read back what `to_json` wrote, ignoring unknown fields of a newer version. ValueError if it is none."""
+        """Read back what `to_json` wrote, ignoring unknown fields of a newer version. ValueError if it is none,
+        RolloutError if it has a newer version."""
         try:
             fields = json.loads(text)
+            check("retraining record", fields.get("version", 1), RolloutError)
             return read(cls, {**fields, "not_reported": fields["untold"]}, newer=True, whole=True)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no record of a retraining: {type(error).__name__}: {error}") from None

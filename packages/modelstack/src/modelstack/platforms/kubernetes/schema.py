@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from modelstack.forms import check
 from modelstack.platforms.kubernetes.database import SCHEMA, Database, Run
 from modelstack.rollout.core.errors import RolloutError
 from modelstack.services.documents import LASTING
@@ -110,7 +111,7 @@ CREATE INDEX documents_received ON documents USING brin (received);
 def prepare(database: Database) -> int:
     """Apply the missing migrations, safely from several processes at once; returns their number.
 
-    Raises RolloutError if the schema has other migrations, or the role may not change it.
+    Raises RolloutError if the schema has other or newer migrations, or the role may not change it.
     """
     return database.together("prepare the schema", _prepared)
 
@@ -122,6 +123,7 @@ def _prepared(run: Run) -> int:
         run(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         run("CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, digest text NOT NULL)")
     applied = _applied(run)
+    check("PostgreSQL schema", len(applied), RolloutError)
     expected = [hashlib.sha256(text.encode()).hexdigest() for text in MIGRATIONS]
     for number, (found, wanted) in enumerate(zip(applied, expected, strict=False), 1):
         if found != wanted:

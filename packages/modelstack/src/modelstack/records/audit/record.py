@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
+from modelstack.forms import check
 from modelstack.records.audit.signature import lowered
 
 
@@ -84,6 +85,7 @@ class AuditRecord:
     def from_dict(cls, value: Any) -> AuditRecord:
         """Read back what `dataclasses.asdict` wrote; ValueError if it has other fields or types."""
         found: Mapping[str, Any] = cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
+        check("audit record", found.get("version", 1), ValueError)
         if found.keys() != {one.name for one in fields(cls)}:
             names = ", ".join(one.name for one in fields(cls))
             raise ValueError(f"record: got the fields {', '.join(found) or 'none'}, expected {names}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-FORM = 1  # version of the JSON form
+from modelstack.forms import FORMS, check
 
 
 class FactsError(Exception):
@@ -142,7 +142,7 @@ class Facts:
     metrics: tuple[Metric, ...]
     environment: Environment
     builder: Builder
-    form: int = FORM
+    form: int = FORMS["package facts"]
 
     @property
     def id(self) -> str:
@@ -155,14 +155,16 @@ class Facts:
 
     @classmethod
     def from_json(cls, content: bytes) -> Facts:
-        """Read `to_json`; raises FactsError if the form is another."""
+        """Read `to_json`; raises FactsError if they are none, or of a newer form."""
         try:
-            facts = msgspec.json.decode(content, type=cls)
+            check("package facts", msgspec.json.decode(content, type=_Form).form, FactsError)
+            return msgspec.json.decode(content, type=cls)
         except msgspec.MsgspecError as error:
             raise FactsError(f"these are no facts of a package: {error}") from None
-        if facts.form != FORM:
-            raise FactsError(f"form: got {facts.form}, expected {FORM}: another version of modelstack wrote it")
-        return facts
+
+
+class _Form(msgspec.Struct):
+    form: int
 
 
 def canonical(value: object) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
+from modelstack.forms import FORMS
 from modelstack.rollout.controller.commands import PLAIN, Commands
 from modelstack.rollout.core.decision import REQUESTS, Decision
 from modelstack.rollout.core.event import Event
@@ -19,7 +20,6 @@ Lack = Literal["requests", "labels", "evidence"]
 
 SUBJECT = 99  # SNS requires subjects of less than 100 characters
 
-_FORMAT = 1
 _REJECTED = (
     "the champion serves: `{modelstack} status` shows whether an alarm fires",
     "`{pulumi_up}` tries a release again when its recipe or image has changed",
@@ -104,7 +104,7 @@ def notice(event: Event, endpoint: str, commands: Commands = PLAIN) -> Notice:
     then = [*next_steps(event.kind, release, commands), f"{explain}` shows the numbers"]
     attributes = {"endpoint": endpoint, "kind": event.kind, "outcome": outcome, "rollout_id": event.rollout_id}
     document = {
-        "version": _FORMAT,
+        "version": FORMS["event"],
         **attributes,
         "outcome": outcome or None,
         "release": release,

@@ -10,7 +10,7 @@ from modelstack.rollout.reason import Reason
 
 @dataclass(frozen=True)
 class Event:
-    """An event for the history and for notifications; `at` is in epoch seconds, `kind` a key of `_WHAT`.
+    """An event for the history and for notifications; `at` is in epoch seconds, `kind` a key of `_WHAT`, or newer.
 
     Attributes:
         champion: The release id that serves, or will, where that matters.
@@ -30,7 +30,7 @@ class Event:
     @property
     def what(self) -> str:
         """What happened, in one line."""
-        made = _WHAT[self.kind]
+        made = _WHAT.get(self.kind, "{0.kind} of {0.release}: upgrade pulumi-modelstack to know this event")
         return made.format(self) if isinstance(made, str) else made(self)
 
     @property

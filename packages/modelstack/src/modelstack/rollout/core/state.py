@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
+from modelstack.forms import FORMS, check
 from modelstack.records.audit.chain import Chain
 from modelstack.records.audit.record import Entry
 from modelstack.rollout.core import audited
@@ -20,7 +21,6 @@ from modelstack.rollout.core.verdict import Verdict
 from modelstack.rollout.reason import Reason
 from modelstack.rollout.stored import read
 
-VERSION = 1
 HISTORY, HISTORY_BYTES = 100, 100_000  # most events, and bytes of them, in the history
 WAITING = 60  # most events that wait to be sent; older ones are replaced by their number
 _FEW = 40  # events that always fit
@@ -306,17 +306,15 @@ class RolloutState:
 
     def to_json(self) -> str:
         """The state as one JSON object with a format version."""
-        return json.dumps({"version": VERSION, **vars(self)}, sort_keys=True, default=_plain)
+        return json.dumps({"version": FORMS["journal"], **vars(self)}, sort_keys=True, default=_plain)
 
     @classmethod
     def from_json(cls, text: str) -> RolloutState:
-        """Read back what `to_json` wrote; StateError if it is not a state, or another version of one."""
+        """Read back what `to_json` wrote; StateError if it is not a state, or a newer version of one."""
         try:
             value: dict[str, Any] = json.loads(text)
-            version = value.pop("version")
-            if version != VERSION:
-                raise StateError(f"journal entry has version {version!r}, this program reads {VERSION}: update it")
-            return read(cls, {**_LATER, **value}, whole=True)
+            check("journal", value.pop("version"), StateError)
+            return read(cls, {**_LATER, **value}, newer=True, whole=True)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
