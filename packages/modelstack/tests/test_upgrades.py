@@ -24,12 +24,12 @@ from modelstack.rollout.core.errors import RolloutError
 from modelstack.rollout.core.event import Event
 from modelstack.rollout.core.state import RolloutState, StateError
 from modelstack.rollout.reason import Reason
-from modelstack.serving.package import PackageRefused, manifest_of
 from modelstack.services.approvals import Approval, BlobApprovals
 from modelstack.services.batches import quality
 from modelstack.services.drift_record import DriftRecord
 from modelstack.services.ledger import entry_of
 from modelstack.services.ports import Document
+from modelstack.serving.package import PackageRefused, manifest_of
 from tests.records.provenance.conftest import FACTS
 from tests.rollout.worlds import challenged
 from tests.services.memory import MemoryBlobs, MemoryDocuments

@@ -2,7 +2,7 @@
 
 check("journal", stored.get("version", 1), StateError)
 
-docs/reference/upgrades.md says what a version of the library may change. Standard library only: every image has this file.
+docs/reference/upgrades.md says what a version may change. Standard library only: every image has this file.
 """
 
 from __future__ import annotations

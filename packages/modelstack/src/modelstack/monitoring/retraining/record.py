@@ -228,7 +228,8 @@ class RetrainingRecord:
     @classmethod
     def from_json(cls, text: str) -> RetrainingRecord:
         """Read back what `to_json` wrote, ignoring unknown fields of a newer version. ValueError if it is none,
-        RolloutError if it has a newer version."""
+        RolloutError if it has a newer version.
+        """
         try:
             fields = json.loads(text)
             check("retraining record", fields.get("version", 1), RolloutError)
