@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 from decimal import Decimal, localcontext
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 
-from modelstack.rollout.judge.evidence import Evidence
+from modelstack.rollout.judge import rates
+from modelstack.rollout.judge.evidence import Evidence, Gains
 from modelstack.rollout.judge.metrics import Tally
 from modelstack.rollout.judge.rates import Rates, closest, log_e_values
 
@@ -104,11 +106,11 @@ edges = st.one_of(rate, st.sampled_from([1e-6, 1e-5, 1e-4, 1 - 1e-4, 1 - 1e-5, 1
 def test_rounding_does_not_lift_the_expected_evidence_above_one_at_the_edges_and_in_large_blocks(
     *, q0: float, q1: float, margin: float, n0: int, n1: int
 ) -> None:
-    rates = closest((q0, q1), margin, n0, n1)
+    nearest = closest((q0, q1), margin, n0, n1)
 
     def log_expected(p0: float) -> float:
         true = p0, p0 + margin
-        groups = zip((n0, n1), true, (q0, q1), rates, strict=True)
+        groups = zip((n0, n1), true, (q0, q1), nearest, strict=True)
         return sum(n * math.log(max(1 + (p - r) * (q - r) / (r * (1 - r)), 1e-300)) for n, p, q, r in groups)
 
     low, high = 0.0, 1 - margin  # the null hypothesis' edge, along which this is concave
@@ -212,3 +214,20 @@ def test_a_block_is_bet_on_before_it_is_seen() -> None:
     first.bet(*later)
     both = [one + other for one, other in zip(log_gains, second.gains(*later).not_worse, strict=True)]
     assert math.exp(first.whole.not_worse) == pytest.approx(sum(map(math.exp, both)) / 3)
+
+
+def test_a_trial_that_is_judged_again_with_one_more_block_computes_that_block_alone() -> None:
+    blocks = [(Tally(100 + at, 3), Tally(90 + at, 4)) for at in range(3)]
+
+    def judged(count: int) -> list[Gains]:
+        bettor, found = Rates(0.0123), list[Gains]()
+        for block in blocks[:count]:
+            found.append(bettor.gains(*block))
+            bettor.learn(*block)
+        return found
+
+    with mock.patch.object(rates, "log_e_values", side_effect=log_e_values) as computed:
+        first = judged(2)
+        assert computed.call_count == 4, "worse and not worse of each block"
+        assert judged(3)[:2] == first
+        assert computed.call_count == 6

@@ -28,10 +28,11 @@ Quantiles by counts above a fixed point, as in Howard and Ramdas, "Sequential es
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from modelstack.rollout.judge.evidence import Gains
-from modelstack.rollout.judge.metrics import Sums
+from modelstack.rollout.judge.metrics import Sums, Worth
 
 _TINY = 1e-12
 _LEAST = 1e-6  # the least distance of a guess from 0 and 1, because of rounding
@@ -65,20 +66,29 @@ class Rates:
     def gains(self, champion: Sums, challenger: Sums) -> Gains:
         """Log e-values of a block, in nats."""
         ones, count = self._prior
-        guess, margin = (ones + self._ones) / (count + self._count), self._margin
-        less = [guess * part for part in _PARTS]
-        # With a margin: equal, better by it, or worse by half of it.
-        down = [guess - margin, guess, guess + margin / 2] if margin else less
-        return Gains(
-            log_e_values(guess, [guess + step for step in self._up], margin, champion, challenger),
-            log_e_values(guess, down, margin, champion, challenger),
-            log_e_values(guess, less, 0.0, champion, challenger) if self._seek_better else [],
-        )
+        guess = (ones + self._ones) / (count + self._count)
+        counts = champion.count, champion.total, challenger.count, challenger.total
+        return _gains(guess, self._margin, self._up, self._seek_better, counts)
 
     def learn(self, champion: Sums, challenger: Sums) -> None:
         """Use a closed block for later guesses of the champion's rate; the challenger's is mixed over."""
         self._ones = _MEMORY * self._ones + champion.total
         self._count = _MEMORY * self._count + champion.count
+
+
+@lru_cache(maxsize=4096)  # each tick judges the trial from its first block, for which these are the same as before
+def _gains(
+    guess: float, margin: float, up: Sequence[float], better: bool, counts: tuple[float, float, float, float]
+) -> Gains:
+    champion, challenger = Worth(*counts[:2], 0.0), Worth(*counts[2:], 0.0)
+    less = [guess * part for part in _PARTS]
+    # With a margin: equal, better by it, or worse by half of it.
+    down = [guess - margin, guess, guess + margin / 2] if margin else less
+    return Gains(
+        log_e_values(guess, [guess + step for step in up], margin, champion, challenger),
+        log_e_values(guess, down, margin, champion, challenger),
+        log_e_values(guess, less, 0.0, champion, challenger) if better else [],
+    )
 
 
 def log_e_values(guess: float, rates: Iterable[float], margin: float, champion: Sums, challenger: Sums) -> list[float]:
