@@ -179,6 +179,7 @@ def test_events_are_the_models_in_order_of_their_time() -> None:
     first = next(events())
     assert first.event_time is not None
     assert str(first.event_time.date()) == data.REPLAY_FROM
+    assert list(data.replay("2020-01-01", "2020-01-02")) == []
 
 
 def test_a_time_without_events_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
