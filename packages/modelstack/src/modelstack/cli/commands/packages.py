@@ -247,7 +247,7 @@ def init(file: Path | str, table: Path | None, label: str | None, at: str | None
     written, and never over a model: `model/` must hold no file. At the end it prints what to type next, and what each
     further part of a model would buy.
     """
-    inputs = _Inputs(file, table, label, at, row, "FILE")
+    inputs = _Inputs(file, table, label, at, row, "argument FILE")
     inputs.check()
     from modelstack.cli.init import report  # noqa: PLC0415 - only this command needs it
 
