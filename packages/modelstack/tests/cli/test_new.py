@@ -184,7 +184,8 @@ def test_a_table_as_the_estimator_is_refused_with_what_is_allowed_there(tmp_path
         done = CliRunner().invoke(main, words)
         said = " ".join(done.output.split())
         assert done.exit_code == 2
-        assert f"{'--from' if words[0] == 'new' else 'argument FILE'}: found the table {table}; expected a fitted" in said
+        place = "--from" if words[0] == "new" else "argument FILE"
+        assert f"{place}: found the table {table}; expected a fitted" in said
         assert "joblib.dump" in said and "FILE.onnx" in said
     assert not (tmp_path / "to").exists()
 
