@@ -90,7 +90,10 @@ def test_what_xgboost_has_and_onnx_has_not_is_named(path: str, value: Any, said:
         ({"objective": "lambdarank"}, "lightgbm has the objective lambdarank"),
         ({"objective": "binary sigmoid:2"}, "lightgbm has the objective binary sigmoid:2"),
         ({"objective": "regression sqrt"}, "lightgbm has the objective regression sqrt"),
-        ({"tree_info": [{"tree_structure": {"decision_type": "=="}}]}, "LightGBM's trees split categories"),
+        (
+            {"tree_info": [{"tree_structure": {"decision_type": "==", "split_feature": 1}}]},
+            "LightGBM splits feature 2 by its",
+        ),
         ({"tree_info": [{"tree_structure": {"leaf_value": 1, "leaf_features": [0]}}]}, "LightGBM's leaves are linear"),
     ],
 )

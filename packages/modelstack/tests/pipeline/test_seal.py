@@ -32,3 +32,17 @@ def test_only_an_estimator_of_scikit_learn_needs_it_to_serve(why: str, held: str
     with pytest.raises(Refusal) as refused:
         check_served(tmp_path, tmp_path)
     assert f"no fast form (ONNX): {why}. So its server loads the estimator itself: add {lacks} to" in str(refused.value)
+
+
+def test_a_booster_that_serves_itself_is_named_among_what_its_server_needs(tmp_path: Path) -> None:
+    for name, text in {
+        "model/__init__.py": "",
+        "model/training.py": "import lightgbm\n",
+        "requirements/serving.txt": "numpy==1.0\n",
+        "requirements/app.txt": "lightgbm==4.7.0\n",
+        "metrics.json": json.dumps({"fast_form": {"why_not": "LightGBM takes 0 as missing"}}),
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(Refusal, match="add joblib, scikit-learn and lightgbm to requirements/serving"):
+        check_served(tmp_path, tmp_path)

@@ -129,8 +129,13 @@ def _lightgbm_nodes(tree: Mapping[str, Any], nodes: list[Node]) -> int:
             raise NoFastForm("LightGBM's leaves are linear")
         nodes.append(Node(0, 0.0, -1, -1, False, None, float(tree["leaf_value"])))
         return place
-    if tree["decision_type"] != "<=" or tree["missing_type"] == "Zero":
-        raise NoFastForm("LightGBM's trees split categories, or take 0 as missing")
+    if tree["decision_type"] != "<=":
+        raise NoFastForm(
+            f"LightGBM splits feature {tree['split_feature'] + 1} by its categories: name no categorical_feature, and "
+            "make numbers of them by a OneHotEncoder before it"
+        )
+    if tree["missing_type"] == "Zero":
+        raise NoFastForm("LightGBM takes 0 as missing")
     threshold = float(tree["threshold"])
     missing_left = tree["default_left"] if tree["missing_type"] == "NaN" else threshold >= 0  # else NaN counts as 0
     nodes.append(Node(0, 0.0, -1, -1, False, None, 0.0))

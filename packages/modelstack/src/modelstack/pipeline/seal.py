@@ -13,7 +13,7 @@ from modelstack.pipeline import archive, origin, outline
 from modelstack.pipeline.checkout import work_folder
 from modelstack.pipeline.contract import Refusal
 from modelstack.pipeline.inputs import recipe_in
-from modelstack.pipeline.locks import imported, locked, to_add
+from modelstack.pipeline.locks import imported, locked, package_of, to_add
 from modelstack.pipeline.pack import ARCHIVE, SEALED, pack
 from modelstack.pipeline.recipe import canonical, model_files
 from modelstack.pipeline.start import check_start
@@ -45,8 +45,12 @@ def check_served(root: Path, evaluated: Path) -> None:
     why = form["why_not"]
     plain = why.endswith(archive.OTHER_LIBRARY) and "sklearn" not in imported(model_files(root))
     needed = ["joblib"] if plain else ["joblib", "scikit-learn"]
+    boosters = {"lightgbm", "xgboost"} & imported(model_files(root)).keys()
+    needed += [package_of(one, locked(root / "requirements" / "app.txt")) or one for one in sorted(boosters)]
     if not {*needed} <= locked(root / "requirements" / "serving.txt").keys():
         raise Refusal(
             f"the model has no fast form (ONNX): {why}. So its server loads the estimator itself: "
-            + to_add(root / "requirements", "serving", " and ".join(needed))
+            + to_add(
+                root / "requirements", "serving", ", ".join(needed[:-1]) + " and " * (len(needed) > 1) + needed[-1]
+            )
         )

@@ -18,7 +18,7 @@ from modelstack.monitoring.drift.shift import Null
 from modelstack.monitoring.statistics.blocks import Cut
 from modelstack.monitoring.statistics.conformal import FEWEST
 from modelstack.monitoring.statistics.profile import Profile
-from modelstack.pipeline import archive, determinism, example, parts, refit
+from modelstack.pipeline import archive, determinism, example, parts, refit, unusable_columns
 from modelstack.pipeline.checkout import work_folder
 from modelstack.pipeline.contract import ContractBroken
 from modelstack.pipeline.inputs import recipe_in
@@ -43,15 +43,13 @@ def main(given: Given) -> None:
     print(f"read {len(known):,} rows to train on{period(known)}")
     try:
         trained = parts.training.train(known, settings)
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
-            raise
-        hint = (
-            "texts that pandas has as categories are plain texts here: encode them within the estimator, by an "
-            "OrdinalEncoder or OneHotEncoder in a ColumnTransformer"
-        )
-        raise ContractBroken([f"model/training.py: train(rows, settings): {error}; {hint}"]) from error
+    except Exception as error:  # whatever a library raises
+        if why := unusable_columns.why(error, known):
+            raise ContractBroken([f"model/training.py: train(rows, settings): {why}"]) from error
+        raise
     fitted = parts.fitted(trained)
+    if unusable_columns.pandas_categories(fitted.estimator):
+        raise ContractBroken([f"model/training.py: train(rows, settings): {unusable_columns.of_categories(known)}"])
     facts: dict[str, Any] = {"trials": [vars(trial) for trial in fitted.trials]}
     if found.refit is None:
         facts |= _saved(out / refit.SERVING, fitted, known)

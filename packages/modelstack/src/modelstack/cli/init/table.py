@@ -14,6 +14,7 @@ from modelstack.cli.errors import OperatorError
 from modelstack.pipeline.contract import ContractBroken
 from modelstack.pipeline.example import request
 from modelstack.pipeline.rows import BESIDE, Rows
+from modelstack.pipeline.unusable_columns import pandas_categories, renames_spaces
 
 _SHOWN = 8
 _CHECKED_ROWS = 1000
@@ -68,6 +69,14 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
     gaps = {
         one: _gap(frame[one]) for one in features if frame[one].dtype.kind not in "biuf" and frame[one].isna().any()
     }
+    if pandas_categories(fitted):
+        texts = [one for one in features if frame[one].dtype.kind not in "biuf"] or features
+        raise OperatorError(
+            f"{path}: the estimator was fitted on pandas categories ({_list(texts)}), which neither a CSV file nor a "
+            "request has; expected one that takes texts and numbers",
+            "Fit it again as the end of a Pipeline that makes numbers of them, by a OneHotEncoder in a "
+            "ColumnTransformer.",
+        )
     _check_answers(path, fitted, frame[features].head(_CHECKED_ROWS), gaps)
     if wrong := next(_wrong(frame, label, time, name, fitted), None):
         raise OperatorError(f"{path}: {wrong}")
@@ -76,6 +85,9 @@ def read(path: Path, label: str, time: str | None, name: str | None, fitted: Any
 
 def _features(path: Path, fitted: Any, rest: list[str], given: dict[str, str]) -> list[str]:
     names = [str(one) for one in getattr(fitted, "feature_names_in_", rest)]
+    if renames_spaces(fitted):
+        spaced = {column.replace(" ", "_"): column for column in rest}
+        names = [one if one in rest else spaced.get(one, one) for one in names]
     if missing := [one for one in names if one not in rest]:
         taken = [f"{one} is {option}" for one in missing for option, column in given.items() if one == column]
         raise OperatorError(
