@@ -254,6 +254,27 @@ def test_a_move_can_be_made_again_after_it_was_taken_back(scene: Scene) -> None:
     assert not RouteTraffic(scene.world.api, ENDPOINT).read().failure
 
 
+def test_the_failure_of_an_earlier_move_fails_no_move_whose_request_was_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: Any) -> None:
+        raise Unreachable("the request did not arrive")
+
+    scene.bells.fires = {ALARMS[0]: scene.clock.now - 30}
+    rollout = scene.move()
+    while scene.tick(rollout).phase is Phase.MOVING:
+        pass
+    scene.bells.fires = {}
+    assert RouteTraffic(scene.world.api, ENDPOINT, scene.clock).read().failure
+    with monkeypatch.context() as network, suppress(Unreachable):
+        network.setattr(RouteTraffic, "use_config", lose)
+        scene.move()
+    assert (scene.journal.moves, scene.journal.requested) != (0, None)
+    scene.tick(scene.over())
+    assert scene.moving is not None and scene.moving.under_way
+    assert scene.journal.phase is Phase.MOVING
+
+
 def test_nothing_else_is_asked_of_an_endpoint_that_moves(scene: Scene) -> None:
     scene.to_step(0)
     traffic, before = RouteTraffic(scene.world.api, ENDPOINT, scene.clock), scene.world.route

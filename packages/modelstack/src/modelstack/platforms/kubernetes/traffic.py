@@ -85,10 +85,11 @@ class RouteTraffic:
         if move is not None and move.under_way:
             status, detail = "changing", move.words
         failure = coming.failure or (move.failure if move is not None else "")
+        modified = max(asked.at if asked is not None else 0.0, move.since if move is not None else 0.0)
         if config is None:
-            return Live(status, route.config, detail=detail, failure=failure)
+            return Live(status, route.config, detail=detail, failure=failure, modified=modified)
         variants = _variants(route, config, ready, split)
-        return Live(status, route.config, variants, detail, _shadows(config, ready), failure)
+        return Live(status, route.config, variants, detail, _shadows(config, ready), failure, modified)
 
     def set_weights(self, weights: Mapping[str, int]) -> None:
         """Write the rules of the current config with these weights, by default 0.
