@@ -20,6 +20,7 @@ from modelstack.rollout.controller.commands import PLAIN
 from modelstack.rollout.core.plan import Step
 from modelstack.rollout.kinds import Kind
 from modelstack.rollout.reason import Reason
+from modelstack.services.declaration.alarm_names import METRIC, alarm_name, measure_of
 from tests.cli.conftest import plan
 from tests.cli.played import look, printed
 from tests.rollout.worlds import release
@@ -128,6 +129,32 @@ def test_alarms_of_versions_that_serve_no_more_are_hidden_and_those_of_the_chall
     assert [alarm.name for alarm in look(world, old, fires(world, "v-b-5xx")).firing] == ["endpoint-v-b-5xx"]
     seen = look(world, old)
     assert (seen.alarms, situation(seen).state) == ((), "unknown")
+
+
+@pytest.mark.parametrize("metric", ["passenger_cost", "p99", "drift", "failing"])
+def test_an_alarm_on_a_metric_of_the_project_is_that_of_its_version_and_names_the_metric(
+    begin: Begin, metric: str
+) -> None:
+    world = begin(plan(Step(50, 600)), 30)
+    name = alarm_name("endpoint", "v-b", f"{METRIC}{metric}")
+    seen = look(world, fires(world, f"v-c-metric-{metric}"), replace(fires(world, "", 3.25), name=name, threshold=1))
+    assert [alarm.name for alarm in seen.firing] == [name], "those of versions that serve no more are hidden"
+    found = situation(seen)
+    assert found.state == "wrong"
+    assert found.what.startswith(f"Alarm v-b-metric-{metric} fires since ")
+    assert found.what.endswith(f": evidence 3.2 that the mean {metric} is beyond its threshold, 1 is enough.")
+    assert (
+        found.next[0].startswith(f"`modelstack status --all` shows {metric} of each version") and len(found.next) == 1
+    )
+    assert "1 fire" in printed(render.Brief(seen, found), 200)
+    story = told(explain(world.state, None, world.clock.time()), seen, found)
+    assert f"Alarm v-b-metric-{metric} fires" in " ".join(printed(story, 100).split())
+    assert f"v-b-metric-{metric}" in printed(render.alarms(seen.alarms, "endpoint"), 200)
+
+
+def test_an_endpoint_may_be_named_like_a_metric() -> None:
+    assert measure_of("x-metric-y-v-b-5xx") == "5xx"
+    assert measure_of("x-metric-prometheus") == "prometheus"
 
 
 def test_what_has_no_data_is_never_well(promoted: World) -> None:

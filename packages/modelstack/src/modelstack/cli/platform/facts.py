@@ -11,7 +11,7 @@ from modelstack.monitoring.alarms.alarm import Said
 from modelstack.monitoring.labels.reach import Reach
 from modelstack.monitoring.published import CONCEPT_EVIDENCE, ESTIMATED, PAIRS, REALISED, SEGMENT_ERROR
 from modelstack.rollout.core.live import Live
-from modelstack.services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, ROLLBACK, SLOW
+from modelstack.services.declaration.alarm_names import CONCEPT, DRIFT, FAILS, METRIC, ROLLBACK, SLOW, measure_of
 from modelstack.services.versions import Version
 
 QUANTILES = ("p50", "p90", "p99")  # latency quantiles for people
@@ -65,7 +65,10 @@ class AlarmView:
 
 def measured(name: str, value: float, threshold: float | None) -> str:
     """The value and threshold of an alarm: shares of requests, evidence of a change, or the bare numbers."""
-    measure = name.rpartition("-")[2]
+    measure = measure_of(name)
+    if measure.startswith(METRIC) and threshold is not None:
+        own = measure.removeprefix(METRIC)
+        return f"evidence {value:.2g} that the mean {own} is beyond its threshold, {threshold:.2g} is enough"
     if measure not in _WORDS or threshold is None:
         return Said("", value, threshold).brief
     scale = 100 if measure in ROLLBACK else 1

@@ -16,7 +16,16 @@ from modelstack.cli.view.snapshot import SERVES, Snapshot, subject
 from modelstack.cli.view.times import duration, when
 from modelstack.cli.view.trial import TrialView
 from modelstack.monitoring.objectives.slo import OBJECTIVE
-from modelstack.services.declaration.alarm_names import FAILING, FAILS, PROBE, RETRAIN, ROLLBACK, SILENT
+from modelstack.services.declaration.alarm_names import (
+    FAILING,
+    FAILS,
+    METRIC,
+    PROBE,
+    RETRAIN,
+    ROLLBACK,
+    SILENT,
+    measure_of,
+)
 
 _LISTED = 2  # further firing alarms, and names of those without data
 _LONGEST = 200  # characters of an alarm's or a verdict's reason
@@ -125,7 +134,7 @@ def _without_instances(seen: Snapshot) -> str:
 
 
 def _on_answers(alarm: AlarmView, seen: Snapshot) -> bool:
-    return _short(alarm, seen).endswith(ROLLBACK) or _short(alarm, seen).startswith(f"{OBJECTIVE}-")
+    return measure_of(alarm.name) in ROLLBACK or _short(alarm, seen).startswith(f"{OBJECTIVE}-")
 
 
 def _short(alarm: AlarmView, seen: Snapshot) -> str:
@@ -144,7 +153,7 @@ def _fires(alarm: AlarmView, seen: Snapshot) -> str:
 
 def _failing(seen: Snapshot, firing: Sequence[AlarmView], counted: Sequence[ServedView], start: str) -> str:
     """How many requests fail since when; empty without an alarm on them, or where few do."""
-    of = {subject(item, seen.endpoint) for item in firing if item.name.endswith(FAILS)}
+    of = {subject(item, seen.endpoint) for item in firing if measure_of(item.name) == FAILS}
     variant = of.pop() if len(of) == 1 and len(seen.variants) > 1 else ""
     rows = [row for row in counted if variant in ("", row.variant)]
     requests, failed = sum(row.requests for row in rows), sum(row.failed for row in rows)
@@ -226,11 +235,17 @@ def _next(seen: Snapshot, firing: Sequence[AlarmView]) -> list[str]:
         elif not silent:
             fixed = f"`{seen.commands.pulumi_up}` puts a fixed version on trial"
             steps.append(f"read the log of {seen.champion}'s container; {fixed}")
-    if any(item.name.endswith(f"-{measure}") for item in firing for measure in RETRAIN):
+    measures = {measure_of(item.name) for item in firing}
+    if measures & {*RETRAIN}:
         steps.append(
             f"`{command} console` shows what moved; fix the sender of requests or labels, or train on newer data"
         )
-    if any(item.name.endswith(f"-{FAILING}") for item in firing) and not seen.stopped:
+    own = sorted(item.removeprefix(METRIC) for item in measures if item.startswith(METRIC))
+    if own:
+        steps.append(
+            f"`{command} status --all` shows {_few(own)} of each version; `{command} explain`, what was released"
+        )
+    if FAILING in measures and not seen.stopped:
         log = "the controller's log" if seen.namespace else f"the log /aws/lambda/{seen.endpoint}"
         steps.append(f"read {log}, which says why")
     if seen.trial and seen.phase in {"paused", "held"}:

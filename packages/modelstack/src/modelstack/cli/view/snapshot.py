@@ -22,7 +22,7 @@ from modelstack.rollout.core.live import Variant
 from modelstack.rollout.core.restored import Restored
 from modelstack.rollout.core.state import RolloutState
 from modelstack.rollout.core.verdict import Verdict
-from modelstack.services.declaration.alarm_names import answer_alarms
+from modelstack.services.declaration.alarm_names import answer_alarms, measure_of
 
 if TYPE_CHECKING:  # it loads the judge
     from modelstack.rollout.core.decision import Decision
@@ -234,7 +234,7 @@ def seen_at(
 
 def subject(alarm: AlarmView, endpoint: str) -> str:
     """What an alarm watches: a variant, or another part of the endpoint."""
-    return alarm.name.removeprefix(f"{endpoint}-").rpartition("-")[0]
+    return alarm.name.removeprefix(f"{endpoint}-").removesuffix(measure_of(alarm.name)).removesuffix("-")
 
 
 def _champion_since(state: RolloutState) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 FAILS, SLOW, DRIFT, CONCEPT = "5xx", "p99", "drift", "concept"
@@ -10,6 +11,9 @@ BURN, ADVANCE, PROBE, SILENT, FAILING = "burn", "advance", "probe", "silent", "f
 """Parts of the other alarms' names; those on the objective begin with
 `modelstack.monitoring.objectives.slo.OBJECTIVE`.
 """
+METRIC = "metric-"
+"""The measure of an alarm on a metric of the project's own is this and the metric's name."""
+_OWN = re.compile(rf"-v-[^-]+-({METRIC}\w+)$")
 LATE_MINUTES = 15
 """Captures and labels that wait longer are late."""
 
@@ -32,3 +36,9 @@ def answer_alarms(endpoint: str, variant: str) -> tuple[str, ...]:
 def alarm_name(endpoint: str, subject: str, measure: str) -> str:
     """The alarm on one measure of a variant, a function or all of them, the probe, or the objective (slo, burn)."""
     return f"{endpoint}-{subject}-{measure}"
+
+
+def measure_of(name: str) -> str:
+    """The measure in the name of an alarm."""
+    own = _OWN.search(name)
+    return own[1] if own else name.rpartition("-")[2]

@@ -10,7 +10,18 @@ from modelstack.monitoring.custom import EVIDENCE, CustomMetric
 from modelstack.monitoring.labels.concept import LOSS_RISE
 from modelstack.monitoring.objectives.slo import OBJECTIVE, BurnRule, Objective, Severity
 from modelstack.monitoring.published import CONCEPT_EVIDENCE, DRIFT_EVIDENCE
-from modelstack.services.declaration.alarm_names import ADVANCE, CONCEPT, DRIFT, FAILS, PROBE, SILENT, SLOW, Role, role
+from modelstack.services.declaration.alarm_names import (
+    ADVANCE,
+    CONCEPT,
+    DRIFT,
+    FAILS,
+    METRIC,
+    PROBE,
+    SILENT,
+    SLOW,
+    Role,
+    role,
+)
 
 MAY_BE_SLOW = 0.01
 """Share of requests that may take longer than `max_p99_ms`."""
@@ -201,7 +212,7 @@ def _custom_alarm(variant: str, metric: CustomMetric, threshold: float) -> Alarm
     beyond = "above" if metric.better == "lower" else "below"
     return AlarmSpec(
         variant,
-        f"metric-{metric.name}",
+        f"{METRIC}{metric.name}",
         f"The mean {metric.name} of the newest captured answers of {variant} is {beyond} {threshold:g}, by more than "
         "chance explains",
         "ticket",

@@ -23,7 +23,7 @@ from modelstack.platforms.aws.documents import DynamoDocuments
 from modelstack.platforms.aws.metrics import ENDPOINT, LAMBDA, SQS, VARIANT
 from modelstack.platforms.aws.names import documents
 from modelstack.rollout.core.errors import RolloutError
-from modelstack.services.declaration.alarm_names import BURN, DRIFT, FAILING, LATE_MINUTES
+from modelstack.services.declaration.alarm_names import BURN, DRIFT, FAILING, LATE_MINUTES, measure_of
 from modelstack.services.drift_record import DriftRecord
 
 _AT_ONCE = 4  # requests to AWS
@@ -80,10 +80,10 @@ def _meant(target: Target, item: Mapping[str, Any]) -> AlarmView:
 def _view(target: Target, item: Mapping[str, Any]) -> AlarmView:
     """An alarm for people; without the features that moved if the caller may not read the record of drift."""
     found = view(item)
-    if found.state == "ALARM" and found.name.endswith(f"-{FAILING}"):
+    if found.state == "ALARM" and measure_of(found.name) == FAILING:
         failures = _failures(target, item)
         return replace(found, reason=failures, value=None) if failures else found
-    if found.state != "ALARM" or not found.name.endswith(f"-{DRIFT}"):
+    if found.state != "ALARM" or measure_of(found.name) != DRIFT:
         return found
     record = DriftRecord(DynamoDocuments(target.client, documents(target.endpoint)))
     with suppress(RolloutError):

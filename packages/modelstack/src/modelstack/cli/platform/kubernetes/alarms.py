@@ -11,7 +11,7 @@ from modelstack.cli.platform.facts import AlarmInFull, AlarmView
 from modelstack.platforms.kubernetes.metrics import whose
 from modelstack.platforms.kubernetes.prometheus import Prometheus, epoch, number
 from modelstack.platforms.kubernetes.rule import MOVED, SEVERITY, group_names
-from modelstack.services.declaration.alarm_names import FAILING
+from modelstack.services.declaration.alarm_names import FAILING, measure_of
 
 _STATES = {"firing": "ALARM", "pending": "OK", "inactive": "OK"}
 _UNKNOWN = "INSUFFICIENT_DATA"
@@ -45,7 +45,7 @@ def _alarm(rule: Mapping[str, Any]) -> AlarmInFull:
     summary = _FILLED_IN.sub("…", str((first.get("annotations") or told).get("summary", "")))
     began = first.get("activeAt")
     # What fails is a label, and only the summary has it.
-    value = None if str(rule["name"]).endswith(f"-{FAILING}") else number(first.get("value"))
+    value = None if measure_of(str(rule["name"])) == FAILING else number(first.get("value"))
     since = datetime.fromtimestamp(int(epoch(began)), UTC) if began else None
     return AlarmInFull(
         AlarmView(
