@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -168,6 +169,62 @@ def test_a_metric_with_a_label_needs_the_form_of_the_answers(root: Path) -> None
     written(root)
     (root / "model" / "answer.json").unlink()
     with pytest.raises(pulumi.RunError, match=r"model/answer.json: not found; a metric with a label needs it"):
+        checkout.check_metrics()
+
+
+@pytest.fixture
+def usual(root: Path) -> Path:
+    """A project whose model has the usual server, and so may have no `answer.json`."""
+    for name in ("answer.json", "serving.py"):
+        (root / "model" / name).unlink()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 1 / 0 > answer['prediction']", "ZeroDivisionError: division by zero (monitoring/metrics.py:4): wide"),
+        ("return answer['chance'] > 1", "KeyError: 'chance' (monitoring/metrics.py:4): wide"),
+        ("return answer['prediction'] == 'late'", ""),
+    ],
+)
+def test_without_a_declared_answer_a_metric_runs_on_an_example_answer_which_must_be_there(
+    usual: Path, body: str, message: str
+) -> None:
+    head = "from modelstack.monitoring.custom import rate\n@rate(better='lower')\ndef wide(request, answer):\n"
+    written(usual, f"{head}    {body}\n")
+    with pytest.raises(pulumi.RunError) as refused:
+        checkout.check_metrics()
+    assert "monitoring/example_answer.json: not found; wide cannot be tried" in str(refused.value)
+    assert '{"prediction": 12.5}' in str(refused.value) and "answer.json, or" not in str(refused.value)
+    example = usual / "monitoring" / "example_answer.json"
+    example.write_text('{"prediction": "late"}')
+    if message:
+        with pytest.raises(pulumi.RunError, match=re.escape(message)):
+            checkout.check_metrics()
+    else:
+        checkout.check_metrics()
+    for wrong in ("[1]", '{"late": true}'):
+        example.write_text(wrong)
+        with pytest.raises(pulumi.RunError, match=f"answer.json: found {re.escape(wrong)}; expected the fields"):
+            checkout.check_metrics()
+
+
+def test_a_metric_with_a_label_runs_on_the_classes_of_the_usual_answer(usual: Path) -> None:
+    head, _, tail = TWO.partition("@mean")
+    written(usual, head.partition("@rate")[0] + "@mean" + tail.replace('answer["late"]', 'answer["prediction"]'))
+    answer = {"prediction": "late", "probability": {"late": 0.7, "on time": 0.3}}
+    (usual / "monitoring" / "example_answer.json").write_text(json.dumps(answer))
+    checkout.check_metrics()
+    written(usual, (usual / "monitoring" / "metrics.py").read_text().replace("return 5", 'return {"late": 1}[label]'))
+    with pytest.raises(pulumi.RunError, match="KeyError: 'on time'"):
+        checkout.check_metrics()
+
+
+def test_where_no_example_request_is_the_message_says_how_to_write_it(root: Path) -> None:
+    written(root)
+    (root / "model" / "example_request.json").unlink()
+    with pytest.raises(pulumi.RunError, match=r"'carrier' .* There is no model/example_request.json; `python"):
         checkout.check_metrics()
 
 

@@ -21,6 +21,9 @@ from modelstack.pipeline.project import project_root
 from modelstack.pipeline.recipe import recipe
 from modelstack.program.config.problems import Problem
 
+_REQUEST, _ANSWER = "model/example_request.json", f"{FOLDER}/example_answer.json"
+_USUAL = '{"prediction": "late", "probability": {"late": 0.7, "on time": 0.3}} or {"prediction": 12.5}'
+
 
 def check_model() -> None:
     """Refuse a model that breaks its contract, with every problem, before its parameters or gates are checked."""
@@ -43,7 +46,7 @@ def custom() -> CustomMetrics:
 
 
 def check_metrics() -> None:
-    """Run the project's own metrics on an example, and refuse those that fail."""
+    """Run the project's own metrics on an example, and refuse those that fail, or that no example can be had for."""
     if not (metrics := custom()).each:
         return
     problems: list[str] = []
@@ -51,35 +54,54 @@ def check_metrics() -> None:
         form = _form()
     except UnreadableForm:
         form = None
-    if metrics.any_of(labelled=True) and form is None:
+    own = any((project_root() / "model" / name).exists() for name in ("serving.py", "serving", "model.onnx"))
+    if metrics.any_of(labelled=True) and form is None and own:
         problems.append("model/answer.json: not found; a metric with a label needs it, as labels are joined by it")
-    for request, answer, label in _examples(form):
-        for metric in metrics.each.values():
-            try:
-                metric.value(request, answer, *((label,) if metric.labelled else ()))
-            except (Exception, SystemExit) as error:
-                problems.append(f"{metric.why(error)}: {metric.name} of the example answer {json.dumps(answer)}")
+    request, more = (_json(project_root() / place) for place in (_REQUEST, _ANSWER))
+    if more is not None and not (isinstance(more, dict) and (own or form or "prediction" in more)):
+        needs = "" if own or form else f", such as {_USUAL}"
+        problems.append(f"{_ANSWER}: found {json.dumps(more)[:99]}; expected the fields of one prediction{needs}")
+    elif form is None and more is None:
+        names = ", ".join(one.name for one in metrics.each.values())
+        declared = ", or declare the fields in model/answer.json" if own else f", such as {_USUAL}"
+        problems.append(
+            f"{_ANSWER}: not found; {names} cannot be tried before anything changes. Write one prediction of the model "
+            f"into it, as `modelstack invoke` prints it{declared}"
+        )
+    else:
+        problems += _failures(metrics, form, request, more or {})
     if problems:
         raise pulumi.RunError(f"nothing was changed: {FOLDER}/ fails:\n" + "\n".join(dict.fromkeys(problems)))
 
 
-def _examples(form: Form | None) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any], object]]:
-    """Instances of the example request with answers as `answer.json` declares them, and labels.
+def _failures(metrics: CustomMetrics, form: Form | None, request: Any, more: Mapping[str, Any]) -> Iterator[str]:
+    """Which metrics fail on which example."""
+    lacks = (
+        "" if request else f". There is no {_REQUEST}; `python -m modelstack.pipeline example > {_REQUEST}` writes it"
+    )
+    for instance in ((request or {}).get("instances") or [{}])[:3]:
+        for answer, label in _examples(form, more):
+            for metric in metrics.each.values():
+                try:
+                    metric.value(instance, answer, *((label,) if metric.labelled else ()))
+                except (Exception, SystemExit) as error:
+                    yield f"{metric.why(error)}: {metric.name} of the example answer {json.dumps(answer)}{lacks}"
 
-    `monitoring/example_answer.json` gives further fields; without it and an `answer.json`, there is none.
-    """
-    root = project_root()
-    example, more = (_json(root / place) for place in ("model/example_request.json", f"{FOLDER}/example_answer.json"))
-    requests = (example or {}).get("instances") or [{}]
+
+def _examples(form: Form | None, more: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], object]]:
+    """Answers as `answer.json` declares them, and labels; `more` are further fields, or all where it declares none."""
+    found: list[tuple[dict[str, Any], object]]
     if form is None:
-        found = [({}, None)] if more else []
+        said, classes = more.get("prediction"), more.get("probability")
+        others = [one for one in classes if isinstance(said, str) and one != said] if isinstance(classes, dict) else []
+        found = [({}, label) for label in (said, *others[:1])]
     elif form.kind == "regression":
         found = [({form.value: 0.0}, 1.0)]
     else:
         chance: Any = 0.5 if form.binary else {str(one): 1 / len(form.classes) for one in form.classes}
         score = {form.probability: chance} if form.probability else {}
         found = [({form.decision: one, **score}, label) for one in form.classes[:2] for label in form.classes[:2]]
-    return ((request, {**answer, **(more or {})}, label) for request in requests[:3] for answer, label in found)
+    return [({**answer, **more}, label) for answer, label in found]
 
 
 def _json(path: Path) -> Any:
