@@ -94,7 +94,7 @@ def test_the_training_context_holds_all_that_its_dockerfile_copies_and_all_that_
     checkout = tmp_path / "context/checkout"
     assert {path.name for path in checkout.iterdir()} == {"modelstack", "requirements"}, "no model is in the image"
     parts = {"platforms", "rollout", "services", "pipeline", "monitoring", "records", "serving"}
-    assert {path.name for path in (checkout / "modelstack").iterdir()} == {"__init__.py", *parts}
+    assert {path.name for path in (checkout / "modelstack").iterdir()} == {"__init__.py", "forms.py", *parts}
     steps = [one.program.partition(":")[0] for one in PIPELINE.steps if one.name not in {"train", "evaluate"}]
     modules = ", ".join(
         [

@@ -78,7 +78,7 @@ def test_it_is_small_and_holds_only_the_rooms_of_handlers(tmp_path: Path) -> Non
     assert bundle.path.stat().st_size < 1_024_000
     names = zipfile.ZipFile(bundle.path).namelist()
     assert names == sorted(names)
-    assert {name.split("/")[1] for name in names} == {*ROOMS, "__init__.py"}
+    assert {name.split("/")[1] for name in names} == {*ROOMS, "__init__.py", "forms.py"}
     assert "packages/modelstack/tests/simulator/platform.py" not in names
 
 

@@ -118,11 +118,9 @@ def _there(folder: Path | None) -> Path:
 def shared(sources: Path = SOURCES) -> Path:
     """The folder in the user's cache of all projects whose pipeline has the same code."""
     rooms = ("pipeline", "monitoring", "records/provenance", "serving")
-    code = {
-        path.relative_to(sources).as_posix(): sha256_of(path)
-        for room in rooms
-        for path in (sources / "modelstack" / room).rglob("*.py")
-    }
+    root = sources / "modelstack"
+    files = [*root.glob("*.py"), *(path for room in rooms for path in (root / room).rglob("*.py"))]
+    code = {path.relative_to(sources).as_posix(): sha256_of(path) for path in files}
     return cache_folder() / f"pipeline-{listing_digest(code)[:12]}"
 
 

@@ -47,7 +47,8 @@ def check_start(root: Path, sealed: SealedPackage, folder: Path) -> None:
     shutil.copytree(
         SOURCES / "modelstack" / "serving", runtime / "serving", ignore=shutil.ignore_patterns("__pycache__")
     )
-    shutil.copy(SOURCES / "modelstack" / "__init__.py", runtime)
+    for path in (SOURCES / "modelstack").glob("*.py"):
+        shutil.copy(path, runtime)
     if problem := _problem(folder, sealed.manifest_sha256):
         cause = _cause(root, problem, (folder / "log").read_text(errors="replace"))
         raise Refusal(f"the package does not start in the serving image: {cause}")

@@ -51,7 +51,7 @@ def seal(root: Path, folder: Path, own: Iterable[Path] = ()) -> Bundle:
     `own` are the files of the project's own metrics.
     """
     sources = [
-        root / "modelstack" / "__init__.py",
+        *(root / "modelstack").glob("*.py"),
         *(path for room in ROOMS for path in _sources(root / "modelstack", room)),
     ]
     named = {path.relative_to(root).as_posix(): path for path in sources}
