@@ -120,9 +120,8 @@ def wheels(folder: Path, revision: str = "") -> None:
 
 
 def _at(revision: str, folder: Path) -> Path:
-    """The packages of a revision, in a folder."""
-    archive = ["git", "-C", str(ROOT), "archive", revision, *(f"packages/{name}" for name in PACKAGES)]
-    packed = subprocess.run(archive, capture_output=True, check=False)
+    """The files of a revision, in a folder: a package has links to docs."""
+    packed = subprocess.run(["git", "-C", str(ROOT), "archive", revision], capture_output=True, check=False)
     if packed.returncode:
         raise BenchError(f"no {revision} in {ROOT}, is the clone shallow? `git fetch --unshallow`: {packed.stderr!r}")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as tar:

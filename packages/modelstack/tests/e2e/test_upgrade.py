@@ -15,6 +15,8 @@ from tests.e2e.test_new_project import change, status, updated
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+WAITS = {"kind": "steps", "steps": [{"weight": 50, "bake_seconds": 1, "approve": True}]}
+"""A trial that waits for a person, however long an upgrade takes."""
 NEWER = """
 import boto3, json, sys
 table = boto3.resource("dynamodb").Table(sys.argv[1])
@@ -35,10 +37,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
 
 def test_a_release_of_the_previous_version_is_on_trial(project: Fresh) -> None:
     up(project)
-    plan(project, wait=False)
+    plan(project, wait=True)
     change(project, "model/training.py", "C=1.0", "C=0.9")
-    up(project)
-    assert weights(project) == [50, 50], "it gets no requests, so it stays on trial"
+    updated(project)
+    plan(project, wait=False)  # else a preview says that the next update goes on
+    assert weights(project) == [50, 50]
     assert project.changes() == ([], [])
 
 
@@ -58,6 +61,7 @@ def test_an_upgrade_changes_the_code_of_functions_alone_and_the_trial_goes_on(pr
 
 def test_the_trial_ends_in_its_promotion_by_the_new_version(project: Fresh) -> None:
     challenger = status(project)["challenger"]
+    project.run('modelstack approve --reason "the upgrade went well"')
     plan(project, wait=True)
     updated(project)
     after = status(project)
@@ -78,15 +82,15 @@ def test_a_downgrade_works_while_no_form_has_a_newer_version_and_is_refused_then
     table = json.loads(project.run("pulumi stack output --json"))["journal_table"]
     (project.folder / "newer.py").write_text(NEWER)
     project.run(f".venv/bin/python ../newer.py {table}")
-    for command, code in (("modelstack status", 3), ("pulumi preview --non-interactive", 255)):
+    for command, code in (("modelstack status", 3), ("pulumi preview --non-interactive", 1)):
         assert "version 2, this program reads 1: update it" in project.run(command, code)
 
 
 def plan(project: Fresh, *, wait: bool) -> None:
-    """Configure a trial of one short step, and whether an update waits for its verdict."""
+    """Configure a trial of one step, and whether an update waits for its verdict."""
     path = project.project / "stacks" / "Pulumi.local.yaml"
     content = yaml.safe_load(path.read_text())
-    content["config"]["modelstack:rollout"] = {**QUICK, "wait": wait}
+    content["config"]["modelstack:rollout"] = {**QUICK, "strategy": WAITS, "wait": wait}
     path.write_text(yaml.safe_dump(content))
 
 
