@@ -90,7 +90,7 @@ def test_a_thousand_held_requests_cost_little_memory_and_health_is_answered(part
         opened(client, 1000, parts, stack)
         for path in (b"healthz", b"readyz", b"metrics"):
             assert b" 200 " in answer(client, path)
-        assert rss() - before < 60 * 2**20
+        assert rss() - before < 100 * 2**20  # if kept, 200 MB at least; the rest is other work of this process
 
 
 def test_the_connection_that_waited_longest_makes_room_for_a_new_one() -> None:
