@@ -39,6 +39,8 @@ class Platform:
     rule: ShareRule = FAILS
     champion_fires: bool = False
     problem: str = ""
+    missing: int = 0
+    seconds: float = 0.0
     queries: list[CountQuery] = field(default_factory=list[CountQuery])
 
     def firing(self, variants: Collection[str]) -> list[FiringAlarm]:
@@ -50,7 +52,16 @@ class Platform:
         known = {"x-v-a-5xx": replace(self.rule, fires=self.champion_fires), "x-v-b-5xx": self.rule}
         return {name: rule for name, rule in known.items() if name in names}
 
+    def time(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
     def counts(self, query: CountQuery) -> list[CountedWindow]:
+        self.missing -= 1
+        if self.missing >= 0:
+            return []
         if self.problem:
             raise Unreachable(self.problem)
         self.queries.append(query)
@@ -76,11 +87,11 @@ class Platform:
 
 
 def numbers(platform: Platform, alarm: Alarm = ALARM) -> Numbers | None:
-    return JudgedAlarms(platform, platform).numbers(alarm, "v-a")
+    return JudgedAlarms(platform, platform, platform).numbers(alarm, "v-a")
 
 
 def firing(platform: Platform, state: RolloutState = STATE) -> list[str]:
-    return [one.variant for one in JudgedAlarms(platform, platform).firing(state)]
+    return [one.variant for one in JudgedAlarms(platform, platform, platform).firing(state)]
 
 
 OUTAGE: list[Window] = [((180, 95), (20, 10))]
@@ -128,7 +139,7 @@ def test_an_alarm_that_was_set_by_hand_has_nothing_behind_it() -> None:
 def test_an_outage_that_both_share_is_left_to_the_judge_as_long_as_it_lasts() -> None:
     platform = Platform(OUTAGE, champion_fires=True)
     assert firing(platform) == ["v-a"]
-    assert [alarm.variant for alarm in JudgedAlarms(platform, platform).all_firing(STATE)] == ["v-a", "v-b"]
+    assert [alarm.variant for alarm in JudgedAlarms(platform, platform, platform).all_firing(STATE)] == ["v-a", "v-b"]
     assert platform.queries[0].end == NOW, "as the counts are now, not as they were when it began to fire"
     platform.windows = []
     assert firing(platform) == ["v-a", "v-b"]
@@ -139,4 +150,11 @@ def test_a_challenger_that_is_clearly_worse_fires() -> None:
 
 
 def test_an_alarm_decides_where_nobody_can_say_how_the_champion_does() -> None:
-    assert firing(Platform(OUTAGE, problem="no answer", champion_fires=True)) == ["v-a", "v-b"]
+    platform = Platform(OUTAGE, problem="no answer", champion_fires=True)
+    assert firing(platform) == ["v-a", "v-b"]
+    assert platform.seconds == 3, "it is read again for some seconds, which a rollback may wait"
+
+
+@pytest.mark.parametrize("missing, left", [(2, True), (3, True), (4, False)])
+def test_counts_that_are_missing_for_a_moment_are_read_again(missing: int, left: bool) -> None:
+    assert firing(Platform(OUTAGE, missing=missing)) == ([] if left else ["v-b"])

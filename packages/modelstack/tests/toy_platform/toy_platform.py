@@ -250,7 +250,7 @@ class ToyOperator(operator.Platform):
         return Controller(
             traffic=ToyTraffic(ToyDocuments(self.file)),
             signals=signals or self.signals(),
-            alarms=JudgedAlarms(Nothing(), Nothing()),
+            alarms=JudgedAlarms(Nothing(), Nothing(), SystemClock()),
             journal=journal_of(self.file, who),
             registry=self.versions(),
             replay=Nothing(),

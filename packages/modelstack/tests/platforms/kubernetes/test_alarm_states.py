@@ -9,6 +9,7 @@ import pytest
 
 from modelstack.monitoring.alarms.alarm import Alarm, Said
 from modelstack.monitoring.alarms.alike import Numbers
+from modelstack.platforms.clock import SystemClock
 from modelstack.platforms.kubernetes.alarm_rules import group
 from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
 from modelstack.platforms.kubernetes.counters import PrometheusCounters
@@ -72,7 +73,7 @@ def alarms(data: dict[str, Any], tsdb: Tsdb | None = None) -> JudgedAlarms:
     it.rules = data
     prometheus = Prometheus(it.client())
     counters = PrometheusCounters(prometheus, "models", "endpoint", CLUSTERS.__getitem__)
-    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint", now=lambda: NOW), counters)
+    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint", now=lambda: NOW), counters, SystemClock())
 
 
 def test_what_fires_of_both_versions_is_told_with_value_threshold_and_since_when() -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from modelstack.monitoring.objectives.slo import Objective
+from modelstack.platforms.clock import SystemClock
 from modelstack.platforms.kubernetes import objective_rules
 from modelstack.platforms.kubernetes.alarm_rules import group
 from modelstack.platforms.kubernetes.alarm_states import PrometheusAlarms
@@ -47,11 +48,11 @@ def counters(prometheus: Prometheus) -> PrometheusCounters:
 
 
 def signals_of(prometheus: Prometheus) -> CountedSignals:
-    return CountedSignals(counters(prometheus))
+    return CountedSignals(counters(prometheus), SystemClock())
 
 
 def judged(prometheus: Prometheus) -> JudgedAlarms:
-    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint"), counters(prometheus))
+    return JudgedAlarms(PrometheusAlarms(prometheus, "models", "endpoint"), counters(prometheus), SystemClock())
 
 
 @pytest.fixture(scope="module")

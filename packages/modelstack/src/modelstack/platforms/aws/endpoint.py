@@ -70,15 +70,15 @@ def controller_with(
 
     `by` is the caller in the audit record, if known.
     """
-    counters = CloudWatchCounters(make, endpoint)
+    clock, counters = SystemClock(), CloudWatchCounters(make, endpoint)
     return Controller(
         traffic=SageMakerTraffic(make, endpoint),
         signals=signals or CountedSignals(counters),
-        alarms=JudgedAlarms(CloudWatchAlarms(make, endpoint), counters),
+        alarms=JudgedAlarms(CloudWatchAlarms(make, endpoint), counters, clock),
         journal=copied_journal(make, table, endpoint, by, copies=copies),
         registry=SageMakerRegistry(make),
         replay=SageMakerReplay(make, endpoint),
-        clock=SystemClock(),
+        clock=clock,
         notify=SnsNotify(make, topic, endpoint, commands) if topic else None,
     )
 

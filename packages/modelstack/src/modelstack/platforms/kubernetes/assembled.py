@@ -86,7 +86,7 @@ def assembled(
     clusters = Clusters(journal, api.namespace, clock)
     counters = PrometheusCounters(prometheus, api.namespace, name, clusters, spec.capture_percent / 100)
     signals = signals or CountedSignals(counters)
-    alarms = JudgedAlarms(PrometheusAlarms(prometheus, api.namespace, name, clock.time), counters)
+    alarms = JudgedAlarms(PrometheusAlarms(prometheus, api.namespace, name, clock.time), counters, clock)
     traffic = RouteTraffic(api, name, clock, spec.sticky_header)
     controller = Controller(
         traffic=traffic,

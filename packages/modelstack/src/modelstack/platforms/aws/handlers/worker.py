@@ -39,7 +39,8 @@ def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker
     recorder = None
     if settings.audit_key:
         recorder = Recorder(journal, S3Records.of(soon, settings.bucket, KmsSigner(soon, settings.audit_key)))
-    alarms = JudgedAlarms(CloudWatchAlarms(soon, settings.endpoint), CloudWatchCounters(soon, settings.endpoint))
+    clock, counters = SystemClock(), CloudWatchCounters(soon, settings.endpoint)
+    alarms = JudgedAlarms(CloudWatchAlarms(soon, settings.endpoint), counters, clock)
     return Worker(
         settings.endpoint,
         controller_with(
@@ -52,6 +53,6 @@ def worker_of(settings: HandlerSettings, make: Clients, soon: Clients) -> Worker
             copies=settings.documents,
         ),
         journal,
-        Outage(alarms.numbers, Outbox(journal, notify, SystemClock())),
+        Outage(alarms.numbers, Outbox(journal, notify, clock)),
         recorder,
     )
