@@ -48,7 +48,7 @@ def counters(prometheus: Prometheus) -> PrometheusCounters:
 
 
 def signals_of(prometheus: Prometheus) -> CountedSignals:
-    return CountedSignals(counters(prometheus), SystemClock())
+    return CountedSignals(counters(prometheus))
 
 
 def judged(prometheus: Prometheus) -> JudgedAlarms:
